@@ -1,0 +1,1 @@
+//! Two values in, field changes out. Pure.

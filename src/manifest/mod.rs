@@ -1,0 +1,1 @@
+//! Text in, Desired out: every value with its file and line. Pure.

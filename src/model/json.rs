@@ -1,0 +1,416 @@
+//! JSON in and out, with exact numbers, a depth limit and no silent duplicate key.
+//!
+//! serde_json keeps numbers beyond 64 bits only behind a feature that changes every other user of it in the build
+//! (`arbitrary_precision`); this reader exists for that, and for errors that say where.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use super::version::sha256;
+use super::{Digest, Number, SecretRef, Value};
+
+/// How deep a value may nest before it is refused.
+pub const MAX_DEPTH: usize = 64;
+
+/// Why a text is not JSON that we take, and the byte at which that showed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{message} at byte {offset}")]
+pub struct JsonError {
+    /// A lowercase fragment.
+    pub message: &'static str,
+    /// Where, in bytes from the start.
+    pub offset: usize,
+}
+
+/// Reads one JSON text. Every `{"$secret": …}` in it is plain data: only manifests and records hold references.
+pub fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
+    parse_with(bytes, false)
+}
+
+fn parse_with(bytes: &[u8], references: bool) -> Result<Value, JsonError> {
+    let mut reader = Reader { bytes, at: 0, references };
+    let value = reader.value(0)?;
+    reader.space();
+    if reader.at < bytes.len() {
+        return Err(reader.fault("more text after the value"));
+    }
+    Ok(value)
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    references: bool,
+}
+
+impl Reader<'_> {
+    fn fault(&self, message: &'static str) -> JsonError {
+        JsonError { message, offset: self.at }
+    }
+
+    fn space(&mut self) {
+        while matches!(self.bytes.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn peek(&mut self) -> Result<u8, JsonError> {
+        self.space();
+        self.bytes.get(self.at).copied().ok_or_else(|| self.fault("the text ends early"))
+    }
+
+    fn word(&mut self, word: &'static str, value: Value) -> Result<Value, JsonError> {
+        if self.bytes[self.at..].starts_with(word.as_bytes()) {
+            self.at += word.len();
+            Ok(value)
+        } else {
+            Err(self.fault("not a JSON value"))
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Value, JsonError> {
+        if depth > MAX_DEPTH {
+            return Err(self.fault("nested more than 64 deep"));
+        }
+        match self.peek()? {
+            b'n' => self.word("null", Value::Null),
+            b't' => self.word("true", Value::Bool(true)),
+            b'f' => self.word("false", Value::Bool(false)),
+            b'"' => Ok(Value::String(self.string()?)),
+            b'[' => self.array(depth),
+            b'{' => self.object(depth),
+            b'-' | b'0'..=b'9' => self.number(),
+            _ => Err(self.fault("not a JSON value")),
+        }
+    }
+
+    fn number(&mut self) -> Result<Value, JsonError> {
+        let rest = &self.bytes[self.at..];
+        let len = rest
+            .iter()
+            .position(|b| !matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'))
+            .unwrap_or(rest.len());
+        let number = std::str::from_utf8(&rest[..len]).ok().and_then(Number::parse);
+        let number = number.ok_or_else(|| self.fault("not a JSON number"))?;
+        self.at += len;
+        Ok(Value::Number(number))
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Value, JsonError> {
+        self.at += 1;
+        let mut items = Vec::new();
+        if self.peek()? == b']' {
+            self.at += 1;
+            return Ok(Value::Array(items));
+        }
+        loop {
+            items.push(self.value(depth + 1)?);
+            match self.peek()? {
+                b',' => self.at += 1,
+                b']' => {
+                    self.at += 1;
+                    return Ok(Value::Array(items));
+                }
+                _ => return Err(self.fault("expected ',' or ']'")),
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Value, JsonError> {
+        self.at += 1;
+        let mut map = BTreeMap::new();
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Ok(Value::Object(map));
+        }
+        loop {
+            if self.peek()? != b'"' {
+                return Err(self.fault("expected a key in quotes"));
+            }
+            let key_at = self.at;
+            let key = self.string()?;
+            if self.peek()? != b':' {
+                return Err(self.fault("expected ':'"));
+            }
+            self.at += 1;
+            let value = self.value(depth + 1)?;
+            match map.entry(key) {
+                Entry::Vacant(slot) => slot.insert(value),
+                Entry::Occupied(_) => return Err(JsonError { message: "a key stands twice", offset: key_at }),
+            };
+            match self.peek()? {
+                b',' => self.at += 1,
+                b'}' => {
+                    self.at += 1;
+                    return Ok(if self.references { dereference(map) } else { Value::Object(map) });
+                }
+                _ => return Err(self.fault("expected ',' or '}'")),
+            }
+        }
+    }
+
+    fn string(&mut self) -> Result<String, JsonError> {
+        self.at += 1;
+        let start = self.at;
+        let rest = &self.bytes[start..];
+        let plain = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
+        let mut text = self.utf8(start, start + plain)?.to_owned();
+        self.at = start + plain;
+        loop {
+            match self.bytes.get(self.at) {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(text);
+                }
+                Some(b'\\') => {
+                    self.at += 1;
+                    text.push(self.escape()?);
+                }
+                Some(0..=0x1f) => return Err(self.fault("a control character inside a string")),
+                Some(_) => {
+                    let start = self.at;
+                    let rest = &self.bytes[start..];
+                    let run = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
+                    text.push_str(self.utf8(start, start + run)?);
+                    self.at += run;
+                }
+                None => return Err(self.fault("the text ends inside a string")),
+            }
+        }
+    }
+
+    fn utf8(&self, from: usize, to: usize) -> Result<&str, JsonError> {
+        std::str::from_utf8(&self.bytes[from..to])
+            .map_err(|e| JsonError { message: "not UTF-8", offset: from + e.valid_up_to() })
+    }
+
+    fn escape(&mut self) -> Result<char, JsonError> {
+        let byte = self.bytes.get(self.at).copied().ok_or_else(|| self.fault("the text ends inside a string"))?;
+        self.at += 1;
+        Ok(match byte {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let high = self.hex4()?;
+                let code = if (0xd800..0xdc00).contains(&high) {
+                    if !self.bytes[self.at..].starts_with(b"\\u") {
+                        return Err(self.fault("half of a surrogate pair"));
+                    }
+                    self.at += 2;
+                    let low = self.hex4()?;
+                    if !(0xdc00..0xe000).contains(&low) {
+                        return Err(self.fault("half of a surrogate pair"));
+                    }
+                    0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)
+                } else {
+                    high
+                };
+                char::from_u32(code).ok_or_else(|| self.fault("half of a surrogate pair"))?
+            }
+            _ => return Err(self.fault("not an escape")),
+        })
+    }
+
+    fn hex4(&mut self) -> Result<u32, JsonError> {
+        let digits = self.bytes.get(self.at..self.at + 4).and_then(|d| std::str::from_utf8(d).ok());
+        let code = digits
+            .filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))
+            .and_then(|d| u32::from_str_radix(d, 16).ok())
+            .ok_or_else(|| self.fault("not four hexadecimal digits"))?;
+        self.at += 4;
+        Ok(code)
+    }
+}
+
+/// Turns a `{"$secret": …}` of a canonical text back into a reference, and `$$…` into data.
+fn dereference(mut map: BTreeMap<String, Value>) -> Value {
+    if let Some(Value::String(name)) = map.get("$secret") {
+        let version = map.get("version").and_then(|v| match v {
+            Value::Number(n) => n.as_u64(),
+            _ => None,
+        });
+        if map.len() == 1 || (map.len() == 2 && version.is_some()) {
+            return Value::Secret(SecretRef { name: name.clone(), version });
+        }
+    }
+    if map.len() == 1
+        && let Some(key) = map.keys().next().filter(|k| k.starts_with("$$")).cloned()
+        && let Some(value) = map.remove(&key)
+    {
+        map.insert(key[1..].to_owned(), value);
+    }
+    Value::Object(map)
+}
+
+pub(super) fn write(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
+        Value::Number(n) => out.extend_from_slice(n.as_str().as_bytes()),
+        Value::String(text) => write_string(text, out),
+        Value::Array(items) => {
+            out.push(b'[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                write(item, out);
+            }
+            out.push(b']');
+        }
+        Value::Object(map) => {
+            out.push(b'{');
+            // A one-key mapping that looks like a reference or an escape gains a `$`, so that reading gives it back.
+            let escape = map.len() == 1 && map.keys().all(|k| k.starts_with('$'));
+            let escape = escape || (map.len() == 2 && map.contains_key("$secret") && map.contains_key("version"));
+            for (i, (key, item)) in map.iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                if escape && map.len() == 1 {
+                    write_string(&format!("${key}"), out);
+                } else {
+                    write_string(key, out);
+                }
+                out.push(b':');
+                write(item, out);
+            }
+            out.push(b'}');
+        }
+        Value::Secret(reference) => {
+            out.extend_from_slice(b"{\"$secret\":");
+            write_string(&reference.name, out);
+            if let Some(version) = reference.version {
+                out.extend_from_slice(format!(",\"version\":{version}").as_bytes());
+            }
+            out.push(b'}');
+        }
+    }
+}
+
+/// Writes `text` in quotes, escaping only what JSON demands.
+fn write_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let mut from = 0;
+    for (i, byte) in text.bytes().enumerate() {
+        let escape: Option<&[u8]> = match byte {
+            b'"' => Some(b"\\\""),
+            b'\\' => Some(b"\\\\"),
+            b'\n' => Some(b"\\n"),
+            b'\r' => Some(b"\\r"),
+            b'\t' => Some(b"\\t"),
+            0x8 => Some(b"\\b"),
+            0xc => Some(b"\\f"),
+            0..=0x1f => None,
+            _ => continue,
+        };
+        out.extend_from_slice(&text.as_bytes()[from..i]);
+        match escape {
+            Some(bytes) => out.extend_from_slice(bytes),
+            None => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+        }
+        from = i + 1;
+    }
+    out.extend_from_slice(&text.as_bytes()[from..]);
+    out.push(b'"');
+}
+
+/// A value as canonical JSON bytes: sorted, UTF-8, without white space, numbers in one spelling.
+///
+/// Two values are equal exactly when their canonical bytes are.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Canonical(Box<[u8]>);
+
+impl Canonical {
+    pub(super) fn from_written(bytes: Vec<u8>) -> Self {
+        Self(bytes.into_boxed_slice())
+    }
+
+    /// Takes canonical bytes that were stored; anything that is not in canonical form is refused.
+    pub fn from_stored(bytes: &[u8]) -> Result<Self, JsonError> {
+        let canonical = parse_with(bytes, true)?.canonical();
+        if canonical.as_bytes() == bytes {
+            Ok(canonical)
+        } else {
+            Err(JsonError { message: "not in canonical form", offset: 0 })
+        }
+    }
+
+    /// Takes bytes that this program wrote in canonical form and whose digest was verified, without parsing them.
+    pub fn from_verified(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The tree, with secret references restored.
+    pub fn value(&self) -> Value {
+        parse_with(&self.0, true).unwrap_or_else(|e| unreachable!("canonical bytes parse: {e}"))
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The same as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_else(|e| unreachable!("canonical bytes are UTF-8: {e}"))
+    }
+
+    /// SHA-256 of the bytes.
+    pub fn digest(&self) -> Digest {
+        sha256(&self.0)
+    }
+}
+
+impl std::fmt::Debug for Canonical {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn canonical_form_is_sorted_exact_and_without_white_space() {
+        let value =
+            parse(br#" { "b" : [1.0, 2e2, 12345678901234567890123], "a": "x\u0001\u00e9\ud83d\ude00\/" } "#).unwrap();
+        assert_eq!(value.canonical().as_str(), "{\"a\":\"x\\u0001é😀/\",\"b\":[1,200,12345678901234567890123]}");
+    }
+
+    #[test]
+    fn what_is_not_json_says_where() {
+        for (text, offset) in [
+            ("{\"a\":1,\"a\":2}", 7),
+            ("[1,]", 3),
+            ("{\"a\" 1}", 5),
+            ("\"\\ud800\"", 7),
+            ("[1] x", 4),
+            ("", 0),
+            ("nul", 0),
+        ] {
+            assert_eq!(parse(text.as_bytes()).unwrap_err().offset, offset, "{text}");
+        }
+        let deep = "[".repeat(100_000);
+        assert_eq!(parse(deep.as_bytes()).unwrap_err().message, "nested more than 64 deep");
+    }
+
+    #[test]
+    fn a_reference_survives_and_data_that_looks_like_one_stays_data() {
+        let secret = Value::Secret(SecretRef { name: "pw".into(), version: Some(2) });
+        assert_eq!(secret.canonical().value(), secret);
+        for text in [r#"{"$secret":"pw"}"#, r#"{"$$x":1}"#, r#"{"$ref":"a"}"#, r#"{"$a":{"$secret":"q"}}"#] {
+            let data = parse(text.as_bytes()).unwrap();
+            assert_eq!(data.canonical().value(), data, "{text}");
+            assert!(!data.holds_secret());
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The words of the domain: data only, no network, no clock, no terminal.
+//!
+//! Every other room speaks in these types. What a user writes becomes [`Desired`], what a server says becomes
+//! [`Observed`], and the two cannot be swapped. A [`Complete`] read is a type of its own, as is the proof that a
+//! resource is ours to delete ([`Owned`]).
+
+mod complete;
+mod diagnostic;
+mod id;
+mod json;
+mod number;
+mod owner;
+mod path;
+mod project;
+mod record;
+mod resource;
+mod schema;
+mod scope;
+mod secret;
+mod span;
+mod tree;
+mod value;
+mod version;
+
+pub use complete::{Complete, Incomplete, Tally};
+pub use diagnostic::{Diagnostic, Label, Severity};
+pub use id::{BadName, EndpointName, Key, Kind, Mark, ProjectName, ResourceId, TargetName, glob_matches};
+pub use json::{Canonical, JsonError, MAX_DEPTH, parse as parse_json};
+pub use number::Number;
+pub use owner::{OwnRule, Owned};
+pub use path::FieldPath;
+pub use project::{Endpoint, Own, Project, RecordPlace, Snapshot, TargetConfig};
+pub use record::{EndpointRecord, Guard, Intent, IntentOp, Process, Record, RecordEntry, RecordHead};
+pub use resource::{DependsOn, Desired, Meta, Observed, OnRemove, Origin, ReplaceRule};
+pub use schema::{
+    Each, FieldRule, Form, Inits, KeyField, KindRules, KindTable, Match, OnDelete, OwnerRule, ParentRule, RefRule,
+    SecretMode, Unordered, UpdateMode, Wire,
+};
+pub use scope::{Cursor, Listing, Observation, Scope, ScopeState};
+pub use secret::{Secret, SecretRef};
+pub use span::{SourceFile, Span, Spans};
+pub use tree::{FileMode, Tree, TreeEntry};
+pub use value::Value;
+pub use version::{Digest, Opaque, Revision};

@@ -1,0 +1,41 @@
+//! What leaves the machine: one request to one server, and the `git` child. Redirects are never followed.
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// Sends one request and reads its whole answer.
+pub trait Transport: Send + Sync {
+    /// Sends `request` (absolute URI). The answer's body is read to its end and decompressed, at most `limit` bytes of
+    /// it; all together within `deadline`. A 3xx comes back as it is.
+    fn send(
+        &self,
+        request: http::Request<Bytes>,
+        deadline: Duration,
+        limit: usize,
+    ) -> impl Future<Output = Result<http::Response<Bytes>, NetError>> + Send;
+}
+
+/// Why there is no answer. What was not sent may be sent again; what was sent and not answered may have happened.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NetError {
+    /// No byte of the request left: no connection, no TLS, no name.
+    #[error("{why}")]
+    Unsent {
+        /// The cause, in words.
+        why: String,
+    },
+    /// The request (or part of it) left and no whole answer came.
+    #[error("{why}")]
+    Unanswered {
+        /// The cause, in words.
+        why: String,
+    },
+    /// The answer is larger than allowed.
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+}

@@ -1,0 +1,1 @@
+//! The doing, through traits only: observe, apply, retry, limit, settle.

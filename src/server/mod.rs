@@ -1,0 +1,1 @@
+//! The reference server: `state` is pure, `http` wraps it.

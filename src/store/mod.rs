@@ -1,0 +1,88 @@
+//! Small durable facts. The record of a target lives behind one trait with two backends: refs of a Git repository
+//! (local, or pushed) and a folder.
+
+use std::fmt;
+
+use crate::model::{ProjectName, Record, TargetName};
+
+/// Which record.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RecordName {
+    /// The project.
+    pub project: ProjectName,
+    /// The target.
+    pub target: TargetName,
+}
+
+/// Where a record stands: a commit id, or a digest. Compared, never interpreted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tip(pub String);
+
+impl fmt::Display for Tip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A backend of records. Every method blocks; callers on an async runtime move it off the loop.
+pub trait Store: Send + Sync {
+    /// Reads a record and where it stands; no tip means that there is none yet. What is there and cannot be read is an
+    /// error, never an empty record.
+    fn read(&self, name: &RecordName) -> Result<(Option<Tip>, Record), StoreError>;
+
+    /// Replaces the record if it still stands at `expected`. Durable when it returns.
+    fn swap(
+        &self,
+        name: &RecordName,
+        expected: Option<&Tip>,
+        record: &Record,
+        message: &str,
+    ) -> Result<Tip, StoreError>;
+
+    /// The names of all records of a project, for those whose target is gone from `ctl.yaml`.
+    fn names(&self, project: &ProjectName) -> Result<Vec<RecordName>, StoreError>;
+
+    /// The newest `limit` outcomes (heads), newest first.
+    fn history(&self, name: &RecordName, limit: usize) -> Result<Vec<(Tip, Record)>, StoreError>;
+
+    /// True if other machines see it.
+    fn is_shared(&self) -> bool;
+}
+
+/// Why a record could not be read or written.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It stands elsewhere now: read it again.
+    #[error("the record moved meanwhile")]
+    Moved,
+    /// Not allowed to write: nothing was written.
+    #[error("the record may not be written: {why}")]
+    Denied {
+        /// The cause.
+        why: String,
+        /// What to do.
+        help: String,
+    },
+    /// It cannot be read or reached: what is owned is unknown.
+    #[error("the record cannot be reached: {why}")]
+    Unreachable {
+        /// The cause.
+        why: String,
+        /// What to do.
+        help: String,
+    },
+    /// It is there and not what `ctl` writes.
+    #[error("the record is damaged: {why}")]
+    Damaged {
+        /// Where and what.
+        why: String,
+        /// What to do.
+        help: String,
+    },
+    /// It was sent and the answer was lost.
+    #[error("nobody knows whether the record was written: {why}")]
+    Unanswered {
+        /// The cause.
+        why: String,
+    },
+}

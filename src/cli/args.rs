@@ -1,0 +1,535 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps anything that has an HTTP API in the state that a Git repository says.
+///
+/// `ctl plan` shows what a commit would change at your servers, field by field, with the line of the manifest that says
+/// so. `ctl apply` carries it out: delete, then create, then update, each write under a precondition.
+#[derive(Parser, Debug)]
+#[command(
+    name = "ctl",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Start with `ctl init`, or see `ctl help apply`. `ctl explain CODE` tells more about an error."
+)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+    /// Flags that every command takes
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Flags that every command takes.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Run as if started in DIR
+    #[arg(short = 'C', long, value_name = "DIR", global = true, help_heading = "Global options")]
+    pub chdir: Option<PathBuf>,
+    /// Folder for mirrors, locks and the embedded server's data [default: $XDG_STATE_HOME/ctl]
+    #[arg(long, value_name = "DIR", global = true, env = "CTL_STATE", help_heading = "Global options")]
+    pub state: Option<PathBuf>,
+    /// When to use colour
+    #[arg(
+        long,
+        value_name = "WHEN",
+        global = true,
+        default_value = "auto",
+        env = "CTL_COLOR",
+        help_heading = "Global options"
+    )]
+    pub color: When,
+    /// Say less: no progress, no warnings
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub quiet: bool,
+    /// Say more on stderr: requests, retries (-vv: also what was read from where)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
+}
+
+/// When to use colour.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum When {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Write a starter project: ctl.yaml and a first manifest
+    Init(InitArgs),
+    /// Check manifests and descriptions without contacting anything
+    Validate(ValidateArgs),
+    /// Show what would change, and change nothing
+    Plan(PlanArgs),
+    /// Make the targets what the commit says: delete, then create, then update
+    Apply(ApplyArgs),
+    /// List what was applied: version, time, commit, who, result
+    History(HistoryArgs),
+    /// Show one applied version, or one resource as it is declared, recorded and live
+    Show(ShowArgs),
+    /// Look at the record of what ctl owns, or rebuild it
+    #[command(subcommand)]
+    Record(RecordCommand),
+    /// Forget resources without deleting them
+    Release(ReleaseArgs),
+    /// List targets, or describe one
+    #[command(subcommand)]
+    Target(TargetCommand),
+    /// Run the reference server
+    Serve(ServeArgs),
+    /// Explain an error code, or the fields of a kind
+    Explain(ExplainArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write all of them
+    Man(ManArgs),
+    /// Print the version
+    Version(VersionArgs),
+}
+
+/// How to print.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+    /// A pull-request comment
+    Markdown,
+}
+
+/// How to print, where there is no Markdown.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Plain {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+}
+
+/// Where the desired state comes from.
+#[derive(Args, Clone, Debug)]
+pub struct SourceArgs {
+    /// A path inside a repository (its HEAD), or a URL: URL[//folder][?ref=main]
+    #[arg(value_name = "SOURCE", default_value = ".")]
+    pub source: String,
+    /// Read this commit, branch or tag instead of HEAD
+    #[arg(long, value_name = "REV", help_heading = "Source")]
+    pub rev: Option<String>,
+    /// Take ctl.yaml and apis/ from another revision, such as a pull request's base
+    #[arg(long, value_name = "REV", help_heading = "Source")]
+    pub trust: Option<String>,
+}
+
+/// Which part of the project.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SelectionArgs {
+    /// Only this target (repeatable, globs allowed)
+    #[arg(short, long = "target", value_name = "TARGET", help_heading = "Selection")]
+    pub targets: Vec<String>,
+    /// Only resources with these labels: team=shop,tier!=test (repeatable; all must hold)
+    #[arg(short = 'l', long = "selector", value_name = "SELECTOR", help_heading = "Selection")]
+    pub selectors: Vec<String>,
+}
+
+/// `ctl plan`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl plan                                the project around the current folder, at HEAD
+  ctl plan --rev feature -t dns           another branch, one target
+  ctl plan --dirty                        with edits that are not committed yet
+  ctl plan -o markdown >comment.md        a pull-request comment
+  ctl plan --trust origin/main            an untrusted branch, with the targets of main
+  ctl plan --detailed-exitcode            exit 2 when there are changes")]
+pub struct PlanArgs {
+    /// Source
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Selection
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    /// Plan the files of the work tree, committed or not
+    #[arg(long, help_heading = "Source")]
+    pub dirty: bool,
+    /// Exit 2 when there are changes
+    #[arg(long, help_heading = "Output")]
+    pub detailed_exitcode: bool,
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub output: Output,
+    /// Show every operation of a long plan
+    #[arg(long, help_heading = "Output")]
+    pub show_all: bool,
+    /// Leave
+    #[command(flatten)]
+    pub leave: LeaveArgs,
+    /// Limits
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// What a run may do beyond the ordinary.
+#[derive(Args, Clone, Debug, Default)]
+pub struct LeaveArgs {
+    /// Let this very set of deletes through the guards (the plan names the sum)
+    #[arg(long, value_name = "SUM", help_heading = "Safety")]
+    pub allow_deletes: Option<String>,
+    /// Let immutable changes delete and create again
+    #[arg(long, help_heading = "Safety")]
+    pub allow_replace: bool,
+    /// Go on from COMMIT although it does not descend from what was applied (a force-push)
+    #[arg(long, value_name = "COMMIT", help_heading = "Safety")]
+    pub accept_rewrite: Option<String>,
+}
+
+/// How fast.
+#[derive(Args, Clone, Debug, Default)]
+pub struct LimitArgs {
+    /// Requests in flight per endpoint, at most [default: 8, or the target's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = "Limits")]
+    pub concurrency: Option<u32>,
+    /// Requests per second and endpoint, at most: 50/s
+    #[arg(long, value_name = "R/s", value_parser = rate, help_heading = "Limits")]
+    pub rate: Option<u32>,
+}
+
+/// `ctl apply`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl apply                               plan, ask, apply
+  ctl apply --yes                         for CI: no question
+  ctl apply --yes --expect SUM            only if the plan is still the one that was reviewed
+  ctl apply --adopt-only --yes            record what is already there and equal; write nothing
+  ctl apply --allow-deletes SUM           let a large delete through, once
+  ctl apply https://forge.example/shop.git//prod?ref=main --yes")]
+pub struct ApplyArgs {
+    /// Source
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Selection
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    /// Do not ask
+    #[arg(short, long, visible_alias = "auto-approve", help_heading = "Safety")]
+    pub yes: bool,
+    /// Apply only if the plan has this checksum
+    #[arg(long, value_name = "SUM", help_heading = "Safety")]
+    pub expect: Option<String>,
+    /// Record what is equal, touch no target; any other operation is refused
+    #[arg(long, help_heading = "Safety")]
+    pub adopt_only: bool,
+    /// Leave
+    #[command(flatten)]
+    pub leave: LeaveArgs,
+    /// What to do after a failure
+    #[arg(long, value_name = "WHAT", default_value = "continue", help_heading = "Safety")]
+    pub on_error: OnError,
+    /// Limits
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// How long to wait for another run: 90s, 5m
+    #[arg(long, value_name = "DUR", default_value = "0s", value_parser = duration, help_heading = "Limits")]
+    pub wait: Duration,
+    /// Exit 2 when something was changed
+    #[arg(long, help_heading = "Output")]
+    pub detailed_exitcode: bool,
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub output: Output,
+    /// Show every operation of a long plan
+    #[arg(long, help_heading = "Output")]
+    pub show_all: bool,
+}
+
+/// What to do after a failure.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnError {
+    /// Go on with what does not depend on it
+    Continue,
+    /// Start nothing more
+    Stop,
+}
+
+/// `ctl init`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl init                    here, for the embedded reference server
+  ctl init infra/dns          in a folder
+
+It never overwrites a file.")]
+pub struct InitArgs {
+    /// Where
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// The project's name [default: the folder's]
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
+/// `ctl validate`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl validate                what HEAD says
+  ctl validate --dirty        what the work tree says
+  ctl validate --api apis/widgets.yaml")]
+pub struct ValidateArgs {
+    /// Source
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Check the files of the work tree, committed or not
+    #[arg(long, help_heading = "Source")]
+    pub dirty: bool,
+    /// Check this API description and nothing else (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub api: Vec<PathBuf>,
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub output: Plain,
+}
+
+/// `ctl history`
+#[derive(Args, Debug)]
+pub struct HistoryArgs {
+    /// Source
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Only this target (repeatable, globs allowed)
+    #[arg(short, long = "target", value_name = "TARGET", help_heading = "Selection")]
+    pub targets: Vec<String>,
+    /// How many versions of each target
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub limit: usize,
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub output: Plain,
+}
+
+/// `ctl show`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl show dns:rrset/shop.example./www.shop.example./A     a resource: declared, recorded, live
+  ctl show dns@12                                           version 12 of a target")]
+pub struct ShowArgs {
+    /// An address (target:kind/field/field) or a version (target@number)
+    #[arg(value_name = "WHAT")]
+    pub what: String,
+    /// Source
+    #[arg(long, value_name = "SOURCE", default_value = ".", help_heading = "Source")]
+    pub source: String,
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub output: Plain,
+}
+
+/// `ctl record …`
+#[derive(Subcommand, Debug)]
+pub enum RecordCommand {
+    /// List what ctl owns
+    Show(RecordArgs),
+    /// Check the record against itself and against the targets
+    Verify(RecordArgs),
+    /// Make a lost record anew: adopt again what bears our mark (asks first)
+    Rebuild(RebuildArgs),
+}
+
+/// `ctl record show` and `verify`
+#[derive(Args, Debug)]
+pub struct RecordArgs {
+    /// Source
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Only this target (repeatable, globs allowed)
+    #[arg(short, long = "target", value_name = "TARGET", help_heading = "Selection")]
+    pub targets: Vec<String>,
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub output: Plain,
+}
+
+/// `ctl record rebuild`
+#[derive(Args, Debug)]
+pub struct RebuildArgs {
+    /// What record show takes
+    #[command(flatten)]
+    pub record: RecordArgs,
+    /// Do not ask
+    #[arg(short, long, help_heading = "Safety")]
+    pub yes: bool,
+}
+
+/// `ctl release`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl release 'mq:queue/shop/*'     stop managing these queues; they stay as they are")]
+pub struct ReleaseArgs {
+    /// Addresses (globs allowed): target:kind/field/field
+    #[arg(value_name = "ADDRESS", required = true)]
+    pub addresses: Vec<String>,
+    /// Source
+    #[arg(long, value_name = "SOURCE", default_value = ".", help_heading = "Source")]
+    pub source: String,
+    /// Do not ask
+    #[arg(short, long, help_heading = "Safety")]
+    pub yes: bool,
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub output: Plain,
+}
+
+/// `ctl target …`
+#[derive(Subcommand, Debug)]
+pub enum TargetCommand {
+    /// List the targets of a project
+    List(TargetArgs),
+    /// Describe one target: endpoints, kinds, how writes are guarded
+    Describe(DescribeArgs),
+}
+
+/// `ctl target list`
+#[derive(Args, Debug)]
+pub struct TargetArgs {
+    /// Source
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub output: Plain,
+}
+
+/// `ctl target describe`
+#[derive(Args, Debug)]
+pub struct DescribeArgs {
+    /// The target
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Source
+    #[arg(long, value_name = "SOURCE", default_value = ".", help_heading = "Source")]
+    pub source: String,
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub output: Plain,
+}
+
+/// `ctl serve`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl serve --data /var/lib/ctl-demo
+  ctl serve --listen 127.0.0.1:8080 --data ./data --rate 200/s
+  ctl serve --data ./data --faults slow=50ms,drop-answer=0.02")]
+pub struct ServeArgs {
+    /// Where to listen; without a token only on loopback
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// Folder of the durable data
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Requests per second and client; more is answered 429
+    #[arg(long, value_name = "N/s", value_parser = rate)]
+    pub rate: Option<u32>,
+    /// File that holds the bearer token that clients must send
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Schema of further kinds
+    #[arg(long, value_name = "FILE")]
+    pub kinds: Option<PathBuf>,
+    /// Misbehave on purpose, for tests: slow=200ms,drop-answer=0.05,fail-page=2,status=503:0.1,seed=7
+    #[arg(long, value_name = "SPEC")]
+    pub faults: Option<String>,
+    /// Count requests at /debug/requests, for benchmarks
+    #[arg(long)]
+    pub debug_counters: bool,
+}
+
+/// `ctl explain`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl explain duplicate-key
+  ctl explain dns:rrset
+  ctl explain rabbitmq:queue")]
+pub struct ExplainArgs {
+    /// An error code, or api:kind, or target:kind
+    #[arg(value_name = "WHAT")]
+    pub what: Option<String>,
+}
+
+/// `ctl completions`
+#[derive(Args, Debug)]
+pub struct CompletionsArgs {
+    /// For which shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `ctl man`
+#[derive(Args, Debug)]
+pub struct ManArgs {
+    /// Write a page for each command into DIR
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `ctl version`
+#[derive(Args, Debug)]
+pub struct VersionArgs {
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Plain,
+}
+
+fn rate(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    match number.parse() {
+        Ok(n) if n > 0 => Ok(n),
+        _ => Err("write a whole number of requests per second, such as 50/s".to_owned()),
+    }
+}
+
+/// `90s`, `5m`, `1h30m`; a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let help = || "write a duration such as 90s or 5m".to_owned();
+    let span: jiff::SignedDuration = text.parse().map_err(|_| help())?;
+    Duration::try_from(span).map_err(|_| help())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn rates_and_durations_are_read_with_their_units() {
+        assert_eq!(rate("50/s"), Ok(50));
+        assert!(rate("0").is_err());
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert!(duration("-1s").is_err());
+    }
+}

@@ -1,0 +1,150 @@
+//! A repository, a state folder and the real binary, away from everything else on the machine.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// One user with one repository.
+pub(crate) struct Sandbox {
+    root: TempDir,
+    env: BTreeMap<String, String>,
+}
+
+/// What one run printed and how it ended.
+pub(crate) struct Ran {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) code: Option<i32>,
+}
+
+impl Sandbox {
+    /// A repository with one empty commit.
+    pub(crate) fn new() -> Self {
+        let sandbox = Self::without_repository();
+        sandbox.git(["init", "--quiet", "--initial-branch=main"]);
+        sandbox
+    }
+
+    /// A folder that is no repository.
+    pub(crate) fn without_repository() -> Self {
+        let root = TempDir::new().unwrap();
+        fs::create_dir(root.path().join("repo")).unwrap();
+        fs::create_dir(root.path().join("home")).unwrap();
+        let mut env = BTreeMap::new();
+        for (name, value) in [
+            ("PATH", std::env::var("PATH").unwrap()),
+            ("HOME", root.path().join("home").display().to_string()),
+            ("GIT_CONFIG_NOSYSTEM", "1".to_owned()),
+            ("LANG", "C.UTF-8".to_owned()),
+            ("NO_PROXY", "*".to_owned()),
+        ] {
+            env.insert(name.to_owned(), value);
+        }
+        Self { root, env }
+    }
+
+    /// Adds a variable to the environment of every run.
+    pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.env.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The folder of the repository.
+    pub(crate) fn repo(&self) -> PathBuf {
+        self.root.path().join("repo")
+    }
+
+    /// The folder that holds the repository, the home folder and whatever else a test wants.
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Writes a file of the work tree.
+    pub(crate) fn write(&self, path: &str, text: &str) -> &Self {
+        let path = self.repo().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    /// Takes a file of the work tree away.
+    pub(crate) fn remove(&self, path: &str) -> &Self {
+        fs::remove_file(self.repo().join(path)).unwrap();
+        self
+    }
+
+    /// Commits everything; gives the commit's id.
+    pub(crate) fn commit(&self, message: &str) -> String {
+        self.git(["add", "-A"]);
+        self.git(["commit", "--quiet", "--allow-empty", "-m", message]);
+        self.git(["rev-parse", "HEAD"]).trim().to_owned()
+    }
+
+    /// Runs git in the repository; its standard output.
+    pub(crate) fn git<const N: usize>(&self, args: [&str; N]) -> String {
+        let output = self.git_try(&self.repo(), &args);
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs git anywhere.
+    pub(crate) fn git_try(&self, dir: &Path, args: &[&str]) -> Output {
+        Command::new("git")
+            .args(["-c", "user.name=Test", "-c", "user.email=test@example.invalid", "-c", "commit.gpgsign=false"])
+            .args(args)
+            .current_dir(dir)
+            .env_clear()
+            .envs(&self.env)
+            .output()
+            .unwrap()
+    }
+
+    /// The command, ready to run in the repository, with nothing on standard input.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ctl"));
+        command.args(args).current_dir(self.repo()).env_clear().envs(&self.env).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `ctl`.
+    pub(crate) fn run<const N: usize>(&self, args: [&str; N]) -> Ran {
+        let output = self.command(&args).output().unwrap();
+        Ran {
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            code: output.status.code(),
+        }
+    }
+}
+
+impl Ran {
+    /// Asserts the exit code.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Asserts that standard output holds `text`.
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text), "no {text:?} on stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Asserts that standard error holds `text`.
+    #[track_caller]
+    pub(crate) fn warns(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "no {text:?} on stderr:\n{}\nstdout:\n{}", self.stderr, self.stdout);
+        self
+    }
+
+    /// Standard output as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}\nstderr:\n{}", self.stdout, self.stderr))
+    }
+}

@@ -252,6 +252,9 @@ impl Git {
             let mut option = OsString::from("--git-dir=");
             option.push(dir);
             command.arg(option);
+            // Where git itself would stand: a remote's relative path counts from there.
+            let top = if dir.ends_with(".git") { dir.parent().unwrap_or(dir) } else { dir };
+            command.current_dir(top);
         }
         command.args(&call.args);
         for name in FOREIGN {

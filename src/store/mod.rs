@@ -2,13 +2,22 @@
 //! (local, or pushed) and a folder.
 
 mod codec;
+mod file;
+mod git;
+mod lock;
 mod memory;
 mod process;
+mod refs;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
 use crate::model::{ProjectName, Record, TargetName};
 
+pub use file::FileStore;
+pub use git::{GitPlace, GitStore, RECORD_REFS};
+pub use lock::{LocalLock, LockError};
 pub use memory::MemoryStore;
 pub use process::{current_process, is_gone};
 

@@ -1,9 +1,15 @@
 //! What leaves the machine: one request to one server, and the `git` child. Redirects are never followed.
 
+mod git;
+mod limits;
+
 use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
+
+pub use git::{BadRemote, Git, GitCall, GitError, GitOutput, RemoteRule, check_remote_url, without_credentials, words};
+pub use limits::Limits;
 
 /// Sends one request and reads its whole answer.
 pub trait Transport: Send + Sync {

@@ -1,9 +1,25 @@
 //! Small durable facts. The record of a target lives behind one trait with two backends: refs of a Git repository
 //! (local, or pushed) and a folder.
 
+mod codec;
+mod file;
+mod git;
+mod lock;
+mod memory;
+mod process;
+mod refs;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use crate::model::{ProjectName, Record, TargetName};
+
+pub use file::FileStore;
+pub use git::{GitPlace, GitStore, RECORD_REFS};
+pub use lock::{LocalLock, LockError};
+pub use memory::MemoryStore;
+pub use process::{current_process, is_gone};
 
 /// Which record.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -38,6 +54,18 @@ pub trait Store: Send + Sync {
         record: &Record,
         message: &str,
     ) -> Result<Tip, StoreError>;
+
+    /// Writes an outcome where only this machine sees it, because sharing it failed after the target was written. The
+    /// next [`Store::read`] finds it and the next [`Store::swap`] shares it. The same as a swap where nothing is shared.
+    fn keep(
+        &self,
+        name: &RecordName,
+        expected: Option<&Tip>,
+        record: &Record,
+        message: &str,
+    ) -> Result<Tip, StoreError> {
+        self.swap(name, expected, record, message)
+    }
 
     /// The names of all records of a project, for those whose target is gone from `ctl.yaml`.
     fn names(&self, project: &ProjectName) -> Result<Vec<RecordName>, StoreError>;

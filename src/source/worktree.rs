@@ -1,0 +1,123 @@
+//! What the work tree has and the commit has not: for a warning, and for `--dirty`.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use git2::{ObjectType, Oid};
+
+use super::{Source, SourceError};
+use crate::model::{FileMode, Tree, TreeEntry};
+
+impl Source {
+    /// Paths (from the repository's root) of files that are edited, deleted or untracked in the work tree, below the
+    /// tree's folder; untracked ones only if they are YAML or JSON and not ignored. Empty without a work tree.
+    pub fn edited_files(&self, tree: &Tree) -> Result<Vec<String>, SourceError> {
+        let Some(top) = self.work_tree() else { return Ok(Vec::new()) };
+        let mut edited = Vec::new();
+        for entry in tree.entries.iter().filter(|e| e.mode == FileMode::File) {
+            match read_plain(&top.join(&entry.path), self.options.limits.file) {
+                Ok(Some(bytes)) if same(&bytes, &entry.blob) => {}
+                Ok(Some(_) | None) | Err(_) => edited.push(entry.path.clone()),
+            }
+        }
+        edited.extend(self.untracked(tree)?);
+        edited.sort();
+        edited.dedup();
+        Ok(edited)
+    }
+
+    /// Files that are in the work tree, not in the commit and not ignored.
+    fn untracked(&self, tree: &Tree) -> Result<Vec<String>, SourceError> {
+        let Some(top) = self.work_tree() else { return Ok(Vec::new()) };
+        let work_tree = format!("--work-tree={}", top.display());
+        let spec = format!(":(top,literal){}", tree.folder);
+        // What is in the index but not in the commit counts as untracked too, so both are listed.
+        let args =
+            [&work_tree, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--full-name", "--", &spec];
+        let listed = self.git(args).map_err(SourceError::Git)?;
+        let known: std::collections::BTreeSet<&str> = tree.entries.iter().map(|e| e.path.as_str()).collect();
+        let manifest = |path: &str| [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end));
+        let path = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let paths = listed.split(|b| *b == 0).filter(|p| !p.is_empty()).map(path);
+        Ok(paths.filter(|p| manifest(p) && !known.contains(p.as_str()) && top.join(p).is_file()).collect())
+    }
+
+    /// The project's files as the work tree has them, for `--dirty`: a tree whose revision is still `HEAD`, and the
+    /// bytes by blob id. Symbolic links are named and never followed.
+    pub fn dirty_tree(&self, tree: &Tree) -> Result<(Tree, BTreeMap<String, Vec<u8>>), SourceError> {
+        let Some(top) = self.work_tree() else { return Ok((tree.clone(), BTreeMap::new())) };
+        let limits = &self.options.limits;
+        let mut entries = Vec::new();
+        let mut contents = BTreeMap::new();
+        let mut paths: Vec<String> = tree.entries.iter().map(|e| e.path.clone()).collect();
+        paths.extend(self.untracked(tree)?);
+        paths.sort();
+        paths.dedup();
+        if paths.len() > limits.files {
+            return Err(SourceError::TooManyFiles { limit: limits.files });
+        }
+        for path in paths {
+            let old = tree.entries.iter().find(|e| e.path == path);
+            if let Some(old) = old.filter(|e| e.mode == FileMode::Submodule) {
+                entries.push(old.clone());
+                continue;
+            }
+            let file = top.join(&path);
+            let io = |e: &std::io::Error| SourceError::Io { path: path.clone(), why: e.to_string() };
+            if through_link(top, &path) {
+                let blob = Oid::hash_object(ObjectType::Blob, path.as_bytes()).map(|id| id.to_string());
+                let blob = blob.unwrap_or_default();
+                entries.push(TreeEntry { path, blob, mode: FileMode::Symlink, size: None });
+                continue;
+            }
+            let Some(bytes) = read_plain(&file, limits.file).map_err(|e| io(&e))? else { continue };
+            let size = bytes.len() as u64;
+            if size > limits.file {
+                let size = fs::metadata(&file).map_or(size, |m| m.len());
+                return Err(SourceError::FileTooLarge { path, size, limit: limits.file });
+            }
+            let id = Oid::hash_object(ObjectType::Blob, &bytes)
+                .map_err(|e| SourceError::Io { path: path.clone(), why: e.message().to_owned() })?;
+            entries.push(TreeEntry { path, blob: id.to_string(), mode: FileMode::File, size: Some(size) });
+            contents.insert(id.to_string(), bytes);
+        }
+        Ok((Tree { revision: tree.revision.clone(), folder: tree.folder.clone(), entries }, contents))
+    }
+}
+
+/// True if the path or a folder on its way is a symbolic link.
+fn through_link(top: &Path, path: &str) -> bool {
+    let mut here = PathBuf::from(top);
+    path.split('/').any(|part| {
+        here.push(part);
+        fs::symlink_metadata(&here).is_ok_and(|m| m.file_type().is_symlink())
+    })
+}
+
+/// A plain file's bytes, at most one more than `limit`; none if it is not there or not a plain file.
+fn read_plain(path: &Path, limit: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// True if these bytes are that blob, or become it when git stores them with line ends made plain.
+fn same(bytes: &[u8], blob: &str) -> bool {
+    let is = |bytes: &[u8]| Oid::hash_object(ObjectType::Blob, bytes).is_ok_and(|id| id.to_string() == blob);
+    is(bytes)
+        || (bytes.contains(&b'\r')
+            && String::from_utf8(bytes.to_vec()).is_ok_and(|t| is(t.replace("\r\n", "\n").as_bytes())))
+}

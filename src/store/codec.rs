@@ -1,0 +1,530 @@
+//! The record as files, the same for every backend: `head.json`, `intents/<run>.json`, `<endpoint>/identity` and
+//! `<endpoint>/00.jsonl … ff.jsonl`. Reading is strict: what is odd is damage, named with its file and line, and never
+//! a smaller record, because what the record lacks is no longer known to be ours.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::StoreError;
+use crate::model::{
+    Canonical, Digest, EndpointName, EndpointRecord, FieldPath, Guard, Intent, IntentOp, Key, Kind, OnRemove, Process,
+    Record, RecordEntry, RecordHead, Revision, Value,
+};
+
+/// The format's major version; a larger one is not read.
+const MAJOR: u64 = 1;
+/// Additions that an older reader may ignore.
+const MINOR: u64 = 0;
+
+/// A record's files by path.
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
+
+pub(super) const HEAD: &str = "head.json";
+const INTENTS: &str = "intents/";
+
+/// Turns a record into files. A record that could not be read back is refused.
+pub(super) fn encode(record: &Record) -> Result<Files, StoreError> {
+    let mut files = Files::new();
+    let head = HeadFile { format: format!("{MAJOR}.{MINOR}"), head: record.head.as_ref().map(HeadWire::of) };
+    files.insert(HEAD.to_owned(), line(&head)?);
+    for intent in &record.intents {
+        if !is_run_id(&intent.run) {
+            return Err(damaged(INTENTS, None, format!("`{}` is not the id of a run", intent.run)));
+        }
+        let wire = IntentWire::of(intent)?;
+        if files.insert(format!("{INTENTS}{}.json", intent.run), line(&wire)?).is_some() {
+            return Err(damaged(INTENTS, None, format!("two intents of the run {}", intent.run)));
+        }
+    }
+    for (endpoint, entries) in &record.endpoints {
+        files.insert(format!("{endpoint}/identity"), line(&entries.identity)?);
+        let mut shards: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
+        for ((kind, key), entry) in &entries.entries {
+            if kind != &entry.kind || key != &entry.key {
+                return Err(damaged(endpoint.as_str(), None, format!("the entry of {kind}/{key} is of another")));
+            }
+            let into = shards.entry(shard(kind, key)).or_default();
+            write_entry(entry, into)?;
+            into.push(b'\n');
+        }
+        for (shard, bytes) in shards {
+            files.insert(format!("{endpoint}/{shard:02x}.jsonl"), bytes);
+        }
+    }
+    Ok(files)
+}
+
+/// Turns files back into the record, or says what is wrong with them.
+pub(super) fn decode(files: &Files) -> Result<Record, StoreError> {
+    let head = files.get(HEAD).ok_or_else(|| damaged(HEAD, None, "it is missing".to_owned()))?;
+    let mut record = Record { head: decode_head(head)?, ..Record::default() };
+    let identities: BTreeSet<&str> = files.keys().filter_map(|path| path.strip_suffix("/identity")).collect();
+    for (path, bytes) in files {
+        if path == HEAD {
+            continue;
+        }
+        let (folder, name) = path.split_once('/').ok_or_else(|| odd_file(path))?;
+        if let Some(run) = name.strip_suffix(".json").filter(|_| folder == "intents") {
+            let intent = json::<IntentWire<'_>>(path, None, text(path, bytes)?)?.into_model(path)?;
+            if intent.run != run {
+                return Err(damaged(path, None, format!("it is the intent of the run {}", intent.run)));
+            }
+            record.intents.push(intent);
+            continue;
+        }
+        let endpoint: EndpointName = folder.parse().map_err(|_| odd_file(path))?;
+        if !identities.contains(folder) {
+            return Err(damaged(path, None, format!("{folder}/identity is missing")));
+        }
+        let of = record.endpoints.entry(endpoint).or_default();
+        if name == "identity" {
+            of.identity = json(path, None, text(path, bytes)?)?;
+        } else {
+            let number = name.strip_suffix(".jsonl").filter(|n| n.len() == 2).ok_or_else(|| odd_file(path))?;
+            let number = u8::from_str_radix(number, 16).map_err(|_| odd_file(path))?;
+            decode_shard(path, number, bytes, of)?;
+        }
+    }
+    Ok(record)
+}
+
+/// What `head.json` says.
+pub(super) fn decode_head(bytes: &[u8]) -> Result<Option<RecordHead>, StoreError> {
+    let text = text(HEAD, bytes)?;
+    // The version first: a newer major may have changed everything else.
+    let format = json::<FormatOnly>(HEAD, None, text)?.format;
+    let major = format.split('.').next().and_then(|m| m.parse::<u64>().ok());
+    match major {
+        Some(MAJOR) => {}
+        Some(newer) if newer > MAJOR => {
+            return Err(StoreError::Damaged {
+                why: format!("{HEAD}: it is in format {format}, and this ctl reads {MAJOR}.x"),
+                help: "a newer ctl wrote it: use that one or a newer one".to_owned(),
+            });
+        }
+        _ => return Err(damaged(HEAD, None, format!("`{format}` is not a format"))),
+    }
+    json::<HeadFile>(HEAD, None, text)?.head.map(HeadWire::into_model).transpose()
+}
+
+fn decode_shard(path: &str, number: u8, bytes: &[u8], of: &mut EndpointRecord) -> Result<(), StoreError> {
+    let text = text(path, bytes)?;
+    let lines = text.strip_suffix('\n').ok_or_else(|| damaged(path, None, "its last line is cut off".to_owned()))?;
+    let mut before: Option<(Kind, Key)> = None;
+    for (at, line) in lines.split('\n').enumerate() {
+        let at = Some(at + 1);
+        let entry = json::<EntryWire<'_>>(path, at, line)?.into_model(path, at)?;
+        let id = (entry.kind.clone(), entry.key.clone());
+        if shard(&id.0, &id.1) != number {
+            return Err(damaged(path, at, format!("{}/{} belongs to another file", id.0, id.1)));
+        }
+        if before.as_ref().is_some_and(|b| *b >= id) {
+            return Err(damaged(path, at, format!("{}/{} is out of order or there twice", id.0, id.1)));
+        }
+        before = Some(id.clone());
+        of.entries.insert(id, entry);
+    }
+    Ok(())
+}
+
+/// Which of the 256 files holds this resource.
+fn shard(kind: &Kind, key: &Key) -> u8 {
+    let mut text = kind.as_str().to_owned();
+    text.push_str(&key.canonical());
+    Digest::of(text.as_bytes()).as_bytes()[0]
+}
+
+pub(super) fn damaged(file: &str, line: Option<usize>, what: String) -> StoreError {
+    let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"));
+    StoreError::Damaged {
+        why: format!("{place}: {what}"),
+        help: "go back to the last good version (`ctl record show`, `git log` on the ref), or `ctl record rebuild`"
+            .to_owned(),
+    }
+}
+
+fn odd_file(path: &str) -> StoreError {
+    damaged(path, None, "no record has such a file".to_owned())
+}
+
+fn is_run_id(run: &str) -> bool {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    (1..=64).contains(&run.len()) && run.bytes().all(good)
+}
+
+fn text<'a>(path: &str, bytes: &'a [u8]) -> Result<&'a str, StoreError> {
+    std::str::from_utf8(bytes).map_err(|_| damaged(path, None, "it is not UTF-8".to_owned()))
+}
+
+fn json<'a, T: Deserialize<'a>>(path: &str, line: Option<usize>, text: &'a str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|e| damaged(path, line, e.to_string()))
+}
+
+fn line(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = serde_json::to_vec(value).map_err(|e| damaged("record", None, e.to_string()))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Writes one JSON object, member by member.
+struct Members<'a>(&'a mut Vec<u8>, bool);
+
+impl Members<'_> {
+    fn raw(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.0.push(if self.1 { b',' } else { b'{' });
+        self.1 = true;
+        put(name, self.0)?;
+        self.0.push(b':');
+        write(self.0)
+    }
+
+    fn json(&mut self, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
+        self.raw(name, |out| put(value, out))
+    }
+}
+
+fn put(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) -> Result<(), StoreError> {
+    serde_json::to_writer(out, value).map_err(|e| damaged("record", None, e.to_string()))
+}
+
+/// Writes an entry as one line, members sorted, what is empty left out.
+fn write_entry(entry: &RecordEntry, out: &mut Vec<u8>) -> Result<(), StoreError> {
+    if entry.digest != entry.sent.digest() {
+        return Err(damaged("record", None, format!("the digest of {}/{} is another's", entry.kind, entry.key)));
+    }
+    let mut members = Members(out, false);
+    members.json("digest", &entry.digest.to_string())?;
+    if let Some(hmac) = &entry.hmac {
+        members.json("hmac", hmac)?;
+    }
+    let key = entry.key.canonical();
+    members.raw("key", |out| {
+        out.extend_from_slice(key.as_bytes());
+        Ok(())
+    })?;
+    members.json("kind", &entry.kind.as_str())?;
+    if !entry.labels.is_empty() {
+        members.json("labels", &entry.labels)?;
+    }
+    if entry.marked {
+        members.json("marked", &true)?;
+    }
+    if entry.on_remove == OnRemove::Keep {
+        members.json("on-remove", &"keep")?;
+    }
+    if entry.protect {
+        members.json("protect", &true)?;
+    }
+    if !entry.refs.is_empty() {
+        members.json("refs", &entry.refs)?;
+    }
+    if !entry.rewritten.is_empty() {
+        members.raw("rewritten", |out| {
+            let mut fields = Members(out, false);
+            for (path, value) in &entry.rewritten {
+                fields.raw(&path.to_string(), |out| {
+                    out.push(b'[');
+                    out.extend_from_slice(value.as_ref().map_or(&b""[..], Canonical::as_bytes));
+                    out.push(b']');
+                    Ok(())
+                })?;
+            }
+            out.push(b'}');
+            Ok(())
+        })?;
+    }
+    if !entry.secrets.is_empty() {
+        members.json("secrets", &entry.secrets)?;
+    }
+    members.raw("sent", |out| {
+        out.extend_from_slice(entry.sent.as_bytes());
+        Ok(())
+    })?;
+    if let Some(id) = &entry.server_id {
+        members.json("server-id", id)?;
+    }
+    if let Some(uid) = &entry.uid {
+        members.json("uid", uid)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct EntryWire<'a> {
+    digest: &'a str,
+    hmac: Option<String>,
+    #[serde(borrow)]
+    key: &'a RawValue,
+    kind: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    marked: bool,
+    on_remove: Option<String>,
+    #[serde(default)]
+    protect: bool,
+    #[serde(default)]
+    refs: Vec<String>,
+    #[serde(borrow, default)]
+    rewritten: BTreeMap<String, Vec<&'a RawValue>>,
+    #[serde(default)]
+    secrets: BTreeMap<String, Option<u64>>,
+    #[serde(borrow)]
+    sent: &'a RawValue,
+    server_id: Option<String>,
+    uid: Option<String>,
+}
+
+impl EntryWire<'_> {
+    fn into_model(self, path: &str, at: Option<usize>) -> Result<RecordEntry, StoreError> {
+        let bad = |what: String| damaged(path, at, what);
+        let digest = Digest::parse(self.digest).ok_or_else(|| bad("`digest` is not a digest".to_owned()))?;
+        if Digest::of(self.sent.get().as_bytes()) != digest {
+            return Err(bad("`sent` is not what its digest says".to_owned()));
+        }
+        let sent = Canonical::from_stored(self.sent.get().as_bytes()).map_err(|e| bad(format!("`sent`: {e}")))?;
+        let mut rewritten = BTreeMap::new();
+        for (field, value) in self.rewritten {
+            let value = match value[..] {
+                [] => None,
+                [one] => {
+                    Some(Canonical::from_stored(one.get().as_bytes()).map_err(|e| bad(format!("`rewritten`: {e}")))?)
+                }
+                _ => return Err(bad(format!("`rewritten` says two things of {field}"))),
+            };
+            rewritten.insert(FieldPath::parse(&field), value);
+        }
+        Ok(RecordEntry {
+            kind: Kind::new(self.kind),
+            key: key(self.key.get()).ok_or_else(|| bad("`key` is not a key".to_owned()))?,
+            server_id: self.server_id,
+            uid: self.uid,
+            sent,
+            digest,
+            marked: self.marked,
+            labels: self.labels,
+            refs: self.refs,
+            protect: self.protect,
+            on_remove: match self.on_remove.as_deref() {
+                None | Some("delete") => OnRemove::Delete,
+                // An answer that this version does not know is never read as "delete".
+                Some(_) => OnRemove::Keep,
+            },
+            rewritten,
+            secrets: self.secrets,
+            hmac: self.hmac,
+        })
+    }
+}
+
+fn key(text: &str) -> Option<Key> {
+    let Ok(Value::Array(parts)) = Canonical::from_stored(text.as_bytes()).map(|c| c.value()) else {
+        return None;
+    };
+    let key = Key::new(&parts);
+    (key.canonical() == text).then_some(key)
+}
+
+#[derive(Deserialize)]
+struct FormatOnly {
+    format: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HeadFile {
+    format: String,
+    head: Option<HeadWire>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HeadWire {
+    checksum: String,
+    commit: String,
+    done: u64,
+    folder: String,
+    guard: GuardWire,
+    number: u64,
+    result: String,
+    snapshot: String,
+    time: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<u64>,
+    undone: u64,
+    who: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GuardWire {
+    deletes: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updates: Option<u8>,
+}
+
+impl HeadWire {
+    fn of(head: &RecordHead) -> Self {
+        Self {
+            checksum: head.checksum.to_string(),
+            commit: head.commit.to_string(),
+            done: head.done,
+            folder: head.folder.clone(),
+            guard: GuardWire { deletes: head.guard.deletes, updates: head.guard.updates },
+            number: head.number,
+            result: head.result.clone(),
+            snapshot: head.snapshot.to_string(),
+            time: head.time,
+            token: head.token,
+            undone: head.undone,
+            who: head.who.clone(),
+        }
+    }
+
+    fn into_model(self) -> Result<RecordHead, StoreError> {
+        let bad = |field: &str| damaged(HEAD, None, format!("`{field}` is not what it must be"));
+        Ok(RecordHead {
+            number: self.number,
+            time: self.time,
+            commit: Revision::parse(&self.commit).ok_or_else(|| bad("commit"))?,
+            snapshot: Digest::parse(&self.snapshot).ok_or_else(|| bad("snapshot"))?,
+            checksum: Digest::parse(&self.checksum).ok_or_else(|| bad("checksum"))?,
+            folder: self.folder,
+            who: self.who,
+            result: self.result,
+            done: self.done,
+            undone: self.undone,
+            token: self.token,
+            guard: Guard { deletes: self.guard.deletes, updates: self.guard.updates },
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct IntentWire<'a> {
+    checksum: String,
+    commit: String,
+    holder: ProcessWire,
+    #[serde(borrow)]
+    operations: Vec<OpWire<'a>>,
+    run: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
+}
+
+/// Also what a lock file says of its holder.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct ProcessWire {
+    boot_id: String,
+    host: String,
+    pid: u32,
+    pid_namespace: u64,
+    started: u64,
+    who: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OpWire<'a> {
+    action: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<Box<RawValue>>,
+    endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<Box<RawValue>>,
+    key: Box<RawValue>,
+    kind: std::borrow::Cow<'a, str>,
+}
+
+impl ProcessWire {
+    pub(super) fn of(process: &Process) -> Self {
+        Self {
+            boot_id: process.boot_id.clone(),
+            host: process.host.clone(),
+            pid: process.pid,
+            pid_namespace: process.pid_namespace,
+            started: process.started,
+            who: process.who.clone(),
+        }
+    }
+
+    pub(super) fn into_model(self) -> Process {
+        Process {
+            host: self.host,
+            boot_id: self.boot_id,
+            pid_namespace: self.pid_namespace,
+            pid: self.pid,
+            started: self.started,
+            who: self.who,
+        }
+    }
+}
+
+fn raw(bytes: Vec<u8>) -> Result<Box<RawValue>, StoreError> {
+    String::from_utf8(bytes)
+        .map_err(|e| e.to_string())
+        .and_then(|text| RawValue::from_string(text).map_err(|e| e.to_string()))
+        .map_err(|e| damaged("record", None, e))
+}
+
+impl<'a> IntentWire<'a> {
+    fn of(intent: &'a Intent) -> Result<Self, StoreError> {
+        let op = |op: &'a IntentOp| -> Result<OpWire<'a>, StoreError> {
+            let entry = op.entry.as_ref().map(|entry| {
+                let mut bytes = Vec::new();
+                write_entry(entry, &mut bytes)?;
+                raw(bytes)
+            });
+            Ok(OpWire {
+                action: op.action.clone(),
+                body: op.body.as_ref().map(|b| raw(b.as_bytes().to_vec())).transpose()?,
+                endpoint: op.endpoint.to_string(),
+                entry: entry.transpose()?,
+                key: raw(op.key.canonical().into_bytes())?,
+                kind: op.kind.as_str().into(),
+            })
+        };
+        Ok(Self {
+            checksum: intent.checksum.clone(),
+            commit: intent.commit.clone(),
+            holder: ProcessWire::of(&intent.holder),
+            operations: intent.operations.iter().map(op).collect::<Result<_, _>>()?,
+            run: intent.run.clone(),
+            token: intent.token,
+            until: intent.until,
+        })
+    }
+
+    fn into_model(self, path: &str) -> Result<Intent, StoreError> {
+        let bad = |field: &str| damaged(path, None, format!("`{field}` is not what it must be"));
+        let mut operations = Vec::with_capacity(self.operations.len());
+        for op in self.operations {
+            let body = op.body.map(|b| Canonical::from_stored(b.get().as_bytes()).map_err(|_| bad("body")));
+            let entry = op.entry.map(|entry| json::<EntryWire<'_>>(path, None, entry.get())?.into_model(path, None));
+            operations.push(IntentOp {
+                endpoint: op.endpoint.parse().map_err(|_| bad("endpoint"))?,
+                action: op.action,
+                kind: Kind::new(op.kind.into_owned()),
+                key: key(op.key.get()).ok_or_else(|| bad("key"))?,
+                body: body.transpose()?,
+                entry: entry.transpose()?.map(Box::new),
+            });
+        }
+        Ok(Intent {
+            run: self.run,
+            holder: self.holder.into_model(),
+            until: self.until,
+            token: self.token,
+            commit: self.commit,
+            checksum: self.checksum,
+            operations,
+        })
+    }
+}

@@ -1,0 +1,375 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use git2::{ErrorCode, FileMode, ObjectType, Oid, Repository, Signature, Time};
+
+use super::codec::{self, Files, HEAD, damaged};
+use super::lock::{io_error, private_folder};
+use super::refs::{self, Answer};
+use super::{RecordName, Store, StoreError, Tip};
+use crate::model::{Digest, ProjectName, Record};
+use crate::net::{Git, Limits};
+use crate::world::Clock;
+
+/// Where records are kept below `refs/`, unless the project says otherwise.
+pub const RECORD_REFS: &str = "refs/ctl/records/";
+
+/// What a [`GitStore`] needs to know.
+#[derive(Clone, Debug)]
+pub struct GitPlace {
+    /// The common git dir of the repository, as a real path.
+    pub git_dir: PathBuf,
+    /// A configured remote's name, or an address that the caller has allowed; none keeps the record on this machine.
+    pub push: Option<String>,
+    /// What comes before `<project>/<target>`: [`RECORD_REFS`], or another that ends with a slash.
+    pub prefix: String,
+    /// Where a repository is made in place of one that cannot be written.
+    pub state_dir: PathBuf,
+}
+
+/// Records as commits on refs of a Git repository, on this machine or pushed.
+#[derive(Clone, Debug)]
+pub struct GitStore {
+    git: Git,
+    git_dir: PathBuf,
+    remote: Option<String>,
+    prefix: String,
+    clock: Clock,
+    local: Duration,
+    pushing: Duration,
+}
+
+impl GitStore {
+    /// Looks at the place; nothing is written to the user's repository yet. One that cannot be written is refused
+    /// without `push`; with it, a bare repository below the state folder takes its part.
+    pub fn open(git: Git, place: GitPlace, clock: Clock, limits: &Limits) -> Result<Self, StoreError> {
+        if !place.prefix.ends_with('/') || !git2::Reference::is_valid_name(&format!("{}a/b", place.prefix)) {
+            let why = format!("`{}` is not the beginning of a ref's name", place.prefix);
+            return Err(StoreError::Denied { why, help: format!("use `{RECORD_REFS}`, or leave it out") });
+        }
+        let mut store = Self {
+            git,
+            git_dir: place.git_dir.clone(),
+            remote: place.push.clone(),
+            prefix: place.prefix,
+            clock,
+            local: limits.git_local,
+            pushing: limits.git_push,
+        };
+        let write = rustix::fs::Access::WRITE_OK;
+        let refused = [place.git_dir.clone(), place.git_dir.join("objects")]
+            .iter()
+            .find_map(|path| rustix::fs::access(path, write).err().map(|e| io_error(path, &e.into())));
+        match (refused, place.push) {
+            (None, _) => {}
+            (Some(error), None) => return Err(error),
+            (Some(_), Some(push)) => {
+                // A remote's name means something in the user's repository only.
+                let url = store.child(["config", "--get", &format!("remote.{push}.url")], store.local).unwrap_or(push);
+                let name = Digest::of(place.git_dir.as_os_str().as_encoded_bytes()).short(32);
+                let dir = place.state_dir.join("records").join(name);
+                private_folder(&dir).map_err(|e| io_error(&dir, &e))?;
+                Repository::init_bare(&dir).map_err(|e| unreadable(&e))?;
+                store.git_dir = dir;
+                store.remote = Some(url);
+            }
+        }
+        Ok(store)
+    }
+
+    /// The repository whose refs hold the records.
+    pub fn git_dir(&self) -> &Path {
+        &self.git_dir
+    }
+
+    fn child<const N: usize>(&self, args: [&str; N], deadline: Duration) -> Option<String> {
+        let call = crate::net::GitCall::of(&self.git_dir, args, deadline);
+        self.git.run(&call).ok().map(|o| o.text())
+    }
+
+    fn repository(&self) -> Result<Repository, StoreError> {
+        Repository::open_bare(&self.git_dir).map_err(|e| unreadable(&e))
+    }
+
+    fn ref_name(&self, name: &RecordName) -> String {
+        format!("{}{}/{}", self.prefix, name.project, name.target)
+    }
+
+    /// Where the remote's ref is fetched to: apart from our own, so that neither overwrites the other.
+    fn tracking(&self, remote: &str, name: &RecordName) -> String {
+        format!("refs/ctl/remotes/{}/{}/{}", Digest::of(remote.as_bytes()).short(12), name.project, name.target)
+    }
+
+    /// Where the record stands: at the remote if there is one, else here. What only this machine has is ahead of the
+    /// remote's, or it does not count.
+    fn tip(&self, repo: &Repository, name: &RecordName) -> Result<Option<Oid>, StoreError> {
+        let here = resolve(repo, &self.ref_name(name))?;
+        let Some(remote) = &self.remote else { return Ok(here) };
+        let tracking = self.tracking(remote, name);
+        refs::fetch(&self.git, &self.git_dir, remote, &self.ref_name(name), &tracking, self.pushing)?;
+        let there = resolve(repo, &tracking)?;
+        match (here, there) {
+            (Some(here), Some(there)) if here != there => {
+                let ahead = repo.graph_descendant_of(here, there).unwrap_or(false);
+                Ok(Some(if ahead { here } else { there }))
+            }
+            (here, there) => Ok(there.or(here)),
+        }
+    }
+
+    /// Writes the record's objects and a commit on top of `parent`.
+    fn commit(&self, parent: Option<&Tip>, record: &Record, message: &str) -> Result<(Repository, Oid), StoreError> {
+        let files = codec::encode(record)?;
+        let repo = self.repository()?;
+        let parent = parent.map(|tip| self.parent(&repo, tip)).transpose()?;
+        let tree = write_tree(&repo, &files).map_err(|e| self.unwritable(&e))?;
+        let commit = {
+            let tree = repo.find_tree(tree).map_err(|e| self.unwritable(&e))?;
+            let time = Time::new(self.clock.wall().as_second(), 0);
+            let me = Signature::new("ctl", "ctl@localhost", &time).map_err(|e| self.unwritable(&e))?;
+            let parents: Vec<&git2::Commit<'_>> = parent.iter().collect();
+            repo.commit(None, &me, &me, &with_trailers(message, record), &tree, &parents)
+                .map_err(|e| self.unwritable(&e))?
+        };
+        drop(parent);
+        self.sync()?;
+        Ok((repo, commit))
+    }
+
+    fn parent<'r>(&self, repo: &'r Repository, tip: &Tip) -> Result<git2::Commit<'r>, StoreError> {
+        // A tip that is not here was read from another store.
+        Oid::from_str(&tip.0).and_then(|id| repo.find_commit(id)).map_err(|_| StoreError::Moved)
+    }
+
+    /// One flush for all objects of a commit, in place of one for each.
+    fn sync(&self) -> Result<(), StoreError> {
+        let dir = std::fs::File::open(self.git_dir.join("objects")).map_err(|e| io_error(&self.git_dir, &e))?;
+        #[cfg(target_os = "linux")]
+        rustix::fs::syncfs(&dir).map_err(|e| io_error(&self.git_dir, &e.into()))?;
+        #[cfg(not(target_os = "linux"))]
+        dir.sync_all().map_err(|e| io_error(&self.git_dir, &e))?;
+        Ok(())
+    }
+
+    fn unwritable(&self, error: &git2::Error) -> StoreError {
+        StoreError::Denied {
+            why: format!("{}: {}", self.git_dir.display(), error.message()),
+            help:
+                "give the repository to the user that runs ctl, or keep the record in a folder: `record: {file: DIR}`"
+                    .to_owned(),
+        }
+    }
+
+    fn move_ref(&self, name: &str, to: Oid, from: Option<Oid>) -> Result<(), StoreError> {
+        refs::update(&self.git, &self.git_dir, name, to, from, &self.clock, self.local)
+    }
+
+    fn load(&self, repo: &Repository, tip: Oid) -> Result<Record, StoreError> {
+        codec::decode(&read_files(repo, tip)?)
+    }
+}
+
+impl Store for GitStore {
+    fn read(&self, name: &RecordName) -> Result<(Option<Tip>, Record), StoreError> {
+        let repo = self.repository()?;
+        match self.tip(&repo, name)? {
+            None => Ok((None, Record::default())),
+            Some(tip) => Ok((Some(Tip(tip.to_string())), self.load(&repo, tip)?)),
+        }
+    }
+
+    fn swap(
+        &self,
+        name: &RecordName,
+        expected: Option<&Tip>,
+        record: &Record,
+        message: &str,
+    ) -> Result<Tip, StoreError> {
+        let Some(remote) = &self.remote else { return self.keep(name, expected, record, message) };
+        let (repo, commit) = self.commit(expected, record, message)?;
+        let ref_name = self.ref_name(name);
+        match refs::push(&self.git, &self.git_dir, remote, commit, &ref_name, self.pushing)? {
+            Answer::Done => {}
+            Answer::Lost(why) => {
+                // The remote knows: what stands there now is ours, another's, or not to be known.
+                let there = refs::remote_tip(&self.git, &self.git_dir, remote, &ref_name, self.pushing);
+                match there {
+                    Ok(Some(there)) if there == commit => {}
+                    Ok(Some(there)) if Some(there.to_string()) != expected.map(|t| t.0.clone()) => {
+                        return Err(StoreError::Moved);
+                    }
+                    Ok(_) | Err(_) => return Err(StoreError::Unanswered { why }),
+                }
+            }
+        }
+        // The remote has it. Our own refs are a copy; the next fetch mends one that could not be moved.
+        for copy in [self.tracking(remote, name), ref_name] {
+            let from = resolve(&repo, &copy).unwrap_or(None);
+            self.move_ref(&copy, commit, from).ok();
+        }
+        Ok(Tip(commit.to_string()))
+    }
+
+    fn keep(
+        &self,
+        name: &RecordName,
+        expected: Option<&Tip>,
+        record: &Record,
+        message: &str,
+    ) -> Result<Tip, StoreError> {
+        let ref_name = self.ref_name(name);
+        let from = {
+            let repo = self.repository()?;
+            let here = resolve(&repo, &ref_name)?;
+            let wanted = expected.and_then(|tip| Oid::from_str(&tip.0).ok());
+            // With a remote our own ref is a copy that may be behind; alone it is the record itself.
+            if self.remote.is_none() && here != wanted {
+                return Err(StoreError::Moved);
+            }
+            here
+        };
+        let (_, commit) = self.commit(expected, record, message)?;
+        self.move_ref(&ref_name, commit, from)?;
+        Ok(Tip(commit.to_string()))
+    }
+
+    fn names(&self, project: &ProjectName) -> Result<Vec<RecordName>, StoreError> {
+        let folder = format!("{}{project}/", self.prefix);
+        let mut found: Vec<String> = Vec::new();
+        let repo = self.repository()?;
+        let refs = repo.references_glob(&format!("{folder}*")).map_err(|e| unreadable(&e))?;
+        for reference in refs {
+            let reference = reference.map_err(|e| unreadable(&e))?;
+            found.extend(reference.name().ok().map(str::to_owned));
+        }
+        if let Some(remote) = &self.remote {
+            let pattern = format!("{folder}*");
+            found.extend(refs::remote_refs(&self.git, &self.git_dir, remote, &pattern, self.pushing)?.into_keys());
+        }
+        let target = |name: &String| name.strip_prefix(&folder)?.parse().ok();
+        let mut names: Vec<RecordName> =
+            found.iter().filter_map(target).map(|target| RecordName { project: project.clone(), target }).collect();
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    fn history(&self, name: &RecordName, limit: usize) -> Result<Vec<(Tip, Record)>, StoreError> {
+        let repo = self.repository()?;
+        let mut next = self.tip(&repo, name)?;
+        let mut found = Vec::new();
+        let mut number = |id: Oid| -> Result<Option<u64>, StoreError> {
+            let tree = repo.find_commit(id).and_then(|c| c.tree()).map_err(|e| unreadable(&e))?;
+            let entry = tree.get_name(HEAD).ok_or_else(|| damaged(HEAD, None, "it is missing".to_owned()))?;
+            let blob = repo.find_blob(entry.id()).map_err(|e| unreadable(&e))?;
+            Ok(codec::decode_head(blob.content())?.map(|head| head.number))
+        };
+        while let Some(id) = next.filter(|_| found.len() < limit) {
+            let before = repo.find_commit(id).map_err(|e| unreadable(&e))?.parent_id(0).ok();
+            let outcome = number(id)?;
+            // An intent's commit repeats the number of the outcome before it.
+            if outcome.is_some() && outcome != before.map(&mut number).transpose()?.flatten() {
+                found.push((Tip(id.to_string()), self.load(&repo, id)?));
+            }
+            next = before;
+        }
+        Ok(found)
+    }
+
+    fn is_shared(&self) -> bool {
+        self.remote.is_some()
+    }
+}
+
+fn unreadable(error: &git2::Error) -> StoreError {
+    StoreError::Unreachable {
+        why: error.message().to_owned(),
+        help: "see what `git fsck` says about the repository".to_owned(),
+    }
+}
+
+fn resolve(repo: &Repository, name: &str) -> Result<Option<Oid>, StoreError> {
+    match repo.refname_to_id(name) {
+        Ok(id) => Ok(Some(id)),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(StoreError::Damaged {
+            why: format!("{name}: {}", error.message()),
+            help: format!("see what `git show-ref {name}` says"),
+        }),
+    }
+}
+
+/// Writes the blobs and trees. One that is there already is not written again.
+fn write_tree(repo: &Repository, files: &Files) -> Result<Oid, git2::Error> {
+    let odb = repo.odb()?;
+    let mut folders: BTreeMap<&str, Vec<(&str, Oid)>> = BTreeMap::new();
+    for (path, bytes) in files {
+        let (folder, name) = path.split_once('/').unwrap_or(("", path));
+        folders.entry(folder).or_default().push((name, odb.write(ObjectType::Blob, bytes)?));
+    }
+    let mut root = repo.treebuilder(None)?;
+    for (folder, entries) in folders {
+        if folder.is_empty() {
+            for (name, id) in entries {
+                root.insert(name, id, FileMode::Blob.into())?;
+            }
+            continue;
+        }
+        let mut tree = repo.treebuilder(None)?;
+        for (name, id) in entries {
+            tree.insert(name, id, FileMode::Blob.into())?;
+        }
+        root.insert(folder, tree.write()?, FileMode::Tree.into())?;
+    }
+    root.write()
+}
+
+fn read_files(repo: &Repository, commit: Oid) -> Result<Files, StoreError> {
+    let missing = |e: &git2::Error| damaged(&commit.to_string(), None, e.message().to_owned());
+    let tree = repo.find_commit(commit).and_then(|c| c.tree()).map_err(|e| missing(&e))?;
+    let mut files = Files::new();
+    let mut add = |folder: Option<&str>, entry: &git2::TreeEntry<'_>| -> Result<(), StoreError> {
+        let name = entry.name().map_err(|_| damaged("record", None, "a file's name is not UTF-8".to_owned()))?;
+        let path = folder.map_or_else(|| name.to_owned(), |folder| format!("{folder}/{name}"));
+        if entry.filemode() != i32::from(FileMode::Blob) {
+            return Err(damaged(&path, None, "it is not a plain file".to_owned()));
+        }
+        let blob = repo.find_blob(entry.id()).map_err(|e| damaged(&path, None, e.message().to_owned()))?;
+        files.insert(path, blob.content().to_vec());
+        Ok(())
+    };
+    for entry in &tree {
+        if entry.kind() != Some(ObjectType::Tree) {
+            add(None, &entry)?;
+            continue;
+        }
+        let folder = entry.name().map_err(|_| damaged("record", None, "a folder's name is not UTF-8".to_owned()))?;
+        let inner = repo.find_tree(entry.id()).map_err(|e| damaged(folder, None, e.message().to_owned()))?;
+        for entry in &inner {
+            add(Some(folder), &entry)?;
+        }
+    }
+    Ok(files)
+}
+
+/// The commit's message: what the caller says, and the facts as trailers, each on one line.
+fn with_trailers(message: &str, record: &Record) -> String {
+    let one_line = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    let mut out = format!("{}\n\n", message.trim());
+    if let Some(intent) = record.intents.last() {
+        out.push_str(&format!("Intent: {}\n", one_line(&intent.run)));
+        out.push_str(&format!("Commit: {}\n", one_line(&intent.commit)));
+        out.push_str(&format!("Plan: {}\n", one_line(&intent.checksum)));
+        out.push_str(&format!("Who: {}\n", one_line(&intent.holder.who)));
+        out.push_str(&format!("Where: {} process {}\n", one_line(&intent.holder.host), intent.holder.pid));
+    } else if let Some(head) = &record.head {
+        out.push_str(&format!("Number: {}\n", head.number));
+        out.push_str(&format!("Commit: {}\n", head.commit));
+        out.push_str(&format!("Folder: {}\n", one_line(&head.folder)));
+        out.push_str(&format!("Plan: {}\n", head.checksum));
+        out.push_str(&format!("Who: {}\n", one_line(&head.who)));
+        out.push_str(&format!("Result: {} ({} done, {} not)\n", one_line(&head.result), head.done, head.undone));
+    }
+    out
+}

@@ -1,0 +1,80 @@
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use crate::model::Process;
+
+/// This process, as an intent names it. What the system does not say stays empty or zero, and then proves nothing.
+pub fn current_process(user: &str) -> Process {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let who = format!("{user}@{host}");
+    let pid = u32::try_from(rustix::process::getpid().as_raw_nonzero().get()).unwrap_or_default();
+    Process {
+        who,
+        host,
+        boot_id: boot_id(),
+        pid_namespace: fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino()),
+        pid,
+        started: started("self").unwrap_or_default(),
+    }
+}
+
+/// True only if it is certain that `process` runs no more: the host and boot are this one's, its PID namespace is ours
+/// and no process has its id and start time; or the host is ours and has booted since.
+pub fn is_gone(process: &Process, me: &Process) -> bool {
+    if process.host != me.host || process.boot_id.is_empty() || me.boot_id.is_empty() {
+        return false;
+    }
+    if process.boot_id != me.boot_id {
+        return true;
+    }
+    if process.pid_namespace == 0 || process.pid_namespace != me.pid_namespace || process.started == 0 {
+        return false;
+    }
+    match fs::read_to_string(format!("/proc/{}/stat", process.pid)) {
+        Ok(stat) => start_of(&stat).is_some_and(|started| started != process.started),
+        // A /proc without ourselves is none that could tell.
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound && started("self").is_some(),
+    }
+}
+
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|t| t.trim().to_owned()).unwrap_or_default()
+}
+
+fn started(process: &str) -> Option<u64> {
+    start_of(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+}
+
+/// The 22nd field. The 2nd is the program's name in brackets, and may hold spaces and brackets itself.
+fn start_of(stat: &str) -> Option<u64> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_runs_is_not_gone_and_one_that_ended_is() {
+        let me = current_process("ann");
+        assert!(me.who.starts_with("ann@") && me.pid > 0 && me.started > 0, "{me:?}");
+        assert!(!is_gone(&me, &me));
+        assert!(is_gone(&Process { started: me.started + 1, ..me.clone() }, &me), "its pid was given to another");
+        assert!(is_gone(&Process { pid: u32::MAX, ..me.clone() }, &me));
+        assert!(is_gone(&Process { boot_id: "before".to_owned(), ..me.clone() }, &me));
+    }
+
+    #[test]
+    fn what_cannot_be_known_is_not_gone() {
+        let me = current_process("ann");
+        assert!(!is_gone(&Process { host: "elsewhere".to_owned(), boot_id: "b".to_owned(), ..me.clone() }, &me));
+        assert!(!is_gone(&Process { pid_namespace: 1, pid: u32::MAX, ..me.clone() }, &me));
+        assert!(!is_gone(&Process { boot_id: String::new(), ..me.clone() }, &me));
+    }
+
+    #[test]
+    fn a_programs_name_with_brackets_does_not_mislead() {
+        let stat = "7 (a) b) c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20 21";
+        assert_eq!(start_of(stat), Some(4242));
+    }
+}

@@ -256,3 +256,73 @@ fn read_all(db: &Database) -> Result<Stored, redb::Error> {
     }
     Ok((meta, format, bodies))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::server::{Action, Conditions, Document};
+
+    fn put(name: &str) -> Call {
+        let document = Document { labels: BTreeMap::new(), spec: BTreeMap::new() };
+        let action = Action::Put(name.to_owned(), document, None);
+        Call { kind: "service".to_owned(), action, conditions: Conditions::default() }
+    }
+
+    fn get(name: &str) -> Call {
+        Call { action: Action::Get(name.to_owned()), ..put(name) }
+    }
+
+    #[tokio::test]
+    async fn what_was_acknowledged_is_there_after_a_restart_with_the_same_etags() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Schema::built_in(), 1000).unwrap();
+        let writes = (0..50).map(|i| store.write(put(&format!("s{i}")), format!("{i:032x}"), false));
+        let written = futures::future::join_all(writes).await;
+        assert!(written.iter().all(|r| r.status() == 201));
+        let fenced = Call {
+            action: Action::Delete("s7".to_owned()),
+            conditions: Conditions { fencing: Some(9), ..Conditions::default() },
+            ..put("s7")
+        };
+        assert_eq!(store.write(fenced.clone(), String::new(), false).await.status(), 204);
+        drop(store);
+
+        let store = Store::open(folder.path(), Schema::built_in(), 1000).unwrap();
+        for (i, response) in written.iter().enumerate().filter(|(i, _)| *i != 7) {
+            assert_eq!(store.read(&get(&format!("s{i}"))).body(), response.body());
+        }
+        assert_eq!(store.read(&get("s7")).status(), 404);
+        let again = store.write(put("s7"), format!("{:032x}", 7), false).await;
+        assert_ne!(again.headers()["etag"], written[7].headers()["etag"], "the same content and uid, another revision");
+        let late = Call { conditions: Conditions { fencing: Some(8), ..Conditions::default() }, ..fenced };
+        assert_eq!(store.write(late, String::new(), false).await.status(), 412, "the fence survives");
+    }
+
+    #[tokio::test]
+    async fn a_lie_is_acknowledged_and_not_stored() {
+        let store = Store::memory(Schema::built_in(), 10).unwrap();
+        assert_eq!(store.write(put("a"), "u".to_owned(), true).await.status(), 201);
+        assert_eq!(store.read(&get("a")).status(), 404);
+    }
+
+    #[tokio::test]
+    async fn data_of_an_unknown_kind_is_refused_and_never_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let wide = Schema::with("kinds: {pool: {}}", "k.yaml").unwrap();
+        let store = Store::open(folder.path(), wide, 10).unwrap();
+        let call = Call { kind: "pool".to_owned(), ..put("a") };
+        assert_eq!(store.write(call, "u".to_owned(), false).await.status(), 201);
+        drop(store);
+        let refused = Store::open(folder.path(), Schema::built_in(), 10).unwrap_err().to_string();
+        assert!(refused.contains("give the --kinds file"), "{refused}");
+    }
+
+    #[test]
+    fn damage_is_an_error_and_never_an_empty_store() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ctl.redb"), b"not a database, but surely not empty either").unwrap();
+        assert!(matches!(Store::open(folder.path(), Schema::built_in(), 10), Err(ServerError::Store { .. })));
+    }
+}

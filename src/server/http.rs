@@ -156,7 +156,7 @@ impl Server {
         if cut {
             body.truncate(body.len() / 2);
         }
-        Ok(Response::from_parts(parts, Sent { bytes: Some(body), cut }))
+        Ok(Response::from_parts(parts, Sent { bytes: Some(body), cut: cut.then_some(false) }))
     }
 
     /// Answers what needs no body, and those who may not ask.
@@ -291,28 +291,38 @@ struct Dropped;
 /// A body in one piece, or the first half of one.
 struct Sent {
     bytes: Option<Bytes>,
-    cut: bool,
+    /// Set where the connection breaks after these bytes; true once they had the time to leave.
+    cut: Option<bool>,
 }
 
 impl Body for Sent {
     type Data = Bytes;
     type Error = Dropped;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Dropped>>> {
-        Poll::Ready(match self.bytes.take().filter(|bytes| !bytes.is_empty()) {
-            Some(bytes) => Some(Ok(Frame::data(bytes))),
-            None => self.cut.then_some(Err(Dropped)),
-        })
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Dropped>>> {
+        if let Some(bytes) = self.bytes.take_if(|bytes| !bytes.is_empty()) {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        match self.cut {
+            None => Poll::Ready(None),
+            // What was written is sent while this waits; an error at once would take it back.
+            Some(false) => {
+                self.cut = Some(true);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Some(true) => Poll::Ready(Some(Err(Dropped))),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.cut && self.bytes.as_ref().is_none_or(Bytes::is_empty)
+        self.cut.is_none() && self.bytes.as_ref().is_none_or(Bytes::is_empty)
     }
 
     fn size_hint(&self) -> SizeHint {
         match self.cut {
-            true => SizeHint::default(),
-            false => SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Some(_) => SizeHint::default(),
+            None => SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }
     }
 }
@@ -372,4 +382,144 @@ pub async fn run(
     // Who has not finished by then is cut off; what was acknowledged is durable.
     let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::server::{Embedded, Schema, embedded};
+
+    async fn start(config: Config) -> Embedded {
+        embedded(None, Schema::built_in(), config, &Entropy::seeded(1)).await.unwrap()
+    }
+
+    /// Sends one request and reads until the connection closes: the status (0 for none) and everything after it.
+    async fn ask(server: &Embedded, line: &str, headers: &str, body: &str) -> (u16, String) {
+        let chance = Entropy::seeded(1);
+        let token = format!("{:016x}{:016x}", chance.next(), chance.next());
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        let request = format!(
+            "{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\ncontent-type: \
+             application/json\r\ncontent-length: {}\r\n{headers}\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = Vec::new();
+        // A server that hangs up early resets the connection; what came before is what counts.
+        let _ = stream.read_to_end(&mut text).await;
+        let text = String::from_utf8(text).unwrap();
+        (text.get(9..12).and_then(|s| s.parse().ok()).unwrap_or(0), text)
+    }
+
+    #[tokio::test]
+    async fn each_status_comes_over_the_wire() {
+        let server = start(Config { debug_counters: true, ..Config::open() }).await;
+        let huge = format!("{{\"labels\":{{\"a\":\"{}\"}}}}", "x".repeat(MAX_BODY));
+        for (line, headers, body, status, holds) in [
+            ("PUT /v1/service/a", "", "{}", 201, "location: /v1/service/a"),
+            ("PUT /v1/service/a", "", r#"{"spec":{"port":1}}"#, 200, "\"port\":1"),
+            ("GET /v1/service/a", "", "", 200, "etag: \""),
+            ("HEAD /v1/service/a", "", "", 200, "content-length: 1"),
+            ("GET /v1/service", "", "", 200, "\"total\":1}"),
+            ("GET /v1/service", "if-none-match: *\r\n", "", 304, ""),
+            ("POST /v1/service", "", "{", 400, "not JSON"),
+            ("GET /v1/none", "", "", 404, ""),
+            ("DELETE /v1/service", "", "", 405, "allow: "),
+            ("POST /v1/service", "", r#"{"name":"a"}"#, 409, "service/a"),
+            ("PUT /v1/service/a", "if-none-match: *\r\n", "{}", 412, ""),
+            ("PUT /v1/service/a", "", huge.as_str(), 413, ""),
+            ("PUT /v1/service/a", "", r#"{"spec":{"x":1}}"#, 422, "\"field\":\"/spec/x\""),
+            ("PATCH /v1/service/a", "", r#"{"spec":{"port":null}}"#, 200, "\"spec\":{}"),
+            ("DELETE /v1/service/a", "", "", 204, ""),
+            ("GET /livez", "", "", 200, "ok"),
+            ("GET /readyz", "", "", 200, "ok"),
+            ("GET /debug/requests", "", "", 200, "\"PUT /v1/service/{name}\":5"),
+        ] {
+            let (got, text) = ask(&server, line, headers, body).await;
+            assert!(got == status && text.contains(holds), "{line}: {status} {holds}\n{text}");
+        }
+        let mut config = Config::open();
+        config.entropy = Entropy::seeded(2);
+        let stranger = embedded(None, Schema::built_in(), config, &Entropy::seeded(2)).await.unwrap();
+        assert_eq!(ask(&stranger, "GET /v1/service", "", "").await.0, 401, "another server's token");
+        assert_eq!(ask(&stranger, "GET /livez", "", "").await.0, 200);
+        stranger.stop().await.unwrap();
+        server.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_client_over_its_rate_is_told_when_to_come_back() {
+        let clock = Clock::Scripted(crate::world::ScriptedClock::starting_at(jiff::Timestamp::UNIX_EPOCH));
+        let server = start(Config { rate: Some(1), clock, ..Config::open() }).await;
+        assert_eq!(ask(&server, "GET /v1/service", "", "").await.0, 200);
+        let (status, text) = ask(&server, "GET /v1/service", "", "").await;
+        assert!(status == 429 && text.contains("retry-after: 1\r\n"), "{text}");
+        assert_eq!(ask(&server, "GET /livez", "", "").await.0, 200, "health is not limited");
+    }
+
+    #[tokio::test]
+    async fn faults_do_what_they_say() {
+        let put = "PUT /v1/service/a";
+        for (spec, line, status, holds, stored) in [
+            ("drop-request=1", put, 0, "", false),
+            ("drop-answer=1", put, 0, "", true),
+            ("lie=1", put, 201, "\"name\":\"a\"", false),
+            ("html=1", put, 200, "<title>", false),
+            ("throttle=1", put, 429, "retry-after: 1", false),
+            ("status=503", put, 503, "on purpose", false),
+            ("truncate=1", put, 201, "\"etag\"", true),
+            ("fail-page=1", "GET /v1/service", 500, "", false),
+            ("gone-page=1", "GET /v1/service", 410, "", false),
+        ] {
+            let faults = Some(Faults::parse(spec).unwrap());
+            let server = start(Config { faults, ..Config::open() }).await;
+            let (got, text) = ask(&server, line, "", "{}").await;
+            assert!(got == status && text.contains(holds), "{spec}: {status} {holds}\n{text}");
+            if spec == "truncate=1" {
+                assert!(!text.ends_with('}'), "{text}");
+            }
+            let request = Request::get("/v1/service/a").body(Bytes::new()).unwrap();
+            let call = Call::read(&request, server.server.store.schema()).unwrap();
+            assert_eq!(server.server.store.read(&call).status() == 200, stored, "{spec}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_looping_page_offers_its_own_token_again() {
+        let server = start(Config { faults: Some(Faults::parse("loop-page=2").unwrap()), ..Config::open() }).await;
+        for name in ["a", "b", "c"] {
+            assert_eq!(ask(&server, &format!("PUT /v1/service/{name}"), "", "{}").await.0, 201);
+        }
+        let (_, first) = ask(&server, "GET /v1/service?limit=1", "", "").await;
+        assert!(first.contains("\"next\":\"3~1~a\""), "{first}");
+        let (_, second) = ask(&server, "GET /v1/service?limit=1&continue=3~1~a", "", "").await;
+        assert!(second.contains("\"name\":\"b\"") && second.contains("\"next\":\"3~1~a\""), "{second}");
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_answers_503_and_says_when() {
+        let store = Store::memory(Schema::built_in(), 1).unwrap();
+        let request = Request::put("/v1/service/a").header("content-type", "application/json");
+        let call = Call::read(&request.body(Bytes::from_static(b"{}")).unwrap(), store.schema()).unwrap();
+        let writes = (0..2000).map(|_| store.write(call.clone(), "u".to_owned(), false));
+        let answers = futures::future::join_all(writes).await;
+        let refused: Vec<_> = answers.iter().filter(|r| r.status() == 503).collect();
+        assert!(refused.iter().all(|r| r.headers()["retry-after"] == "1"));
+        assert!(!refused.is_empty() && refused.len() < answers.len(), "{} refused", refused.len());
+    }
+
+    #[tokio::test]
+    async fn only_loopback_is_served_without_a_token() {
+        let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let store = Store::memory(Schema::built_in(), 1).unwrap();
+        let server = Arc::new(Server::new(store, Config::open()).unwrap());
+        let refused = run(listener, server, std::future::pending()).await.unwrap_err();
+        assert!(refused.to_string().contains("give a --token-file"), "{refused}");
+        let store = Store::memory(Schema::built_in(), 1).unwrap();
+        let empty = Config { token: Some(Secret::new(" \n")), ..Config::open() };
+        assert_eq!(Server::new(store, empty).unwrap_err(), ServerError::EmptyToken);
+    }
 }

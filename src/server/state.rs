@@ -13,6 +13,9 @@ use super::document::{Document, Refusal, write_json};
 use super::schema::{KindSchema, RefDelete, Schema};
 use super::view::{Delta, Item, View, answer, missing, refuse};
 
+/// Kind, name, and the field that refers.
+type Referrer = (String, String, String);
+
 /// All objects, and what keeps them consistent.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -22,8 +25,8 @@ pub struct State {
     fence: u64,
     /// Who holds the values of a unique set: kind, index of the set, values -> name.
     unique: BTreeMap<(String, usize, Vec<u8>), String>,
-    /// Who refers to an object: (kind, name) -> (kind, name, field).
-    referrers: BTreeMap<(String, String), BTreeSet<(String, String, String)>>,
+    /// Who refers to an object.
+    referrers: BTreeMap<(String, String), BTreeSet<Referrer>>,
 }
 
 /// What a call leads to.

@@ -101,12 +101,13 @@ impl Store {
     pub async fn write(&self, call: Call, uid: String, lie: bool) -> Response<Bytes> {
         let (answer, waiting) = oneshot::channel();
         let job = Job { call, uid, lie, answer };
-        match self.queue.as_ref().map(|queue| queue.try_send(job)) {
-            Some(Ok(())) => waiting.await.unwrap_or_else(|_| refuse(&stopped())),
-            Some(Err(TrySendError::Full(_))) => {
+        let Some(queue) = &self.queue else { return refuse(&stopped()) };
+        match queue.try_send(job) {
+            Ok(()) => waiting.await.unwrap_or_else(|_| refuse(&stopped())),
+            Err(TrySendError::Full(_)) => {
                 refuse(&Refusal { retry_after: Some(1), ..Refusal::new(503, "too many writes wait already") })
             }
-            Some(Err(TrySendError::Disconnected(_))) | None => refuse(&stopped()),
+            Err(TrySendError::Disconnected(_)) => refuse(&stopped()),
         }
     }
 }

@@ -1,1 +1,18 @@
 //! Text in, Desired out: every value with its file and line. Pure.
+//!
+//! ```text
+//! bytes ── document ──> ParsedFile (cached by blob id) ──┐
+//! ctl.yaml ── project ──> Project ───────────────────────┼─ set ──> Complete<Snapshot>
+//! API description ──> KindTable ─────────────────────────┘
+//! ```
+//!
+//! Files parse independently, on all cores. Lines and columns are made again, for one document, when a problem is shown.
+
+mod document;
+mod hint;
+mod scalar;
+
+pub use document::{
+    MAX_FILE_BYTES, ParsedDocument, ParsedFile, Places, ReadDocument, parse_all, parse_file, places, read_documents,
+    spans,
+};

@@ -9,10 +9,15 @@
 //! Files parse independently, on all cores. Lines and columns are made again, for one document, when a problem is shown.
 
 mod document;
+mod entries;
+mod fields;
 mod hint;
+mod project;
 mod scalar;
 
 pub use document::{
     MAX_FILE_BYTES, ParsedDocument, ParsedFile, Places, ReadDocument, parse_all, parse_file, places, read_documents,
     spans,
 };
+pub use entries::{ManifestEntries, manifest_entries};
+pub use project::{PROJECT_FILE, read_project};

@@ -13,7 +13,9 @@ mod entries;
 mod fields;
 mod hint;
 mod project;
+mod resource;
 mod scalar;
+mod set;
 
 pub use document::{
     MAX_FILE_BYTES, ParsedDocument, ParsedFile, Places, ReadDocument, parse_all, parse_file, places, read_documents,
@@ -21,3 +23,4 @@ pub use document::{
 };
 pub use entries::{ManifestEntries, manifest_entries};
 pub use project::{PROJECT_FILE, read_project};
+pub use set::{SetInput, assemble, body_span};

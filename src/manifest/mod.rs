@@ -1,1 +1,26 @@
 //! Text in, Desired out: every value with its file and line. Pure.
+//!
+//! ```text
+//! bytes ── document ──> ParsedFile (cached by blob id) ──┐
+//! ctl.yaml ── project ──> Project ───────────────────────┼─ set ──> Complete<Snapshot>
+//! API description ──> KindTable ─────────────────────────┘
+//! ```
+//!
+//! Files parse independently, on all cores. Lines and columns are made again, for one document, when a problem is shown.
+
+mod document;
+mod entries;
+mod fields;
+mod hint;
+mod project;
+mod resource;
+mod scalar;
+mod set;
+
+pub use document::{
+    MAX_FILE_BYTES, ParsedDocument, ParsedFile, Places, ReadDocument, parse_all, parse_file, places, read_documents,
+    spans,
+};
+pub use entries::{ManifestEntries, manifest_entries};
+pub use project::{PROJECT_FILE, read_project};
+pub use set::{SetInput, assemble, body_span};

@@ -1,0 +1,235 @@
+//! Which files of a tree are manifests, and which names no tree of ours may hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::document::MAX_FILE_BYTES;
+use super::fields::start_of;
+use super::project::{PROJECT_FILE, shown};
+use crate::model::{Diagnostic, FileMode, Project, Tree, TreeEntry};
+
+/// Most files of one project.
+const MAX_FILES: usize = 50_000;
+
+/// The manifests of a tree.
+#[derive(Clone, Debug, Default)]
+pub struct ManifestEntries<'t> {
+    /// The files to parse, in the order of the tree.
+    pub files: Vec<&'t TreeEntry>,
+    /// Folders that the project lists and the tree does not have.
+    pub missing_folders: Vec<String>,
+    /// Warnings.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Picks the `*.yaml` and `*.yml` below the project's manifest folders.
+///
+/// Symbolic links, submodules and hostile names there are errors, never skipped: what is left out silently would look
+/// like something to delete. A listed folder that is gone is an error unless `has_record`.
+pub fn manifest_entries<'t>(
+    project: &Project,
+    tree: &'t Tree,
+    has_record: bool,
+) -> Result<ManifestEntries<'t>, Vec<Diagnostic>> {
+    let whole = project.manifests.is_empty();
+    let folders: Vec<String> = if whole {
+        vec![project.folder.clone()]
+    } else {
+        project.manifests.iter().map(|f| f.trim_matches('/').to_owned()).collect()
+    };
+    let own_file = join(&project.folder, PROJECT_FILE);
+    let nested: BTreeSet<&str> = tree
+        .entries
+        .iter()
+        .filter(|e| e.path != own_file)
+        .filter_map(|e| e.path.strip_suffix(PROJECT_FILE)?.strip_suffix('/'))
+        .filter(|folder| *folder != project.folder && below(folder, &project.folder))
+        .collect();
+    let apis = join(&project.folder, "apis");
+    let mut out = ManifestEntries::default();
+    let mut errors = Vec::new();
+    let mut found: BTreeSet<&str> = BTreeSet::new();
+    let mut lower: BTreeMap<String, &str> = BTreeMap::new();
+    for entry in &tree.entries {
+        let Some(folder) = folders.iter().find(|f| below(&entry.path, f)) else { continue };
+        found.insert(folder);
+        if ancestors(&entry.path).any(|a| nested.contains(a)) || (whole && below(&entry.path, &apis)) {
+            continue;
+        }
+        if let Some(why) = bad_name(&entry.path) {
+            let message = format!("the path `{}` {why}", shown(&entry.path));
+            errors.push(at(Diagnostic::error("bad-entry", message), entry).help("rename it"));
+            continue;
+        }
+        match entry.mode {
+            FileMode::Symlink => {
+                let message = format!("`{}` is a symbolic link", entry.path);
+                errors.push(
+                    at(Diagnostic::error("symlink", message), entry)
+                        .help("commit the file itself: links are not followed"),
+                );
+                continue;
+            }
+            FileMode::Submodule => {
+                let message = format!("`{}` is a submodule", entry.path);
+                errors.push(
+                    at(Diagnostic::error("submodule", message), entry)
+                        .help("commit the files themselves, or move the submodule out of the manifest folders"),
+                );
+                continue;
+            }
+            FileMode::File => {}
+        }
+        if !(entry.path.ends_with(".yaml") || entry.path.ends_with(".yml")) || entry.path == own_file {
+            continue;
+        }
+        if let Some(size) = entry.size.filter(|s| *s > MAX_FILE_BYTES as u64) {
+            let message = format!("`{}` has {size} bytes; at most {MAX_FILE_BYTES} are read", entry.path);
+            errors.push(at(Diagnostic::error("too-large", message), entry).help("split it"));
+            continue;
+        }
+        if let Some(other) = lower.insert(entry.path.to_lowercase(), &entry.path) {
+            let message = format!("`{}` and `{other}` differ in case only", entry.path);
+            out.diagnostics.push(
+                at(Diagnostic::warning("case-collision", message), entry)
+                    .help("on some file systems they are one file: rename one"),
+            );
+        }
+        out.files.push(entry);
+    }
+    if out.files.len() > MAX_FILES {
+        let message = format!("{} manifest files; at most {MAX_FILES} are read", out.files.len());
+        errors.push(
+            Diagnostic::error("too-large", message)
+                .at(start_of(&own_file), "")
+                .help("put several documents into one file"),
+        );
+    }
+    for folder in folders.iter().filter(|f| !whole && !found.contains(f.as_str())) {
+        if has_record {
+            out.missing_folders.push(folder.clone());
+        } else {
+            let message = format!("the folder `{folder}` of `manifests` is not in the commit");
+            errors.push(
+                Diagnostic::error("missing-folder", message)
+                    .at(start_of(&own_file), "")
+                    .help("git keeps no empty folder: commit a manifest in it, or take it out of `manifests`"),
+            );
+        }
+    }
+    if errors.is_empty() { Ok(out) } else { Err(errors) }
+}
+
+fn at(diagnostic: Diagnostic, entry: &TreeEntry) -> Diagnostic {
+    diagnostic.at(start_of(&shown(&entry.path)), "")
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+fn below(path: &str, folder: &str) -> bool {
+    folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// `a/b/c` is in `a` and `a/b`.
+fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(i, _)| &path[..i])
+}
+
+fn bad_name(path: &str) -> Option<&'static str> {
+    if path.chars().any(char::is_control) {
+        return Some("holds a control character");
+    }
+    path.split('/').find_map(|step| match step {
+        "" => Some("has an empty step"),
+        "." | ".." => Some("leaves its folder"),
+        _ if step.contains('\\') => Some("holds a backslash"),
+        _ if step.eq_ignore_ascii_case(".git") || step.eq_ignore_ascii_case("git~1") => {
+            Some("reaches into a git directory")
+        }
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{RecordPlace, Revision};
+
+    fn project(manifests: &[&str]) -> Project {
+        Project {
+            name: "shop".parse().unwrap(),
+            folder: "shop".into(),
+            manifests: manifests.iter().map(|m| (*m).to_owned()).collect(),
+            record: RecordPlace::Local,
+            values: BTreeMap::new(),
+            targets: BTreeMap::new(),
+        }
+    }
+
+    fn tree(entries: &[(&str, FileMode)]) -> Tree {
+        let entry = |(path, mode): &(&str, FileMode)| TreeEntry {
+            path: (*path).to_owned(),
+            blob: "0".repeat(40),
+            mode: *mode,
+            size: Some(10),
+        };
+        Tree {
+            revision: Revision::parse(&"a".repeat(40)).unwrap(),
+            folder: "shop".into(),
+            entries: entries.iter().map(entry).collect(),
+        }
+    }
+
+    #[test]
+    fn the_default_is_the_own_folder_without_project_file_apis_and_other_projects() {
+        use FileMode::File;
+        let tree = tree(&[
+            ("shop/apis/x.yaml", File),
+            ("shop/a.yaml", File),
+            ("shop/b/c.yml", File),
+            ("shop/b/README.md", File),
+            ("shop/ctl.yaml", File),
+            ("shop/other/ctl.yaml", File),
+            ("shop/other/d.yaml", File),
+        ]);
+        let found = manifest_entries(&project(&[]), &tree, false).unwrap();
+        let paths: Vec<_> = found.files.iter().map(|e| e.path.as_str()).collect();
+        assert_eq!(paths, ["shop/a.yaml", "shop/b/c.yml"]);
+    }
+
+    #[test]
+    fn links_submodules_and_hostile_names_are_refused_by_name() {
+        use FileMode::{File, Submodule, Symlink};
+        for (path, mode, code) in [
+            ("shop/m/a.yaml", Symlink, "symlink"),
+            ("shop/m/dir", Symlink, "symlink"),
+            ("shop/m/sub", Submodule, "submodule"),
+            ("shop/m/../x.yaml", File, "bad-entry"),
+            ("shop/m/.GIT/x.yaml", File, "bad-entry"),
+            ("shop/m/a\u{1b}[2J.yaml", File, "bad-entry"),
+            ("shop/m/a\\b.yaml", File, "bad-entry"),
+        ] {
+            let errors = manifest_entries(&project(&["shop/m"]), &tree(&[(path, mode)]), true).unwrap_err();
+            assert_eq!(errors.iter().map(|e| e.code).collect::<Vec<_>>(), [code], "{path}");
+            assert!(!errors[0].message.contains('\u{1b}'));
+        }
+    }
+
+    #[test]
+    fn a_listed_folder_that_is_gone_is_empty_only_where_a_record_guards_it() {
+        let tree = tree(&[("shop/ctl.yaml", FileMode::File)]);
+        let errors = manifest_entries(&project(&["shop/m"]), &tree, false).unwrap_err();
+        assert_eq!(errors[0].code, "missing-folder");
+        let found = manifest_entries(&project(&["shop/m"]), &tree, true).unwrap();
+        assert_eq!(found.missing_folders, ["shop/m"]);
+        assert!(found.files.is_empty());
+    }
+
+    #[test]
+    fn names_that_differ_in_case_only_are_warned_about() {
+        let tree = tree(&[("shop/m/A.yaml", FileMode::File), ("shop/m/a.yaml", FileMode::File)]);
+        let found = manifest_entries(&project(&["shop/m"]), &tree, false).unwrap();
+        assert_eq!((found.files.len(), found.diagnostics[0].code), (2, "case-collision"));
+    }
+}

@@ -1,5 +1,34 @@
 //! The operator's file: who may go where with what.
+//!
+//! What a repository says is untrusted; this file alone decides where a credential goes, which secret reaches which
+//! target, and what a repository may write. Each refusal has a code of its own ([`REFUSALS`]), and happens before
+//! anything is contacted.
 
 mod access;
+mod file;
+mod grant;
+mod operator;
+mod origin;
+mod redactor;
+mod source;
 
 pub use access::{Access, Auth, SecretSource};
+pub use grant::Writing;
+pub use operator::{ApiOrigin, NoSecrets, Operator, hmac};
+pub use origin::{BadOrigin, Origin};
+pub use redactor::Redactor;
+
+/// Codes of diagnostics that mean: the operator's file does not allow it (exit 7).
+pub const REFUSALS: &[&str] = &[
+    "operator-file",
+    "origin-refused",
+    "credential-unknown",
+    "api-not-pinned",
+    "secret-refused",
+    "grant-refused",
+    "grant-exclusive",
+    "record-place-refused",
+];
+
+/// Codes of diagnostics that mean: a value that the operator's file points at cannot be had (exit 4).
+pub const UNREADABLE: &[&str] = &["secret-unreadable", "credential-unreadable"];

@@ -1,0 +1,108 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::plan_json::{FORMAT_VERSION, written};
+use crate::event::Ending;
+use crate::model::Digest;
+use crate::plan::{OpId, Operation, Plan};
+
+/// How a run ended.
+#[derive(Clone, Debug, Default)]
+pub struct Results {
+    /// How each operation ended; one that is not here was not started.
+    pub endings: BTreeMap<OpId, Ending>,
+    /// How long it took, from the first write.
+    pub took: Duration,
+}
+
+/// The counts of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Counts {
+    /// As wanted.
+    pub done: usize,
+    /// Refused, or given up.
+    pub failed: usize,
+    /// Not started.
+    pub skipped: usize,
+    /// Changed by somebody else meanwhile.
+    pub conflict: usize,
+    /// Nobody can tell.
+    pub in_doubt: usize,
+}
+
+impl Results {
+    /// The counts over all operations of `plan`.
+    pub fn counts(&self, plan: &Plan) -> Counts {
+        let mut counts = Counts::default();
+        for op in &plan.operations {
+            match self.endings.get(&op.id) {
+                Some(Ending::Done) => counts.done += 1,
+                Some(Ending::Failed { .. }) => counts.failed += 1,
+                Some(Ending::Conflict { .. }) => counts.conflict += 1,
+                Some(Ending::InDoubt { .. }) => counts.in_doubt += 1,
+                Some(Ending::Skipped { .. }) | None => counts.skipped += 1,
+            }
+        }
+        counts
+    }
+}
+
+#[derive(Serialize)]
+struct ApplyDocument<'a> {
+    format_version: &'static str,
+    plan_checksum: String,
+    commit: &'a str,
+    summary: Counts,
+    results: Vec<ResultDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct ResultDocument<'a> {
+    id: String,
+    address: String,
+    action: &'static str,
+    outcome: &'static str,
+    error: Option<&'a str>,
+    help: Option<&'a str>,
+}
+
+/// `apply -o json`: one document, described by `docs/schemas/apply.schema.json`.
+pub fn apply_json(plan: &Plan, checksum: &Digest, results: &Results) -> String {
+    written(&ApplyDocument {
+        format_version: FORMAT_VERSION,
+        plan_checksum: checksum.to_string(),
+        commit: plan.commit.as_str(),
+        summary: results.counts(plan),
+        results: plan.operations.iter().map(|op| result(op, results.endings.get(&op.id))).collect(),
+    })
+}
+
+fn result<'a>(op: &Operation, ending: Option<&'a Ending>) -> ResultDocument<'a> {
+    let (outcome, error, help) = spelled(ending);
+    ResultDocument {
+        id: op.id.to_string(),
+        address: op.resource.to_string(),
+        action: op.change.action().as_str(),
+        outcome,
+        error,
+        help,
+    }
+}
+
+/// The word for an ending, why, and what to do now.
+pub(super) fn spelled(ending: Option<&Ending>) -> (&'static str, Option<&str>, Option<&str>) {
+    match ending {
+        Some(Ending::Done) => ("done", None, None),
+        Some(Ending::Failed { why, help }) => ("failed", Some(why), help.as_deref()),
+        Some(Ending::Conflict { why }) => {
+            ("conflict", Some(why), Some("somebody else changed it meanwhile, and that stands; plan again"))
+        }
+        Some(Ending::Skipped { why }) => ("skipped", Some(why), None),
+        Some(Ending::InDoubt { why }) => {
+            ("in_doubt", Some(why), Some("run the same command again: it looks first what is there"))
+        }
+        None => ("skipped", Some("it was not started"), None),
+    }
+}

@@ -1,0 +1,112 @@
+use std::time::Duration;
+
+use super::apply_json::{Results, spelled};
+use super::plan_text::{face, number};
+use super::sanitize::line;
+use super::style::{Role, Style};
+use crate::event::Ending;
+use crate::plan::{Action, Operation, Plan};
+
+/// Skipped operations that are named one by one.
+const SKIPPED: usize = 20;
+
+/// What a run did, and for each failure what happened and what to do.
+///
+/// ```text
+/// Applied: 3 deleted, 10 created, 2 updated in 1.2 s. 1 failed:
+/// ```
+pub fn apply_text(plan: &Plan, results: &Results, style: &Style) -> String {
+    let counts = results.counts(plan);
+    let mut out = String::new();
+    let done = done_line(plan, results);
+    let mut bad = Vec::new();
+    for (count, word) in [
+        (counts.failed, "failed"),
+        (counts.conflict, "in conflict"),
+        (counts.in_doubt, "in doubt"),
+        (counts.skipped, "skipped"),
+    ] {
+        if count > 0 {
+            bad.push(format!("{} {word}", number(count)));
+        }
+    }
+    let head = style.paint(Role::Strong, if bad.is_empty() { "Applied:" } else { "Applied in part:" });
+    out.push_str(&format!("{head} {done} in {}.", time(results.took)));
+    if bad.is_empty() {
+        out.push('\n');
+        return out;
+    }
+    out.push_str(&format!(" {}:\n\n", style.paint(Role::Error, &bad.join(", "))));
+    let mut skipped = 0;
+    for op in &plan.operations {
+        let ending = results.endings.get(&op.id);
+        match ending {
+            Some(Ending::Done) => continue,
+            Some(Ending::Skipped { .. }) | None => {
+                skipped += 1;
+                if skipped > SKIPPED {
+                    continue;
+                }
+            }
+            Some(Ending::Failed { .. } | Ending::Conflict { .. } | Ending::InDoubt { .. }) => {}
+        }
+        write_ending(op, ending, style, &mut out);
+    }
+    if skipped > SKIPPED {
+        let text = format!("{} and {} more skipped", style.dots(), number(skipped - SKIPPED));
+        out.push_str(&format!("  {}\n", style.paint(Role::Dim, &text)));
+    }
+    out.push_str("\nWhat was done is in the record. Run the same command again for the rest.\n");
+    out
+}
+
+fn write_ending(op: &Operation, ending: Option<&Ending>, style: &Style, out: &mut String) {
+    let (outcome, why, help) = spelled(ending);
+    let role = match ending {
+        Some(Ending::Failed { .. } | Ending::Conflict { .. }) => Role::Error,
+        Some(Ending::InDoubt { .. }) => Role::Warning,
+        Some(Ending::Skipped { .. } | Ending::Done) | None => Role::Dim,
+    };
+    let (_, word, _) = face(op);
+    let what = style.paint(role, &outcome.replace('_', " "));
+    let address = line(&op.resource.to_string()).into_owned();
+    out.push_str(&format!("  {what}: {word} {address}\n"));
+    if let Some(why) = why {
+        out.push_str(&format!("    {}\n", line(why)));
+    }
+    if let Some(help) = help {
+        out.push_str(&format!("    {}: {}\n", style.paint(Role::Help, "help"), line(help)));
+    }
+}
+
+/// `3 deleted, 10 created`
+pub(super) fn done_line(plan: &Plan, results: &Results) -> String {
+    let done = |op: &&Operation| matches!(results.endings.get(&op.id), Some(Ending::Done));
+    let count = |action: Action, half: bool| {
+        let fits = |op: &&Operation| op.change.action() == action && op.replaces.is_some() == half;
+        plan.operations.iter().filter(done).filter(fits).count()
+    };
+    let any = |action: Action| count(action, false) + count(action, true);
+    let parts: Vec<String> = [
+        (count(Action::Delete, false), "deleted"),
+        (count(Action::Create, false), "created"),
+        (any(Action::Update) + any(Action::Rename), "updated"),
+        (count(Action::Create, true), "replaced"),
+        (any(Action::Adopt), "adopted"),
+        (any(Action::Forget), "forgotten"),
+    ]
+    .iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, word)| format!("{} {word}", number(*count)))
+    .collect();
+    if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
+}
+
+/// `340 ms`, `1.2 s`, `3 min 05 s`
+pub(super) fn time(took: Duration) -> String {
+    match took.as_millis() {
+        ms @ 0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{:.1} s", took.as_secs_f64()),
+        _ => format!("{} min {:02} s", took.as_secs() / 60, took.as_secs() % 60),
+    }
+}

@@ -1,0 +1,207 @@
+use std::collections::BTreeMap;
+
+use super::apply_json::{Results, spelled};
+use super::apply_text::{done_line, time};
+use super::diagnostics::diagnostics_text;
+use super::plan_text::{face, number, path_of, summary_line};
+use super::sanitize::{fenced, line, markdown};
+use super::style::Style;
+use super::value_text::{Shown, show};
+use crate::event::Ending;
+use crate::model::{Digest, TargetName};
+use crate::plan::{Operation, Plan};
+
+/// Hosts refuse longer comments.
+const LIMIT: usize = 60_000;
+/// What stays free for the end of it.
+const RESERVE: usize = 1_500;
+
+/// `plan -o markdown`: a comment for a pull request. Nothing in it mentions, links or embeds.
+pub fn plan_markdown(plan: &Plan, checksum: &Digest) -> String {
+    let mut out = format!(
+        "### Plan for {} at {}\n\n{}\n\n",
+        markdown(plan.project.as_str()),
+        markdown(plan.commit.short()),
+        summary_line(plan)
+    );
+    let targets = by_target(plan);
+    if !targets.is_empty() {
+        out.push_str("| target | delete | create | update | replace | other |\n|---|--:|--:|--:|--:|--:|\n");
+        for ops in &targets {
+            out.push_str(&table_line(ops));
+        }
+        out.push('\n');
+    }
+    let style = Style { unicode: true, ..Style::plain() };
+    for refusal in &plan.refusals {
+        let text =
+            format!("refused: {} ({}): {}\nhelp: {}", refusal.target, refusal.gate, refusal.message, refusal.help);
+        append(
+            &mut out,
+            &format!("> [!CAUTION]\n> This plan is refused by a guard.\n\n{}\n", fenced("text", &flat(&text))),
+        );
+    }
+    if !plan.unknown_scopes.is_empty() {
+        let text: Vec<String> = plan
+            .unknown_scopes
+            .iter()
+            .map(|s| line(&format!("{}/{} {}: {}", s.target, s.scope.endpoint, s.scope.kind, s.why)).into_owned())
+            .collect();
+        let block = format!("Not read, so nothing happens there:\n\n{}\n", fenced("text", &text.join("\n")));
+        append(&mut out, &block);
+    }
+    if !plan.diagnostics.is_empty() {
+        append(&mut out, &fenced("text", &diagnostics_text(&plan.diagnostics, &style)));
+        out.push('\n');
+    }
+    let mut left = plan.operations.len();
+    for ops in &targets {
+        let Some(first) = ops.first() else { continue };
+        let title = format!(
+            "<details><summary>{}: {} operations</summary>\n\n",
+            markdown(first.resource.target.as_str()),
+            number(ops.len())
+        );
+        if !append(&mut out, &title) {
+            break;
+        }
+        let mut room = LIMIT.saturating_sub(RESERVE).saturating_sub(out.len());
+        let mut text = String::new();
+        for op in ops {
+            let block = operation(op, &style);
+            let needed = super::sanitize::lines(&block).len() + 16;
+            if needed > room {
+                break;
+            }
+            room -= needed;
+            text.push_str(&block);
+            left -= 1;
+        }
+        out.push_str(&fenced("diff", &text));
+        out.push_str("\n</details>\n\n");
+    }
+    if left > 0 {
+        out.push_str(&format!(
+            "{} operations are not shown here: a comment has its limits. `ctl plan` shows all.\n\n",
+            number(left)
+        ));
+    }
+    if !plan.is_empty() {
+        out.push_str(&format!("Checksum `{checksum}`\n"));
+    }
+    out
+}
+
+/// `apply -o markdown`: what a run did.
+pub fn apply_markdown(plan: &Plan, checksum: &Digest, results: &Results) -> String {
+    let counts = results.counts(plan);
+    let mut out = format!(
+        "### Applied {} at {}\n\n{} in {}.\n\n| done | failed | skipped | conflict | in doubt |\n|--:|--:|--:|--:|--:|\n| {} | {} | {} | {} | {} |\n\n",
+        markdown(plan.project.as_str()),
+        markdown(plan.commit.short()),
+        capital(&done_line(plan, results)),
+        time(results.took),
+        number(counts.done),
+        number(counts.failed),
+        number(counts.skipped),
+        number(counts.conflict),
+        number(counts.in_doubt),
+    );
+    let mut text = String::new();
+    let mut left = 0;
+    for op in &plan.operations {
+        let ending = results.endings.get(&op.id);
+        if matches!(ending, Some(Ending::Done)) {
+            continue;
+        }
+        let (outcome, why, help) = spelled(ending);
+        let mut block = format!("{}: {} {}\n", outcome.replace('_', " "), face(op).1, line(&op.resource.to_string()));
+        for (lead, said) in [("  ", why), ("  help: ", help)] {
+            if let Some(said) = said {
+                block.push_str(&format!("{lead}{}\n", line(said)));
+            }
+        }
+        if out.len() + text.len() + block.len() + RESERVE > LIMIT {
+            left += 1;
+        } else {
+            text.push_str(&block);
+        }
+    }
+    if !text.is_empty() {
+        out.push_str(&fenced("text", &text));
+        out.push('\n');
+    }
+    if left > 0 {
+        out.push_str(&format!("{} more are not shown here: a comment has its limits.\n\n", number(left)));
+    }
+    out.push_str(&format!("Checksum `{checksum}`\n"));
+    out
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|c| c.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// Adds `block` if there is room for it.
+fn append(out: &mut String, block: &str) -> bool {
+    let fits = out.len() + block.len() + RESERVE <= LIMIT;
+    if fits {
+        out.push_str(block);
+    }
+    fits
+}
+
+/// Each line on its own, harmless.
+fn flat(text: &str) -> String {
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The operations of each target, each target's in the order in which they run.
+fn by_target(plan: &Plan) -> Vec<Vec<&Operation>> {
+    let mut out: BTreeMap<&TargetName, Vec<&Operation>> = BTreeMap::new();
+    for op in &plan.operations {
+        out.entry(&op.resource.target).or_default().push(op);
+    }
+    out.into_values().collect()
+}
+
+fn table_line(ops: &[&Operation]) -> String {
+    let count = |word: &str| ops.iter().filter(|op| face(op).1 == word).count();
+    let replace = count("replace") / 2;
+    let update = count("update") + count("rename");
+    let other = count("adopt") + count("forget");
+    let target = ops.first().map(|op| markdown(op.resource.target.as_str())).unwrap_or_default();
+    let cells = [count("delete"), count("create"), update, replace, other]
+        .map(|n| if n == 0 { String::new() } else { number(n) });
+    format!("| {target} | {} |\n", cells.join(" | "))
+}
+
+/// One operation as lines of a diff.
+fn operation(op: &Operation, style: &Style) -> String {
+    let (symbol, word, _) = face(op);
+    let sign = match symbol {
+        "+" | "-" => symbol,
+        "~" | "-/+" => "!",
+        _ => " ",
+    };
+    let place = op.fields.iter().filter_map(|f| f.source.as_ref()).min().map(|s| format!("  {}:{}", s.file, s.line));
+    let head = format!("{sign} {word} {}{}", op.resource.local(), place.unwrap_or_default());
+    let mut out = format!("{}\n", line(&head));
+    for field in &op.fields {
+        let name = line(&path_of(field)).into_owned();
+        match show(field, style, Some(200)) {
+            Shown::Line(text) => out.push_str(&format!("    {name}: {text}\n")),
+            Shown::Block(block) => {
+                out.push_str(&format!("    {name}:\n"));
+                for (sign, text) in block.iter().take(40) {
+                    out.push_str(&format!("{}     {text}\n", sign.as_str()));
+                }
+                if block.len() > 40 {
+                    out.push_str(&format!("      … and {} more lines\n", number(block.len() - 40)));
+                }
+            }
+        }
+    }
+    out
+}

@@ -1,1 +1,3 @@
 //! Text in, Desired out: every value with its file and line. Pure.
+
+pub mod api;

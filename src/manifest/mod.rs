@@ -8,6 +8,7 @@
 //!
 //! Files parse independently, on all cores. Lines and columns are made again, for one document, when a problem is shown.
 
+pub mod api;
 mod document;
 mod entries;
 mod fields;

@@ -1,0 +1,17 @@
+//! Descriptions of HTTP APIs: YAML in, [`ApiDescription`] and its [`KindTable`](crate::model::KindTable) out.
+//!
+//! The language is URI templates for requests, JSON Pointers for answers, literal body templates with holes, and a
+//! closed set of codecs that run in both directions. Nothing in it computes.
+
+mod description;
+mod nearest;
+mod read;
+mod rules;
+mod template;
+
+pub use description::{
+    AbsentRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, ErrorRule, EtagRule, GetRule, IdentityRule,
+    ListRule, LoginRule, Method, PageRule, Place, Shape,
+};
+pub use nearest::nearest;
+pub use template::{BodyTemplate, Codec, Hole, Part, Splat, Template};

@@ -1,0 +1,328 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::{Digest, FieldPath, Kind, KindTable, Value};
+
+use super::{BodyTemplate, Template};
+
+/// What a YAML file says about one HTTP API.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApiDescription {
+    /// The API's name.
+    pub name: String,
+    /// Before every path that does not begin with `//`.
+    pub base: Template,
+    /// How a request proves who sends it.
+    pub auth: AuthRule,
+    /// A GET that must be answered with 2xx before anything is planned.
+    pub health: Option<Template>,
+    /// Who answers at this endpoint.
+    pub identity: Option<IdentityRule>,
+    /// Values that the target must supply.
+    pub params: Vec<String>,
+    /// Sent with every request.
+    pub headers: Vec<(String, Template)>,
+    /// Added to every request's query.
+    pub query: Vec<(String, Template)>,
+    /// Where a 4xx names the field that it means.
+    pub errors: Option<ErrorRule>,
+    /// The kinds.
+    pub types: BTreeMap<Kind, ApiType>,
+    pub(super) digest: Digest,
+    pub(super) table: Arc<KindTable>,
+}
+
+impl ApiDescription {
+    /// SHA-256 of the text that it was read from: what an operator pins.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What diff and plan must know of its kinds.
+    pub fn table(&self) -> &KindTable {
+        &self.table
+    }
+
+    /// The same, shared.
+    pub fn shared_table(&self) -> Arc<KindTable> {
+        Arc::clone(&self.table)
+    }
+}
+
+/// How a request proves who sends it. The secret itself is the operator's; this says where it goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AuthRule {
+    /// As the operator's file says.
+    Unsaid,
+    /// HTTP basic.
+    Basic,
+    /// `Authorization: Bearer …`
+    Bearer,
+    /// A header, with a text before the value.
+    Header {
+        /// Its name.
+        name: String,
+        /// Before the value: `Token `.
+        prefix: String,
+    },
+    /// A call that answers with a token.
+    Login(Box<LoginRule>),
+}
+
+/// A call that answers with a token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LoginRule {
+    /// Where it is POSTed.
+    pub path: Template,
+    /// What is sent.
+    pub body: BodyTemplate,
+    /// Sent as a form instead of JSON.
+    pub form: bool,
+    /// Where the token is in the answer.
+    pub token: FieldPath,
+    /// The header that carries it.
+    pub header: String,
+    /// Before the token: `Bearer `.
+    pub prefix: String,
+}
+
+/// Who answers at an endpoint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IdentityRule {
+    /// What is asked for.
+    pub get: Template,
+    /// Where the answer says it.
+    pub at: FieldPath,
+}
+
+/// Where a 4xx names the field that it means, and says why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ErrorRule {
+    /// The field.
+    pub pointer: Option<FieldPath>,
+    /// The reason.
+    pub message: Option<FieldPath>,
+}
+
+/// One kind: how it is listed, read and written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApiType {
+    /// Its name.
+    pub kind: Kind,
+    /// Where one object is, if it has an address.
+    pub path: Option<Template>,
+    /// How all of them are asked for.
+    pub list: ListRule,
+    /// How one is asked for; `None` if only the list shows it.
+    pub get: Option<GetRule>,
+    /// `None` where the API cannot make one.
+    pub create: Option<ApiOperation>,
+    /// `None` where nothing can be changed in place.
+    pub update: Option<ApiOperation>,
+    /// `None` where the API cannot delete one.
+    pub delete: Option<ApiOperation>,
+    /// Items and bodies live under this pointer.
+    pub envelope: FieldPath,
+    /// Inside an item, the stated fields live here; key fields and [`ApiType::root`] at the item's root.
+    pub spec: FieldPath,
+    /// Stated fields that stay at the item's root though the others live under [`ApiType::spec`].
+    pub root: BTreeSet<String>,
+    /// Fields that stand in an address and never in a body.
+    pub path_only: BTreeSet<String>,
+    /// Whether writes carry `If-Match`, and where else the ETag is found.
+    pub etag: EtagRule,
+    /// A field whose value guards a write.
+    pub version: Option<FieldPath>,
+    /// A field that changes when an object of the same key is made anew.
+    pub uid: Option<FieldPath>,
+    /// What means that an object is not there.
+    pub absent: AbsentRule,
+    /// What is sent for a field that is no longer stated.
+    pub cleared: BTreeMap<FieldPath, Value>,
+    /// Sent with every request of this kind.
+    pub headers: Vec<(String, Template)>,
+    /// Added to the query of every request of this kind.
+    pub query: Vec<(String, Template)>,
+}
+
+/// How a kind is listed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListRule {
+    /// GET, or POST with a body.
+    pub method: Method,
+    /// Where.
+    pub path: Template,
+    /// What a POST sends.
+    pub body: Option<BodyTemplate>,
+    /// The query.
+    pub query: Vec<(String, Template)>,
+    /// Where the items are in the answer.
+    pub items: FieldPath,
+    /// A list, or a mapping by name.
+    pub shape: Shape,
+    /// A missing list means an empty one. Never assumed.
+    pub missing_is_empty: bool,
+    /// How the next page is asked for.
+    pub page: PageRule,
+    /// Where the number of all items is announced.
+    pub total: Option<Place>,
+}
+
+/// What a list looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// A list.
+    Array,
+    /// A mapping whose keys are the last key field.
+    Map,
+}
+
+/// Where something stands in an answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// In a header.
+    Header(String),
+    /// In the body.
+    Body(FieldPath),
+}
+
+/// How the next page of a list is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PageRule {
+    /// One answer holds everything.
+    Whole,
+    /// `Link: <…>; rel="next"`.
+    Link,
+    /// A URL in a header.
+    Header(String),
+    /// A URL in the body. With `query_only` just its query is taken (its host may be wrong behind a proxy).
+    Next {
+        /// Where.
+        at: FieldPath,
+        /// Whether only the query is taken.
+        query_only: bool,
+        /// How many to ask for.
+        size: Option<(String, u64)>,
+    },
+    /// A token in the body that goes into the query.
+    Token {
+        /// Where.
+        at: FieldPath,
+        /// The query's name for it.
+        name: String,
+        /// How many to ask for.
+        size: Option<(String, u64)>,
+    },
+    /// Page numbers from 1.
+    Number {
+        /// The query's name for it.
+        name: String,
+        /// How many to ask for.
+        size: Option<(String, u64)>,
+        /// Where the number of pages stands; without it a short (or empty) page is the last.
+        last: Option<FieldPath>,
+    },
+    /// How many items to skip.
+    Offset {
+        /// The query's name for it.
+        name: String,
+        /// How many to ask for.
+        size: (String, u64),
+    },
+}
+
+/// How one object is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GetRule {
+    /// Where.
+    pub path: Template,
+    /// The query.
+    pub query: Vec<(String, Template)>,
+    /// Where the object is in the answer.
+    pub item: FieldPath,
+    /// A missing object at `item` means that it is absent.
+    pub missing_is_absent: bool,
+}
+
+/// One write.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApiOperation {
+    /// The method.
+    pub method: Method,
+    /// Where.
+    pub path: Template,
+    /// What is sent.
+    pub body: Body,
+    /// What the answer must say, besides 2xx.
+    pub ok: Vec<(FieldPath, Value)>,
+    /// The query.
+    pub query: Vec<(String, Template)>,
+    /// Headers.
+    pub headers: Vec<(String, Template)>,
+}
+
+/// HTTP methods that a description may use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Method {
+    /// `GET`
+    Get,
+    /// `POST`
+    Post,
+    /// `PUT`
+    Put,
+    /// `PATCH`
+    Patch,
+    /// `DELETE`
+    Delete,
+}
+
+impl Method {
+    /// As it is sent.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// What a write sends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Body {
+    /// Nothing.
+    None,
+    /// What is stated, and the defaults.
+    All,
+    /// What is there, overlaid with what is stated.
+    Merged,
+    /// Only what differs.
+    Changes,
+    /// As the template says.
+    Template(BodyTemplate),
+}
+
+/// Whether writes carry `If-Match`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum EtagRule {
+    /// No: many servers send ETags that they ignore.
+    None,
+    /// Yes. With a field, an item of a list carries its own.
+    IfMatch {
+        /// That field, a pointer into the item.
+        field: Option<FieldPath>,
+    },
+}
+
+/// What means that an object is not there.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AbsentRule {
+    /// Statuses.
+    pub statuses: Vec<u16>,
+    /// The body `null` with a 2xx.
+    pub null: bool,
+    /// Values at pointers of the object.
+    pub values: Vec<(FieldPath, Value)>,
+}

@@ -1,0 +1,881 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_yaml::Value as Yaml;
+
+use crate::model::{Diagnostic, Digest, FieldPath, Kind, KindTable, Number, Span, Value};
+
+use super::{
+    AbsentRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, BodyTemplate, ErrorRule, EtagRule, GetRule,
+    IdentityRule, ListRule, LoginRule, Method, PageRule, Place, Shape, Template, nearest, rules,
+};
+
+type Map = BTreeMap<String, Value>;
+
+const API: &[&str] = &[
+    "api", "base", "auth", "health", "identity", "params", "headers", "query", "errors", "envelope", "page", "etag",
+    "absent", "types",
+];
+const API_LATER: &[&str] = &["retry", "batch", "validate", "after-apply", "document", "requires", "idempotency-key"];
+const TYPE: &[&str] = &[
+    "path",
+    "key",
+    "in",
+    "list",
+    "get",
+    "create",
+    "update",
+    "write",
+    "delete",
+    "envelope",
+    "spec",
+    "root",
+    "path-only",
+    "etag",
+    "version",
+    "uid",
+    "absent",
+    "page",
+    "refs",
+    "unique",
+    "container",
+    "ignore",
+    "keep",
+    "server",
+    "owner",
+    "known",
+    "exact",
+    "eventual",
+    "headers",
+    "query",
+    "fields",
+];
+const TYPE_LATER: &[&str] = &["batch", "validate", "after-apply", "document", "rename", "revalidate", "requires"];
+
+impl ApiDescription {
+    /// Reads a description. `file` is its name, for messages. Warnings come with it; errors instead of it.
+    ///
+    /// ```
+    /// let text = "api: widgets\ntypes:\n  service: {path: \"/services/{id}\", key: [name]}\n";
+    /// let (api, warnings) = ctl::manifest::api::ApiDescription::parse("widgets.yaml", text).unwrap();
+    /// assert_eq!(api.types.len(), 1);
+    /// assert_eq!(warnings.len(), 1, "a merged write without an ETag can lose an update");
+    /// ```
+    pub fn parse(file: &str, text: &str) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let yaml: Yaml = serde_yaml::from_str(text).map_err(|e| {
+            let mut bad = Diagnostic::error("bad-description", format!("{file} is not YAML: {e}"));
+            if let Some(at) = e.location() {
+                let (line, column) = (to_u32(at.line()), to_u32(at.column()));
+                bad = bad.at(Span { file: file.into(), line, column, offset: at.index(), len: 0 }, "");
+            }
+            vec![bad]
+        })?;
+        let mut reader = Reader { file: file.into(), text, found: Vec::new() };
+        let value = reader.value(&yaml, "");
+        let api = value.as_ref().and_then(|v| reader.api(v));
+        match api {
+            Some(api) if !reader.found.iter().any(Diagnostic::is_error) => Ok((api, reader.found)),
+            _ => {
+                if !reader.found.iter().any(Diagnostic::is_error) {
+                    reader.error("", "this is not a description of an API");
+                }
+                Err(reader.found)
+            }
+        }
+    }
+}
+
+fn to_u32(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// Reads the tree and collects everything that is wrong with it. Places are paths like `types/queue/list`.
+pub(super) struct Reader<'a> {
+    file: Arc<str>,
+    text: &'a str,
+    found: Vec<Diagnostic>,
+}
+
+/// What a type inherits from its API.
+struct Defaults {
+    envelope: FieldPath,
+    page: PageRule,
+    total: Option<Place>,
+    etag: EtagRule,
+    absent: AbsentRule,
+    params: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn span(&self, place: &str) -> Span {
+        let mut at = 0;
+        for step in place.split('/').filter(|s| !s.is_empty()) {
+            let next = [format!("{step}:"), format!("\"{step}\":"), step.to_owned()]
+                .iter()
+                .find_map(|needle| self.text[at..].find(needle.as_str()));
+            match next {
+                Some(offset) => at += offset,
+                None => break,
+            }
+        }
+        let before = &self.text[..at];
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        Span {
+            file: Arc::clone(&self.file),
+            line: to_u32(before.matches('\n').count() + 1),
+            column: to_u32(before[line_start..].chars().count() + 1),
+            offset: at,
+            len: 0,
+        }
+    }
+
+    fn place(place: &str) -> &str {
+        if place.is_empty() { "the description" } else { place }
+    }
+
+    pub(super) fn error(&mut self, place: &str, message: impl std::fmt::Display) {
+        let text = format!("{}: {message}", Self::place(place));
+        self.found.push(Diagnostic::error("bad-description", text).at(self.span(place), ""));
+    }
+
+    pub(super) fn warn(&mut self, code: &'static str, place: &str, message: impl std::fmt::Display, help: &str) {
+        let text = format!("{}: {message}", Self::place(place));
+        self.found.push(Diagnostic::warning(code, text).at(self.span(place), "").help(help));
+    }
+
+    fn value(&mut self, yaml: &Yaml, place: &str) -> Option<Value> {
+        Some(match yaml {
+            Yaml::Null => Value::Null,
+            Yaml::Bool(b) => Value::Bool(*b),
+            Yaml::Number(n) => match Number::parse(&n.to_string()) {
+                Some(number) => Value::Number(number),
+                None => {
+                    self.error(place, format!("`{n}` is not a number that JSON knows"));
+                    return None;
+                }
+            },
+            Yaml::String(text) => Value::String(text.clone()),
+            Yaml::Sequence(items) => {
+                Value::Array(items.iter().map(|item| self.value(item, place)).collect::<Option<_>>()?)
+            }
+            Yaml::Mapping(map) => {
+                let mut out = Map::new();
+                for (key, item) in map {
+                    let Yaml::String(key) = key else {
+                        self.error(place, "a key that is not a text; write it in quotes");
+                        return None;
+                    };
+                    out.insert(key.clone(), self.value(item, &format!("{place}/{key}"))?);
+                }
+                Value::Object(out)
+            }
+            Yaml::Tagged(_) => {
+                self.error(place, "YAML tags mean nothing here");
+                return None;
+            }
+        })
+    }
+
+    /// The members of a mapping, after complaining about those that nobody knows.
+    pub(super) fn members<'v>(
+        &mut self,
+        place: &str,
+        value: &'v Value,
+        known: &[&str],
+        later: &[&str],
+    ) -> Option<&'v Map> {
+        let Value::Object(map) = value else {
+            self.error(place, format!("expected a mapping, found {}", value.noun()));
+            return None;
+        };
+        for key in map.keys().filter(|k| !known.contains(&k.as_str())) {
+            let here = format!("{place}/{key}");
+            if later.contains(&key.as_str()) {
+                self.error(&here, format!("`{key}` is not supported yet"));
+            } else {
+                let hint = nearest(key, known.iter().copied()).map(|w| format!("; did you mean `{w}`?"));
+                let hint = hint.unwrap_or_else(|| format!("; known here: {}", known.join(", ")));
+                self.error(&here, format!("unknown field `{key}`{hint}"));
+            }
+        }
+        Some(map)
+    }
+
+    pub(super) fn text(&mut self, place: &str, value: &Value) -> Option<String> {
+        let text = value.as_str().map(str::to_owned);
+        if text.is_none() {
+            self.error(place, format!("expected a text, found {}", value.noun()));
+        }
+        text
+    }
+
+    pub(super) fn flag(&mut self, place: &str, value: &Value) -> bool {
+        match value {
+            Value::Bool(b) => *b,
+            other => {
+                self.error(place, format!("expected true or false, found {}", other.noun()));
+                false
+            }
+        }
+    }
+
+    pub(super) fn texts(&mut self, place: &str, value: Option<&Value>) -> Vec<String> {
+        match value {
+            None => Vec::new(),
+            Some(Value::Array(items)) => items.iter().filter_map(|item| self.text(place, item)).collect(),
+            Some(other) => {
+                self.error(place, format!("expected a list of texts, found {}", other.noun()));
+                Vec::new()
+            }
+        }
+    }
+
+    pub(super) fn paths(&mut self, place: &str, value: Option<&Value>) -> Vec<FieldPath> {
+        self.texts(place, value).iter().map(|t| FieldPath::parse(t)).collect()
+    }
+
+    /// A JSON Pointer: `""` or a text that begins with a slash.
+    pub(super) fn pointer(&mut self, place: &str, value: &Value) -> Option<FieldPath> {
+        let text = self.text(place, value)?;
+        if text.starts_with("//") {
+            self.error(place, "pointers from the answer's root (`//…`) are not supported yet");
+            return None;
+        }
+        if !text.is_empty() && !text.starts_with('/') {
+            self.error(place, format!("`{text}` is not a JSON Pointer; did you mean `/{text}`?"));
+            return None;
+        }
+        Some(FieldPath::parse(&text))
+    }
+
+    fn template(&mut self, place: &str, value: &Value) -> Option<Template> {
+        let text = self.text(place, value)?;
+        match Template::parse(&text) {
+            Ok(template) => {
+                if let Some(hole) = template.holes().find(|h| h.name.contains('.')) {
+                    let message = format!("`{{{}}}`: ids of ancestors and references are not supported yet", hole.name);
+                    self.error(place, message);
+                }
+                Some(template)
+            }
+            Err(why) => {
+                self.error(place, why);
+                None
+            }
+        }
+    }
+
+    fn path(&mut self, place: &str, value: &Value) -> Option<Template> {
+        let text = self.text(place, value)?;
+        if !text.starts_with('/') {
+            self.error(place, format!("`{text}` is not a path; did you mean `/{text}`?"));
+            return None;
+        }
+        if text.contains('?') || text.contains('#') {
+            self.error(place, "a path has no `?` and no `#`; use `query:`");
+            return None;
+        }
+        self.template(place, value)
+    }
+
+    fn body(&mut self, place: &str, value: &Value) -> Option<BodyTemplate> {
+        BodyTemplate::parse(value).map_err(|why| self.error(place, why)).ok()
+    }
+
+    fn pairs(&mut self, place: &str, value: Option<&Value>) -> Vec<(String, Template)> {
+        let Some(value) = value else { return Vec::new() };
+        let Value::Object(map) = value else {
+            self.error(place, format!("expected a mapping, found {}", value.noun()));
+            return Vec::new();
+        };
+        let mut out = Vec::new();
+        for (name, item) in map {
+            let text = match item {
+                Value::String(_) => item.clone(),
+                other => Value::String(other.canonical().as_str().to_owned()),
+            };
+            if let Some(template) = self.template(&format!("{place}/{name}"), &text) {
+                out.push((name.clone(), template));
+            }
+        }
+        out
+    }
+
+    fn api(&mut self, value: &Value) -> Option<ApiDescription> {
+        let map = self.members("", value, API, API_LATER)?;
+        let name = match map.get("api") {
+            Some(name) => self.text("api", name)?,
+            None => {
+                self.error("", "`api: NAME` is missing");
+                return None;
+            }
+        };
+        let base = match map.get("base") {
+            Some(Value::String(text)) if text.is_empty() => Template::default(),
+            Some(base) => self.path("base", base)?,
+            None => Template::default(),
+        };
+        let (page, total) = self.page("page", map.get("page"));
+        let defaults = Defaults {
+            envelope: map.get("envelope").and_then(|v| self.pointer("envelope", v)).unwrap_or_default(),
+            page,
+            total,
+            etag: map.get("etag").map_or(EtagRule::None, |v| self.etag("etag", v)),
+            absent: map.get("absent").map_or_else(standard_absent, |v| self.absent("absent", v)),
+            params: self.texts("params", map.get("params")),
+        };
+        let types_value = map.get("types").unwrap_or(&Value::Null);
+        let Value::Object(types) = types_value else {
+            self.error("types", "`types:` must be a mapping of kinds");
+            return None;
+        };
+        let mut kinds = BTreeMap::new();
+        let mut tables = BTreeMap::new();
+        let keys = rules::keys(self, types, &defaults.params);
+        for (name, value) in types {
+            let place = format!("types/{name}");
+            let Some(map) = self.members(&place, value, TYPE, TYPE_LATER) else { continue };
+            let kind = Kind::new(name.as_str());
+            let Some(rules) = rules::read(self, &place, &kind, map, &keys) else { continue };
+            let Some(ty) = self.kind(&place, &kind, map, &rules, &defaults) else { continue };
+            tables.insert(kind.clone(), rules);
+            kinds.insert(kind, ty);
+        }
+        rules::check(self, &tables);
+        let auth = map.get("auth").map_or(Some(AuthRule::Unsaid), |v| self.auth("auth", v))?;
+        let api = ApiDescription {
+            name,
+            base,
+            auth,
+            health: map.get("health").and_then(|v| self.path("health", v)),
+            identity: map.get("identity").and_then(|v| self.identity(v)),
+            headers: self.pairs("headers", map.get("headers")),
+            query: self.pairs("query", map.get("query")),
+            errors: map.get("errors").and_then(|v| self.errors(v)),
+            params: defaults.params,
+            types: kinds,
+            digest: Digest::of(self.text.as_bytes()),
+            table: Arc::new(KindTable { kinds: tables }),
+        };
+        let free = api.base.holes().chain(api.health.iter().flat_map(Template::holes));
+        let loose: Vec<String> = free.filter(|h| !api.params.contains(&h.name)).map(|h| h.name.clone()).collect();
+        for hole in loose {
+            self.error("base", format!("`{{{hole}}}` is not among `params`"));
+        }
+        Some(api)
+    }
+
+    fn identity(&mut self, value: &Value) -> Option<IdentityRule> {
+        let map = self.members("identity", value, &["get", "at"], &[])?;
+        let (Some(get), Some(at)) = (map.get("get"), map.get("at")) else {
+            self.error("identity", "needs `get: path` and `at: /pointer`");
+            return None;
+        };
+        Some(IdentityRule { get: self.path("identity/get", get)?, at: self.pointer("identity/at", at)? })
+    }
+
+    fn errors(&mut self, value: &Value) -> Option<ErrorRule> {
+        let map = self.members("errors", value, &["pointer", "message"], &[])?;
+        Some(ErrorRule {
+            pointer: map.get("pointer").and_then(|v| self.pointer("errors/pointer", v)),
+            message: map.get("message").and_then(|v| self.pointer("errors/message", v)),
+        })
+    }
+
+    fn auth(&mut self, place: &str, value: &Value) -> Option<AuthRule> {
+        match value.as_str() {
+            Some("none") => return Some(AuthRule::Unsaid),
+            Some("basic") => return Some(AuthRule::Basic),
+            Some("bearer") => return Some(AuthRule::Bearer),
+            Some(other) => {
+                self.error(place, format!("`{other}` is not known: none, basic, bearer, {{header: …}}, {{login: …}}"));
+                return None;
+            }
+            None => {}
+        }
+        let map = self.members(place, value, &["header", "prefix", "login"], &[])?;
+        if let Some(login) = map.get("login") {
+            let place = "auth/login";
+            let known = ["post", "body", "form", "token", "header", "prefix"];
+            let map = self.members(place, login, &known, &["expires"])?;
+            let (Some(post), Some(token)) = (map.get("post"), map.get("token")) else {
+                self.error(place, "needs `post: path` and `token: /pointer`");
+                return None;
+            };
+            let content = map.get("form").or(map.get("body")).cloned().unwrap_or_else(Value::object);
+            let header = map.get("header").and_then(|v| self.text(place, v));
+            return Some(AuthRule::Login(Box::new(LoginRule {
+                path: self.path(place, post)?,
+                body: self.body(place, &content)?,
+                form: map.contains_key("form"),
+                token: self.pointer(place, token)?,
+                header: header.unwrap_or_else(|| "Authorization".to_owned()),
+                prefix: map.get("prefix").and_then(|v| self.text(place, v)).unwrap_or_default(),
+            })));
+        }
+        let Some(header) = map.get("header") else {
+            self.error(place, "needs `header: NAME` or `login: {…}`");
+            return None;
+        };
+        Some(AuthRule::Header {
+            name: self.text(place, header)?,
+            prefix: map.get("prefix").and_then(|v| self.text(place, v)).unwrap_or_default(),
+        })
+    }
+
+    fn etag(&mut self, place: &str, value: &Value) -> EtagRule {
+        match value {
+            Value::String(word) if word == "none" => EtagRule::None,
+            Value::String(word) if word == "if-match" => EtagRule::IfMatch { field: None },
+            Value::Object(_) => {
+                let field = self
+                    .members(place, value, &["field"], &[])
+                    .and_then(|map| map.get("field"))
+                    .and_then(|v| self.text(place, v));
+                EtagRule::IfMatch { field: field.map(|f| FieldPath::parse(&f)) }
+            }
+            _ => {
+                self.error(place, "expected `none`, `if-match` or `{field: NAME}`");
+                EtagRule::None
+            }
+        }
+    }
+
+    fn absent(&mut self, place: &str, value: &Value) -> AbsentRule {
+        let mut rule = AbsentRule::default();
+        let one = std::slice::from_ref(value);
+        for item in value.as_array().unwrap_or(one) {
+            match item {
+                Value::Null => rule.null = true,
+                Value::Number(n) => match n.as_u64().and_then(|n| u16::try_from(n).ok()) {
+                    Some(status) if (200..600).contains(&status) => rule.statuses.push(status),
+                    _ => self.error(place, format!("`{n}` is not an HTTP status")),
+                },
+                Value::Object(map) => {
+                    rule.values.extend(map.iter().map(|(at, v)| (FieldPath::parse(at), v.clone())));
+                }
+                other => {
+                    self.error(place, format!("expected a status, null or {{/pointer: value}}, found {}", other.noun()))
+                }
+            }
+        }
+        rule
+    }
+
+    fn size(&mut self, place: &str, value: Option<&Value>) -> Option<(String, u64)> {
+        match value? {
+            Value::String(name) => Some((name.clone(), 500)),
+            Value::Object(map) if map.len() == 1 => {
+                let (name, count) = map.iter().next()?;
+                match count {
+                    Value::Number(n) if n.as_u64().is_some_and(|n| n > 0) => Some((name.clone(), n.as_u64()?)),
+                    _ => {
+                        self.error(place, "the page size must be a number above 0");
+                        None
+                    }
+                }
+            }
+            _ => {
+                self.error(place, "`size` takes the query's name, or `{NAME: COUNT}`");
+                None
+            }
+        }
+    }
+
+    fn page(&mut self, place: &str, value: Option<&Value>) -> (PageRule, Option<Place>) {
+        let Some(value) = value else { return (PageRule::Whole, None) };
+        let known =
+            ["link", "header", "next", "use", "token", "as", "number", "size", "last", "until", "offset", "total"];
+        let Some(map) = self.members(place, value, &known, &["after"]) else { return (PageRule::Whole, None) };
+        let total = match map.get("total") {
+            None => None,
+            Some(Value::Object(at)) if at.len() == 1 && at.contains_key("header") => {
+                at.get("header").and_then(Value::as_str).map(|h| Place::Header(h.to_owned()))
+            }
+            Some(at) => self.pointer(place, at).map(Place::Body),
+        };
+        let size = self.size(place, map.get("size"));
+        let styles = ["link", "header", "next", "token", "number", "offset"];
+        let mut chosen = styles.into_iter().filter(|style| map.contains_key(*style));
+        let (style, extra) = (chosen.next(), chosen.next());
+        let (Some(style), None) = (style, extra) else {
+            self.error(place, format!("needs exactly one of {}", styles.join(", ")));
+            return (PageRule::Whole, total);
+        };
+        let value = &map[style];
+        let rule = match style {
+            "link" => match value.as_str() {
+                Some("next") => Some(PageRule::Link),
+                _ => {
+                    self.error(place, "`link` takes `next`");
+                    None
+                }
+            },
+            "header" => self.text(place, value).map(PageRule::Header),
+            "next" => self.pointer(place, value).map(|at| PageRule::Next {
+                at,
+                query_only: map.get("use").and_then(Value::as_str) == Some("query"),
+                size,
+            }),
+            "token" => {
+                let name = map.get("as").and_then(Value::as_str).map(str::to_owned);
+                if name.is_none() {
+                    self.error(place, "a token needs `as: NAME`, the query's name for it");
+                }
+                self.pointer(place, value).zip(name).map(|(at, name)| PageRule::Token { at, name, size })
+            }
+            "number" => {
+                let last = map.get("last").and_then(|v| self.pointer(place, v));
+                if last.is_none() && map.get("until").and_then(Value::as_str) != Some("short") {
+                    self.error(place, "page numbers need `last: /pointer` or `until: short`");
+                }
+                if last.is_none() && size.is_none() {
+                    self.error(place, "`until: short` needs `size: {NAME: COUNT}`");
+                }
+                self.text(place, value).map(|name| PageRule::Number { name, size, last })
+            }
+            _ => match size {
+                Some(size) => self.text(place, value).map(|name| PageRule::Offset { name, size }),
+                None => {
+                    self.error(place, "an offset needs `size: {NAME: COUNT}`");
+                    None
+                }
+            },
+        };
+        (rule.unwrap_or(PageRule::Whole), total)
+    }
+
+    fn kind(
+        &mut self,
+        place: &str,
+        kind: &Kind,
+        map: &Map,
+        rules: &crate::model::KindRules,
+        defaults: &Defaults,
+    ) -> Option<ApiType> {
+        let path = map.get("path").and_then(|v| self.path(&format!("{place}/path"), v));
+        let envelope = map
+            .get("envelope")
+            .map_or_else(|| Some(defaults.envelope.clone()), |v| self.pointer(&format!("{place}/envelope"), v))?;
+        let list = self.list(&format!("{place}/list"), map, path.as_ref(), &envelope, defaults)?;
+        self.list_holes(place, &list, rules, &defaults.params);
+        let get = self.get(&format!("{place}/get"), map.get("get"), path.as_ref(), &envelope)?;
+        let write = map.get("write");
+        if write.is_some() && map.contains_key("create") && map.contains_key("update") {
+            self.error(&format!("{place}/write"), "`write` means create and update alike, and both stand here too");
+        }
+        let create = match map.get("create").or(write) {
+            Some(Value::String(word)) if word == "none" => None,
+            Some(value) => Some(self.operation(
+                &format!("{place}/create"),
+                value,
+                Method::Post,
+                path.as_ref(),
+                Some(&list.path),
+            )?),
+            None => Some(plain(Method::Post, list.path.clone(), Body::All)),
+        };
+        let update = match map.get("update").or(write) {
+            Some(Value::String(word)) if word == "none" || word == "replace" => None,
+            Some(value) => Some(self.operation(&format!("{place}/update"), value, Method::Put, path.as_ref(), None)?),
+            None => match &path {
+                Some(path) => Some(plain(Method::Put, path.clone(), Body::Merged)),
+                None => {
+                    self.error(place, "without `path:` an `update:` is needed (`none` and `replace` are possible)");
+                    return None;
+                }
+            },
+        };
+        let delete = match map.get("delete") {
+            Some(Value::String(word)) if word == "none" => None,
+            Some(value) => {
+                Some(self.operation(&format!("{place}/delete"), value, Method::Delete, path.as_ref(), None)?)
+            }
+            None => match &path {
+                Some(path) => Some(plain(Method::Delete, path.clone(), Body::None)),
+                None => {
+                    self.error(place, "without `path:` a `delete:` is needed (`none` is possible)");
+                    return None;
+                }
+            },
+        };
+        let etag = map.get("etag").map_or_else(|| defaults.etag.clone(), |v| self.etag(&format!("{place}/etag"), v));
+        let version = map.get("version").and_then(|v| self.text(place, v)).map(|v| FieldPath::parse(&v));
+        if etag == EtagRule::None && version.is_none() && update.as_ref().is_some_and(|u| u.body == Body::Merged) {
+            self.warn(
+                "merged-without-etag",
+                place,
+                "updates send what is there overlaid with what is stated, and nothing guards against a write in between",
+                "say `etag: if-match` if the API honours it, or `update: {put: all}` if a PUT may replace the object",
+            );
+        }
+        let mut path_only: BTreeSet<String> =
+            self.texts(&format!("{place}/path-only"), map.get("path-only")).into_iter().collect();
+        if let Some(parent) = &rules.parent {
+            path_only.extend(parent.fields.iter().filter_map(|i| rules.key.get(*i)).map(|k| k.name.clone()));
+        }
+        let ty = ApiType {
+            kind: kind.clone(),
+            path,
+            list,
+            get,
+            create,
+            update,
+            delete,
+            envelope,
+            spec: map.get("spec").and_then(|v| self.pointer(&format!("{place}/spec"), v)).unwrap_or_default(),
+            root: self.texts(&format!("{place}/root"), map.get("root")).into_iter().collect(),
+            path_only,
+            etag,
+            version,
+            uid: map.get("uid").and_then(|v| self.text(place, v)).map(|v| FieldPath::parse(&v)),
+            absent: map
+                .get("absent")
+                .map_or_else(|| defaults.absent.clone(), |v| self.absent(&format!("{place}/absent"), v)),
+            cleared: rules::cleared(map),
+            headers: self.pairs(&format!("{place}/headers"), map.get("headers")),
+            query: self.pairs(&format!("{place}/query"), map.get("query")),
+        };
+        self.create_holes(place, &ty, rules, &defaults.params);
+        Some(ty)
+    }
+
+    fn list_holes(&mut self, place: &str, list: &ListRule, rules: &crate::model::KindRules, params: &[String]) {
+        let of_parent: Vec<String> = rules
+            .parent
+            .iter()
+            .flat_map(|p| &p.fields)
+            .filter_map(|i| rules.key.get(*i))
+            .map(|k| k.name.clone())
+            .collect();
+        let body = list.body.iter().flat_map(BodyTemplate::holes);
+        let query = list.query.iter().flat_map(|(_, t)| t.holes());
+        let bad: Vec<String> = list
+            .path
+            .holes()
+            .chain(query)
+            .chain(body)
+            .filter(|h| !params.contains(&h.name) && !of_parent.contains(&h.name))
+            .map(|h| h.name.clone())
+            .collect();
+        for hole in bad {
+            let message = format!("the list's `{{{hole}}}` is neither a parameter nor a key field of the parent");
+            self.error(&format!("{place}/list"), message);
+        }
+    }
+
+    fn create_holes(&mut self, place: &str, ty: &ApiType, rules: &crate::model::KindRules, params: &[String]) {
+        let Some(create) = &ty.create else { return };
+        let known = |name: &str| {
+            let path = FieldPath::parse(name);
+            rules.key.iter().any(|k| k.name == name || k.path == path)
+                || params.iter().any(|p| p == name)
+                || rules.fields.keys().any(|f| f.contains(&path) || path.contains(f))
+                || rules.known.iter().flatten().any(|f| path.segments().first() == Some(f))
+        };
+        let bad: Vec<String> = create.path.holes().filter(|h| !known(&h.name)).map(|h| h.name.clone()).collect();
+        for hole in bad {
+            let message = format!("`{{{hole}}}` is neither a key field, a parameter, nor one of `fields`");
+            self.error(&format!("{place}/create"), message);
+        }
+    }
+
+    fn list(
+        &mut self,
+        place: &str,
+        map: &Map,
+        path: Option<&Template>,
+        envelope: &FieldPath,
+        defaults: &Defaults,
+    ) -> Option<ListRule> {
+        let (page, total) = match map.get("page") {
+            Some(_) => self.page(place, map.get("page")),
+            None => (defaults.page.clone(), defaults.total.clone()),
+        };
+        let derived = path.and_then(Template::collection);
+        let mut rule = ListRule {
+            method: Method::Get,
+            path: Template::default(),
+            body: None,
+            query: Vec::new(),
+            items: envelope.clone(),
+            shape: Shape::Array,
+            missing_is_empty: false,
+            page,
+            total,
+        };
+        let mut found = None;
+        match map.get("list") {
+            None => {}
+            Some(Value::String(text)) if text == "keys" => {
+                self.error(place, "`list: keys` is not supported yet");
+                return None;
+            }
+            Some(value @ Value::String(_)) => found = Some(self.path(place, value)?),
+            Some(Value::Array(_)) => {
+                self.error(place, "several lists for one kind are not supported yet");
+                return None;
+            }
+            Some(value) => {
+                let known = ["get", "post", "body", "items", "shape", "empty", "query", "page", "total"];
+                let map = self.members(place, value, &known, &["set"])?;
+                if let Some(get) = map.get("get") {
+                    found = Some(self.path(place, get)?);
+                }
+                if let Some(post) = map.get("post") {
+                    rule.method = Method::Post;
+                    found = Some(self.path(place, post)?);
+                }
+                rule.body = map.get("body").and_then(|v| self.body(place, v));
+                rule.query = self.pairs(place, map.get("query"));
+                if let Some(items) = map.get("items") {
+                    rule.items = self.pointer(place, items)?;
+                }
+                rule.shape = match map.get("shape").map(|v| v.as_str().unwrap_or("")) {
+                    None | Some("array") => Shape::Array,
+                    Some("map") => Shape::Map,
+                    Some(other) => {
+                        self.error(place, format!("`shape: {other}` is not known: array, map"));
+                        Shape::Array
+                    }
+                };
+                rule.missing_is_empty = match map.get("empty").map(|v| v.as_str().unwrap_or("")) {
+                    None => false,
+                    Some("missing") => true,
+                    Some(_) => {
+                        self.error(place, "`empty` takes `missing`");
+                        false
+                    }
+                };
+                if map.contains_key("page") {
+                    (rule.page, rule.total) = self.page(place, map.get("page"));
+                }
+            }
+        }
+        match found.or(derived) {
+            Some(path) => rule.path = path,
+            None => {
+                self.error(place, "`list:` is needed, for it cannot be derived from `path`");
+                return None;
+            }
+        }
+        Some(rule)
+    }
+
+    fn get(
+        &mut self,
+        place: &str,
+        value: Option<&Value>,
+        path: Option<&Template>,
+        envelope: &FieldPath,
+    ) -> Option<Option<GetRule>> {
+        let plain =
+            |path: Template| GetRule { path, query: Vec::new(), item: envelope.clone(), missing_is_absent: false };
+        let Some(value) = value else { return Some(path.cloned().map(plain)) };
+        if let Value::String(text) = value {
+            if text == "none" {
+                return Some(None);
+            }
+            return Some(Some(plain(self.path(place, value)?)));
+        }
+        let map = self.members(place, value, &["get", "query", "item", "empty"], &[])?;
+        let found = match map.get("get") {
+            Some(get) => self.path(place, get)?,
+            None => match path {
+                Some(path) => path.clone(),
+                None => {
+                    self.error(place, "needs `get: path`");
+                    return None;
+                }
+            },
+        };
+        let item = map.get("item").map_or_else(|| Some(envelope.clone()), |v| self.pointer(place, v))?;
+        Some(Some(GetRule {
+            path: found,
+            query: self.pairs(place, map.get("query")),
+            item,
+            missing_is_absent: map.get("empty").and_then(Value::as_str) == Some("missing"),
+        }))
+    }
+
+    fn operation(
+        &mut self,
+        place: &str,
+        value: &Value,
+        default: Method,
+        path: Option<&Template>,
+        list: Option<&Template>,
+    ) -> Option<ApiOperation> {
+        if let Value::String(_) = value {
+            let path = self.path(place, value)?;
+            let body = if default == Method::Delete { Body::None } else { Body::All };
+            return Some(plain(default, path, body));
+        }
+        let known = ["put", "post", "patch", "delete", "path", "body", "ok", "query", "headers"];
+        let map = self.members(place, value, &known, &["batch", "wait"])?;
+        let methods =
+            [("put", Method::Put), ("post", Method::Post), ("patch", Method::Patch), ("delete", Method::Delete)];
+        let mut used = methods.into_iter().filter(|(word, _)| map.contains_key(*word));
+        let (first, second) = (used.next(), used.next());
+        let (Some((word, method)), None) = (first, second) else {
+            self.error(place, "needs exactly one of put, post, patch, delete");
+            return None;
+        };
+        let mut mode = None;
+        let mut found = map.get("path").and_then(|v| self.path(place, v));
+        match map[word].as_str() {
+            Some("all") => mode = Some(Body::All),
+            Some("merged") => mode = Some(Body::Merged),
+            Some("changes") => mode = Some(Body::Changes),
+            Some("none") => mode = Some(Body::None),
+            Some(text) if text.starts_with('/') => found = self.path(place, &map[word]),
+            _ => {
+                self.error(place, format!("`{word}` takes a path, or one of all, merged, changes, none"));
+                return None;
+            }
+        }
+        let body = match map.get("body") {
+            None => mode,
+            Some(Value::String(text)) if text == "none" => Some(Body::None),
+            Some(Value::String(text)) if text == "all" => Some(Body::All),
+            Some(Value::String(text)) if text == "merged" => Some(Body::Merged),
+            Some(Value::String(text)) if text == "changes" => Some(Body::Changes),
+            Some(template) => Some(Body::Template(self.body(place, template)?)),
+        };
+        let body = body.unwrap_or(match (default, method) {
+            (Method::Delete, _) | (_, Method::Delete) => Body::None,
+            (Method::Put, Method::Put) => Body::Merged,
+            (_, Method::Patch) => Body::Changes,
+            _ => Body::All,
+        });
+        let fallback = if method == Method::Post && list.is_some() { list } else { path };
+        let Some(path) = found.or_else(|| fallback.cloned()) else {
+            self.error(place, "needs `path:`");
+            return None;
+        };
+        let ok = match map.get("ok") {
+            None => Vec::new(),
+            Some(Value::Object(ok)) => ok.iter().map(|(at, v)| (FieldPath::parse(at), v.clone())).collect(),
+            Some(_) => {
+                self.error(place, "`ok` takes {/pointer: value}");
+                Vec::new()
+            }
+        };
+        Some(ApiOperation {
+            method,
+            path,
+            body,
+            ok,
+            query: self.pairs(place, map.get("query")),
+            headers: self.pairs(place, map.get("headers")),
+        })
+    }
+}
+
+fn standard_absent() -> AbsentRule {
+    AbsentRule { statuses: vec![404], null: false, values: Vec::new() }
+}
+
+fn plain(method: Method, path: Template, body: Body) -> ApiOperation {
+    ApiOperation { method, path, body, ok: Vec::new(), query: Vec::new(), headers: Vec::new() }
+}

@@ -2,6 +2,8 @@
 //!
 //! A driver translates and nothing more: no retry, no rate limit, no printing. Those belong to `reconcile`, once.
 
+mod memory;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
@@ -10,6 +12,8 @@ use crate::model::{
     Canonical, Cursor, Desired, Diagnostic, FieldPath, KindTable, Mark, Observation, Observed, Opaque, Owned,
     ResourceId, Scope,
 };
+
+pub use memory::{Fault, Manners, Memory, Request};
 
 /// One endpoint of a target.
 pub trait Target: Send + Sync {

@@ -1,0 +1,395 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::{FuturesUnordered, StreamExt};
+
+use super::endpoint::{Context, Endpoint, Endpoints};
+use super::observe::{Trouble, asked, list};
+use super::perform::{Gate, Judge, Performed, Performer};
+use super::schedule::{Schedule, bad_word};
+use crate::event::{Ending, Event};
+use crate::model::{Canonical, FieldPath, Key, Observed, Scope};
+use crate::plan::{OpId, Operation, Plan};
+use crate::target::{Fence, Target};
+
+/// What a failure means for the rest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnError {
+    /// All that does not depend on it goes on.
+    #[default]
+    Continue,
+    /// Nothing new starts.
+    Stop,
+}
+
+/// A plan and all that is needed to carry it out.
+pub struct Apply<'a, T, J> {
+    /// What is to be done.
+    pub plan: &'a Plan,
+    /// Where.
+    pub endpoints: &'a Endpoints<T>,
+    /// Judges fresh reads.
+    pub judge: &'a J,
+    /// Asked before every attempt to write.
+    pub gate: &'a dyn Gate,
+    /// The tenure number of a leader.
+    pub fence: Option<Fence>,
+    /// What a failure means for the rest.
+    pub on_error: OnError,
+}
+
+/// What became of one operation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpResult {
+    /// Which.
+    pub id: OpId,
+    /// How it ended.
+    pub ending: Ending,
+    /// The resource afterwards, where it was seen.
+    pub observed: Option<Observed>,
+    /// Stated fields that the server made something else of.
+    pub rewritten: BTreeMap<FieldPath, Option<Canonical>>,
+    /// True if our mark was sent along.
+    pub marked: bool,
+    /// When the last request was sent (time since boot); `None` if none was.
+    pub sent_at: Option<Duration>,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// What went wrong, for the exit code.
+    pub trouble: Option<Trouble>,
+}
+
+/// What became of a plan.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Applied {
+    /// One for each operation, in the plan's order.
+    pub results: Vec<OpResult>,
+    /// Why writing stopped early, if the gate shut or the run was interrupted or stopped.
+    pub stopped: Option<String>,
+}
+
+/// How many operations ended how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// As wanted.
+    pub done: usize,
+    /// Refused, or gave up.
+    pub failed: usize,
+    /// Not started.
+    pub skipped: usize,
+    /// Changed by others meanwhile.
+    pub conflict: usize,
+    /// Nobody knows.
+    pub in_doubt: usize,
+}
+
+impl Applied {
+    /// How many operations ended how.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for result in &self.results {
+            match result.ending {
+                Ending::Done => counts.done += 1,
+                Ending::Failed { .. } => counts.failed += 1,
+                Ending::Skipped { .. } => counts.skipped += 1,
+                Ending::Conflict { .. } => counts.conflict += 1,
+                Ending::InDoubt { .. } => counts.in_doubt += 1,
+            }
+        }
+        counts
+    }
+
+    /// True if at least one request to write was sent.
+    pub fn wrote(&self) -> bool {
+        self.results.iter().any(|result| result.sent_at.is_some())
+    }
+}
+
+/// One thing under way.
+enum Arrived {
+    Op(usize, Performed),
+    ReadBack(Vec<(usize, Observed)>),
+}
+
+enum Job {
+    One(usize),
+    Many(Scope, Vec<usize>),
+}
+
+/// Carries a plan out: every operation after what comes before it, as many at once as each endpoint allows.
+///
+/// A failure skips what depends on it and nothing else. What is refused by a guard is not touched. Once the run is
+/// cancelled nothing new starts; what is under way comes to its end and is reported.
+pub async fn apply<T: Target, J: Judge>(apply: Apply<'_, T, J>, context: Context<'_>) -> Applied {
+    let mut run = Run::new(&apply, context);
+    run.skip_refused();
+    let mut flying: FuturesUnordered<BoxFuture<'_, (usize, Arrived)>> = FuturesUnordered::new();
+    loop {
+        run.launch(&mut flying);
+        if flying.is_empty() {
+            if run.schedule.is_done() {
+                break;
+            }
+            if run.stopping.is_none() && run.schedule.unblock() {
+                continue;
+            }
+            run.drop_rest("the order of the plan cannot be kept");
+            continue;
+        }
+        let arrived = tokio::select! {
+            biased;
+            () = context.cancel.cancelled(), if run.stopping.is_none() => {
+                run.stop("interrupted");
+                continue;
+            }
+            arrived = flying.next() => arrived,
+        };
+        if let Some((lane, arrived)) = arrived {
+            run.lanes[lane].running -= 1;
+            run.arrived(arrived);
+        }
+    }
+    run.applied()
+}
+
+struct Run<'a, T, J> {
+    apply: &'a Apply<'a, T, J>,
+    context: Context<'a>,
+    schedule: Schedule,
+    lanes: Vec<LaneState<'a, T>>,
+    results: Vec<Option<OpResult>>,
+    stopping: Option<String>,
+}
+
+struct LaneState<'a, T> {
+    endpoint: Option<&'a Endpoint<T>>,
+    running: usize,
+    unseen: Vec<usize>,
+    jobs: Vec<Job>,
+}
+
+impl<'a, T: Target, J: Judge> Run<'a, T, J> {
+    fn new(apply: &'a Apply<'a, T, J>, context: Context<'a>) -> Self {
+        let operations = &apply.plan.operations;
+        let schedule = Schedule::new(operations);
+        let lane_of = |op: &Operation| schedule.lane_of(&(op.resource.target.clone(), op.endpoint.clone()));
+        let mut lanes: Vec<LaneState<'a, T>> = Vec::new();
+        for op in operations {
+            let Some(lane) = lane_of(op) else { continue };
+            if lane == lanes.len() {
+                let endpoint = apply.endpoints.get(&(op.resource.target.clone(), op.endpoint.clone()));
+                lanes.push(LaneState { endpoint, running: 0, unseen: Vec::new(), jobs: Vec::new() });
+            }
+        }
+        let results = vec![None; operations.len()];
+        Self { apply, context, schedule, lanes, results, stopping: None }
+    }
+
+    /// Operations of refused targets, and of endpoints that nobody can speak to, do not start.
+    fn skip_refused(&mut self) {
+        let plan = self.apply.plan;
+        let refused: BTreeMap<_, _> = plan.refusals.iter().map(|r| (&r.target, &r.message)).collect();
+        for (i, op) in plan.operations.iter().enumerate() {
+            let place = (op.resource.target.clone(), op.endpoint.clone());
+            let why = match refused.get(&op.resource.target) {
+                Some(why) => format!("refused: {why}"),
+                None if !self.apply.endpoints.contains_key(&place) => format!("there is no endpoint {}", op.endpoint),
+                None => continue,
+            };
+            self.finish(i, skipped(op.id, why));
+        }
+    }
+
+    fn launch(&mut self, flying: &mut FuturesUnordered<BoxFuture<'a, (usize, Arrived)>>) {
+        for lane in 0..self.lanes.len() {
+            let Some(endpoint) = self.lanes[lane].endpoint else { continue };
+            while self.lanes[lane].running < endpoint.concurrency {
+                let future = if self.stopping.is_none()
+                    && let Some(i) = self.schedule.start(lane)
+                {
+                    let op = &self.apply.plan.operations[i];
+                    (self.context.tell)(Event::Started { op: op.id });
+                    let performer = Performer {
+                        op,
+                        endpoint,
+                        judge: self.apply.judge,
+                        gate: self.apply.gate,
+                        fence: self.apply.fence,
+                        context: self.context,
+                    };
+                    async move { (lane, Arrived::Op(i, performer.run().await)) }.boxed()
+                } else if let Some(job) = self.lanes[lane].jobs.pop() {
+                    let (plan, context) = (self.apply.plan, self.context);
+                    async move { (lane, Arrived::ReadBack(read_back(endpoint, plan, job, context).await)) }.boxed()
+                } else {
+                    break;
+                };
+                self.lanes[lane].running += 1;
+                flying.push(future);
+            }
+        }
+    }
+
+    fn arrived(&mut self, arrived: Arrived) {
+        match arrived {
+            Arrived::Op(i, performed) => {
+                let op = &self.apply.plan.operations[i];
+                let mut result = OpResult {
+                    id: op.id,
+                    ending: performed.ending,
+                    observed: None,
+                    rewritten: BTreeMap::new(),
+                    marked: performed.marked,
+                    sent_at: performed.sent_at,
+                    attempts: performed.attempts,
+                    trouble: performed.trouble,
+                };
+                if let Some(found) = performed.observed {
+                    self.note_seen(op, &mut result, found);
+                }
+                if performed.wants_read_back
+                    && let Some(lane) = self.schedule.lane_of(&(op.resource.target.clone(), op.endpoint.clone()))
+                {
+                    self.lanes[lane].unseen.push(i);
+                }
+                let failed = matches!(result.ending, Ending::Failed { .. } | Ending::InDoubt { .. });
+                let failed = failed || matches!(result.ending, Ending::Conflict { .. });
+                self.finish(i, result);
+                if let Some(why) = performed.gate_shut {
+                    self.shut(i, &why);
+                }
+                if failed && self.apply.on_error == OnError::Stop {
+                    self.stop(&format!("{} did not end well (--on-error stop)", op.id));
+                }
+            }
+            Arrived::ReadBack(found) => {
+                for (i, found) in found {
+                    let op = &self.apply.plan.operations[i];
+                    if let Some(mut result) = self.results[i].take() {
+                        self.note_seen(op, &mut result, found);
+                        self.results[i] = Some(result);
+                    }
+                }
+            }
+        }
+    }
+
+    fn note_seen(&self, op: &Operation, result: &mut OpResult, found: Observed) {
+        if result.sent_at.is_some()
+            && let Some(desired) = op.change.desired()
+        {
+            result.rewritten = self.apply.judge.rewritten(desired, &found);
+        }
+        result.observed = Some(found);
+    }
+
+    fn finish(&mut self, i: usize, result: OpResult) {
+        if self.results[i].is_some() {
+            return;
+        }
+        let (id, bad) = (result.id, bad_word(&result.ending));
+        (self.context.tell)(Event::Finished { op: id, outcome: result.ending.clone() });
+        self.results[i] = Some(result);
+        let consequences = self.schedule.finish(i, id, bad);
+        for (skip, why) in consequences.skipped {
+            self.skip(skip, why);
+        }
+        for lane in consequences.ended {
+            self.plan_read_back(lane);
+        }
+    }
+
+    fn skip(&mut self, i: usize, why: String) {
+        if self.results[i].is_none() {
+            let result = skipped(self.apply.plan.operations[i].id, why);
+            (self.context.tell)(Event::Finished { op: result.id, outcome: result.ending.clone() });
+            self.results[i] = Some(result);
+        }
+    }
+
+    /// The end of a phase: what was written and not shown is read back, by one list where that takes fewer requests.
+    fn plan_read_back(&mut self, lane: usize) {
+        let Some(endpoint) = self.lanes[lane].endpoint else { return };
+        let mut groups: BTreeMap<Scope, Vec<usize>> = BTreeMap::new();
+        for i in std::mem::take(&mut self.lanes[lane].unseen) {
+            groups.entry(scope_of(endpoint, &self.apply.plan.operations[i])).or_default().push(i);
+        }
+        for (scope, ops) in groups {
+            if endpoint.pages(&scope) < ops.len() {
+                self.lanes[lane].jobs.push(Job::Many(scope, ops));
+            } else {
+                self.lanes[lane].jobs.extend(ops.into_iter().map(Job::One));
+            }
+        }
+    }
+
+    /// The gate shut: the intent ran out or is no longer ours. The run ends here, as the design has it.
+    fn shut(&mut self, i: usize, why: &str) {
+        let target = &self.apply.plan.operations[i].resource.target;
+        self.stop(&format!("{target} may not be written any more: {why}"));
+    }
+
+    fn stop(&mut self, why: &str) {
+        self.stopping.get_or_insert_with(|| why.to_owned());
+        self.drop_rest(why);
+    }
+
+    fn drop_rest(&mut self, why: &str) {
+        for i in self.schedule.drop_rest() {
+            self.skip(i, why.to_owned());
+        }
+        for lane in 0..self.lanes.len() {
+            self.plan_read_back(lane);
+        }
+    }
+
+    fn applied(self) -> Applied {
+        let ids = self.apply.plan.operations.iter().map(|op| op.id);
+        let results = self.results.into_iter().zip(ids);
+        let results = results.map(|(r, id)| r.unwrap_or_else(|| skipped(id, "it was never reached".into()))).collect();
+        Applied { results, stopped: self.stopping }
+    }
+}
+
+fn skipped(id: OpId, why: String) -> OpResult {
+    OpResult {
+        id,
+        ending: Ending::Skipped { why },
+        observed: None,
+        rewritten: BTreeMap::new(),
+        marked: false,
+        sent_at: None,
+        attempts: 0,
+        trouble: None,
+    }
+}
+
+/// The scope in which a resource is listed.
+fn scope_of<T: Target>(endpoint: &Endpoint<T>, op: &Operation) -> Scope {
+    let parent: Option<Key> =
+        endpoint.driver.kinds().get(&op.resource.kind).and_then(|rules| rules.parent_key(&op.resource.key));
+    Scope { endpoint: op.endpoint.clone(), kind: op.resource.kind.clone(), parent }
+}
+
+/// What cannot be read back was written all the same: it only stays unseen.
+async fn read_back<T: Target>(
+    endpoint: &Endpoint<T>,
+    plan: &Plan,
+    job: Job,
+    context: Context<'_>,
+) -> Vec<(usize, Observed)> {
+    match job {
+        Job::One(i) => {
+            let id = &plan.operations[i].resource;
+            let found = asked(endpoint, context, || endpoint.driver.read(id, None)).await;
+            found.ok().flatten().map(|found| (i, found)).into_iter().collect()
+        }
+        Job::Many(scope, ops) => {
+            let Ok(listing) = list(endpoint, &scope, context).await else { return Vec::new() };
+            let by_key: BTreeMap<&Key, &Observed> = listing.items.iter().map(|item| (&item.key, item)).collect();
+            let found = |i: usize| by_key.get(&plan.operations[i].resource.key).map(|o| (i, (*o).clone()));
+            ops.into_iter().filter_map(found).collect()
+        }
+    }
+}

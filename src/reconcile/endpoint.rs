@@ -1,0 +1,139 @@
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::limit::{Rate, TokenBucket};
+use super::retry::RetryBudget;
+use crate::event::Event;
+use crate::model::{EndpointName, Mark, Scope, TargetName};
+use crate::world::{Clock, Entropy};
+
+/// Which endpoint of which target.
+pub type Place = (TargetName, EndpointName);
+
+/// The endpoints of a run.
+pub type Endpoints<T> = BTreeMap<Place, Endpoint<T>>;
+
+/// One endpoint with its driver and all that is shared by requests to it: rate, retry budget, pauses.
+#[derive(Debug)]
+pub struct Endpoint<T> {
+    /// The target.
+    pub target: TargetName,
+    /// The endpoint.
+    pub name: EndpointName,
+    /// Speaks to it.
+    pub driver: T,
+    /// The mark that writes put on resources; none with `marks: off`.
+    pub mark: Option<Mark>,
+    /// How many requests may be under way at once.
+    pub concurrency: usize,
+    lane: Mutex<Lane>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    bucket: Option<TokenBucket>,
+    paused_until: Duration,
+    budget: RetryBudget,
+    pages: BTreeMap<Scope, usize>,
+}
+
+impl<T> Endpoint<T> {
+    /// An endpoint to which nothing was sent yet.
+    pub fn new(
+        place: Place,
+        driver: T,
+        mark: Option<Mark>,
+        concurrency: usize,
+        rate: Option<Rate>,
+        clock: &Clock,
+    ) -> Self {
+        let (target, name) = place;
+        let lane = Lane {
+            bucket: rate.map(TokenBucket::new),
+            paused_until: Duration::ZERO,
+            budget: RetryBudget::new(clock.boot()),
+            pages: BTreeMap::new(),
+        };
+        Self { target, name, driver, mark, concurrency: concurrency.max(1), lane: Mutex::new(lane) }
+    }
+
+    /// Target and name.
+    pub fn place(&self) -> Place {
+        (self.target.clone(), self.name.clone())
+    }
+
+    /// Waits until a request may start.
+    pub(super) async fn turn(&self, clock: &Clock) {
+        let wait = {
+            let now = clock.boot();
+            self.lane().bucket.as_mut().map_or(Duration::ZERO, |bucket| bucket.take(now))
+        };
+        if !wait.is_zero() {
+            clock.sleep(wait).await;
+        }
+        // Somebody else may have been asked to wait meanwhile.
+        loop {
+            let left = self.lane().paused_until.saturating_sub(clock.boot());
+            if left.is_zero() {
+                return;
+            }
+            clock.sleep(left).await;
+        }
+    }
+
+    /// Starts no request before `until`.
+    pub(super) fn pause(&self, until: Duration) {
+        let mut lane = self.lane();
+        lane.paused_until = lane.paused_until.max(until);
+    }
+
+    pub(super) fn first_attempt(&self) {
+        self.lane().budget.first();
+    }
+
+    pub(super) fn may_retry(&self, now: Duration) -> bool {
+        self.lane().budget.take(now)
+    }
+
+    pub(super) fn note_pages(&self, scope: &Scope, pages: usize) {
+        self.lane().pages.insert(scope.clone(), pages.max(1));
+    }
+
+    /// How many requests a list of `scope` takes, as far as is known.
+    pub(super) fn pages(&self, scope: &Scope) -> usize {
+        self.lane().pages.get(scope).copied().unwrap_or(1)
+    }
+
+    fn lane(&self) -> MutexGuard<'_, Lane> {
+        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What every step of a run needs.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Time.
+    pub clock: &'a Clock,
+    /// Chance.
+    pub entropy: &'a Entropy,
+    /// Hears what happens.
+    pub tell: &'a (dyn Fn(Event) + Sync),
+    /// Once cancelled, nothing new starts.
+    pub cancel: &'a CancellationToken,
+    /// How long a server may ask to wait, all together, before a request gives up.
+    pub patience: Duration,
+}
+
+impl Context<'_> {
+    /// Waits, or returns `false` at once when the run is cancelled.
+    pub(super) async fn sleep(&self, time: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => false,
+            () = self.clock.sleep(time) => true,
+        }
+    }
+}

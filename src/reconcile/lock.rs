@@ -1,0 +1,105 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Intent, Process, Record};
+use crate::store::{RecordName, Store, StoreError, Tip};
+use crate::world::Clock;
+
+/// How long after `until` others still wait: clocks differ.
+const GRACE: i64 = 60;
+/// How often a waiting run looks again.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Who looks at an intent.
+#[derive(Clone, Debug)]
+pub struct Here {
+    /// This process.
+    pub process: Process,
+    /// The fencing token, under election.
+    pub token: Option<u64>,
+}
+
+/// What an open intent means to somebody else.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// Its run may still write.
+    Held,
+    /// Its run writes no more, and this is how that is known: whoever writes next settles it.
+    Expired(&'static str),
+}
+
+/// Says whether an open intent still is a lock. `alive` tells whether a process of this very boot and PID namespace still
+/// runs (with that start time); `wall` is the Unix second.
+pub fn standing(intent: &Intent, here: &Here, wall: i64, alive: &dyn Fn(&Process) -> bool) -> Standing {
+    let (holder, me) = (&intent.holder, &here.process);
+    if let (Some(theirs), Some(ours)) = (intent.token, here.token)
+        && ours > theirs
+    {
+        return Standing::Expired("a newer leader was elected");
+    }
+    if holder.host == me.host && holder.boot_id != me.boot_id {
+        return Standing::Expired("its machine was started again since");
+    }
+    if holder.host == me.host
+        && holder.boot_id == me.boot_id
+        && holder.pid_namespace == me.pid_namespace
+        && !alive(holder)
+    {
+        return Standing::Expired("its process is gone");
+    }
+    match intent.until {
+        Some(until) if wall > until.saturating_add(GRACE) => Standing::Expired("its time ran out"),
+        Some(_) | None => Standing::Held,
+    }
+}
+
+/// A record that nobody else is writing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Free {
+    /// Where it stands.
+    pub tip: Option<Tip>,
+    /// The record. Intents in it have expired and are to be settled first.
+    pub record: Record,
+}
+
+/// Why a record cannot be had.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Locked {
+    /// Another run holds it (exit 9).
+    #[error("{} holds it: process {} on {}, run {}", .0.holder.who, .0.holder.pid, .0.holder.host, .0.run)]
+    Held(Box<Intent>),
+    /// It cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Reads a record, and waits at most `wait` for others to be done with it.
+pub async fn free<S: Store + 'static>(
+    store: &Arc<S>,
+    name: &RecordName,
+    here: &Here,
+    alive: &(dyn Fn(&Process) -> bool + Sync),
+    wait: Duration,
+    clock: &Clock,
+) -> Result<Free, Locked> {
+    let end = clock.boot().saturating_add(wait);
+    loop {
+        let (reader, asked) = (Arc::clone(store), name.clone());
+        let (tip, record) = off_the_loop(move || reader.read(&asked)).await?;
+        let wall = clock.wall().as_second();
+        let held = record.intents.iter().find(|intent| standing(intent, here, wall, alive) == Standing::Held);
+        let Some(held) = held else { return Ok(Free { tip, record }) };
+        let left = end.saturating_sub(clock.boot());
+        if left.is_zero() {
+            return Err(Locked::Held(Box::new(held.clone())));
+        }
+        clock.sleep(left.min(LOOK_AGAIN)).await;
+    }
+}
+
+/// Runs what blocks beside the async loop.
+pub(super) async fn off_the_loop<R: Send + 'static>(
+    work: impl FnOnce() -> Result<R, StoreError> + Send + 'static,
+) -> Result<R, StoreError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(StoreError::Unanswered { why: e.to_string() }))
+}

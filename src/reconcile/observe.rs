@@ -1,0 +1,195 @@
+use std::collections::BTreeMap;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+
+use super::endpoint::{Context, Endpoint, Endpoints, Place};
+use super::retry::{Call, Tries, Verdict, verdict};
+use crate::event::Event;
+use crate::model::{Complete, Key, Kind, Listing, Observation, Scope, ScopeState, Tally};
+use crate::target::{Greeting, Target, TargetError};
+
+/// What is known of one endpoint, by kind and parent.
+pub type Scopes = BTreeMap<(Kind, Option<Key>), ScopeState>;
+
+/// What was seen of one endpoint.
+#[derive(Clone, Debug, Default)]
+pub struct Sighting {
+    /// Who answered; `None` if nobody did.
+    pub greeting: Option<Greeting>,
+    /// Every scope that was asked for.
+    pub scopes: Scopes,
+    /// What went wrong, for the exit code.
+    pub trouble: Vec<Trouble>,
+}
+
+/// Why something could not be had, as far as the exit code goes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Trouble {
+    /// Not logged in or not allowed (4).
+    Authentication,
+    /// Timed out, unreachable or overloaded (8).
+    Unreachable,
+    /// Somebody else's change is in the way (5).
+    Conflict,
+    /// Anything else (1).
+    Other,
+}
+
+impl Trouble {
+    /// The class of `error`.
+    pub fn of(error: &TargetError) -> Self {
+        match error {
+            TargetError::Denied { .. } => Self::Authentication,
+            TargetError::Unsent { .. }
+            | TargetError::Unanswered { .. }
+            | TargetError::Throttled { .. }
+            | TargetError::Failed { .. } => Self::Unreachable,
+            TargetError::Conflict { .. } => Self::Conflict,
+            TargetError::Invalid { .. } | TargetError::Unreadable { .. } | TargetError::Refused { .. } => Self::Other,
+        }
+    }
+}
+
+/// Lists what `planner` asks for at every endpoint.
+///
+/// All endpoints run at once, so a slow one holds up no other. At each, `planner` is asked for scopes, these are listed
+/// (at most `concurrency` at a time), and it is asked again with what is known then (the children of parents that were
+/// just found), until it names nothing new. What cannot be read is unknown, never empty.
+pub async fn observe<T, P>(endpoints: &Endpoints<T>, planner: P, context: Context<'_>) -> BTreeMap<Place, Sighting>
+where
+    T: Target,
+    P: Fn(&Endpoint<T>, &Scopes) -> Vec<Scope> + Sync,
+{
+    let planner = &planner;
+    endpoints
+        .values()
+        .map(|endpoint| async move { (endpoint.place(), sight(endpoint, planner, context).await) })
+        .collect::<FuturesUnordered<_>>()
+        .collect()
+        .await
+}
+
+async fn sight<T, P>(endpoint: &Endpoint<T>, planner: &P, context: Context<'_>) -> Sighting
+where
+    T: Target,
+    P: Fn(&Endpoint<T>, &Scopes) -> Vec<Scope> + Sync,
+{
+    let mut sighting = Sighting::default();
+    let away = match asked(endpoint, context, || endpoint.driver.greet()).await {
+        Ok(greeting) => {
+            sighting.greeting = Some(greeting);
+            None
+        }
+        Err(error) => {
+            sighting.trouble.push(Trouble::of(&error));
+            Some(error.to_string())
+        }
+    };
+    loop {
+        let mut wave = planner(endpoint, &sighting.scopes);
+        wave.sort();
+        wave.dedup();
+        wave.retain(|scope| !sighting.scopes.contains_key(&(scope.kind.clone(), scope.parent.clone())));
+        if wave.is_empty() {
+            return sighting;
+        }
+        let listed = futures::stream::iter(wave).map(|scope| {
+            let away = away.as_deref();
+            async move {
+                let state = match away {
+                    Some(why) => Err((None, why.to_owned())),
+                    None => list(endpoint, &scope, context).await,
+                };
+                (scope, state)
+            }
+        });
+        let mut listed = listed.buffer_unordered(endpoint.concurrency);
+        while let Some((scope, state)) = listed.next().await {
+            let state = match state {
+                Ok(listing) => ScopeState::Known(listing),
+                Err((trouble, why)) => {
+                    sighting.trouble.extend(trouble);
+                    let target = endpoint.target.clone();
+                    (context.tell)(Event::ListFailed { target, scope: scope.clone(), why: why.clone() });
+                    ScopeState::Unknown { why }
+                }
+            };
+            sighting.scopes.insert((scope.kind, scope.parent), state);
+        }
+    }
+}
+
+/// One scope, to its end. A kind that is not there is an empty list; an answer that says neither is no answer.
+pub(super) async fn list<T: Target>(
+    endpoint: &Endpoint<T>,
+    scope: &Scope,
+    context: Context<'_>,
+) -> Result<Complete<Listing>, (Option<Trouble>, String)> {
+    (context.tell)(Event::Listing { target: endpoint.target.clone(), scope: scope.clone() });
+    let listing = match asked(endpoint, context, || endpoint.driver.observe(scope, None)).await {
+        Ok(Observation::Listed(listing)) => listing,
+        Ok(Observation::NoSuchKind) => {
+            let tally = Tally { parts: 1, items: 0, announced: None, ended: true };
+            Complete::finish(Listing::default(), &tally).map_err(|e| (Some(Trouble::Other), e.to_string()))?
+        }
+        Ok(Observation::Unchanged) => {
+            let why = "the endpoint says that nothing changed, and was not asked since when".to_owned();
+            return Err((Some(Trouble::Other), why));
+        }
+        Err(error) => return Err((Some(Trouble::of(&error)), error.to_string())),
+    };
+    endpoint.note_pages(scope, listing.pages);
+    let (target, pages, items) = (endpoint.target.clone(), listing.pages, listing.items.len());
+    (context.tell)(Event::Listed { target, scope: scope.clone(), pages, items });
+    Ok(listing)
+}
+
+/// A request that changes nothing, repeated as far as rules and budget go.
+pub(super) async fn asked<T, R, F>(
+    endpoint: &Endpoint<T>,
+    context: Context<'_>,
+    mut request: impl FnMut() -> F,
+) -> Result<R, TargetError>
+where
+    F: Future<Output = Result<R, TargetError>>,
+{
+    let mut tries = Tries::default();
+    endpoint.first_attempt();
+    for attempt in 1.. {
+        endpoint.turn(context.clock).await;
+        let error = match request().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let Verdict::Wait(wait) = verdict(&error, Call::Read, &tries, context.patience, context.entropy) else {
+            return Err(error);
+        };
+        if !endpoint.may_retry(context.clock.boot()) {
+            return Err(error);
+        }
+        note_wait(endpoint, &error, wait, &mut tries, context);
+        let (target, name) = endpoint.place();
+        let why = error.to_string();
+        (context.tell)(Event::Retrying { op: None, target, endpoint: name, attempt, wait, why });
+        if !context.sleep(wait).await {
+            return Err(error);
+        }
+    }
+    unreachable!("the loop above has no end but its returns")
+}
+
+/// Counts a wait; one that the server asked for holds for the whole endpoint.
+pub(super) fn note_wait<T>(
+    endpoint: &Endpoint<T>,
+    error: &TargetError,
+    wait: std::time::Duration,
+    tries: &mut Tries,
+    context: Context<'_>,
+) {
+    if matches!(error, TargetError::Throttled { .. }) {
+        tries.throttled += wait;
+        endpoint.pause(context.clock.boot() + wait);
+    } else {
+        tries.retries += 1;
+    }
+}

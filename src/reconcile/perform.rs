@@ -1,0 +1,384 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::endpoint::{Context, Endpoint};
+use super::observe::{Trouble, asked, note_wait};
+use super::retry::{Call, RETRIES, Tries, Verdict, verdict};
+use crate::event::{Ending, Event};
+use crate::model::{Canonical, Desired, FieldPath, Observed, Owned, TargetName};
+use crate::plan::{Change, Operation};
+use crate::target::{Fence, Outcome, Target, TargetError, Write};
+
+/// After this time a write counts as unanswered, whatever the driver is still doing: so that with the margin of the gate
+/// no request of ours can arrive after our intent ran out.
+const WRITE_BACKSTOP: Duration = Duration::from_secs(30);
+
+/// Judges one resource in the light of a fresh read. The difference engine stands behind it.
+pub trait Judge: Sync {
+    /// Whether the operation may still be written as planned.
+    fn still_holds(&self, op: &Operation, fresh: Option<&Observed>) -> Standing;
+
+    /// Plans this one resource again, guards included.
+    fn replan(&self, op: &Operation, fresh: Option<&Observed>) -> Replanned;
+
+    /// True if `found` has everything that `desired` states: then it is what we sent.
+    fn is_as_sent(&self, desired: &Desired, found: &Observed) -> bool;
+
+    /// Stated fields that the server made something else of, with what it made of them.
+    fn rewritten(&self, desired: &Desired, found: &Observed) -> BTreeMap<FieldPath, Option<Canonical>>;
+}
+
+/// What a fresh read says about an operation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// The compared fields are as planned.
+    Holds,
+    /// Nothing is left to be done.
+    Done,
+    /// Somebody changed it since the plan was made.
+    Moved {
+        /// What was found.
+        why: String,
+    },
+}
+
+/// An operation, planned again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Replanned {
+    /// Nothing is left to be done.
+    Nothing,
+    /// Change it.
+    Update {
+        /// Stated fields that differ, with what is to be there.
+        changes: BTreeMap<FieldPath, Canonical>,
+        /// Fields that were sent once and are no longer stated.
+        remove: Vec<FieldPath>,
+    },
+    /// Make it.
+    Create,
+    /// Take it away.
+    Delete(Box<Owned>),
+    /// It may not be written any more.
+    Refused(String),
+}
+
+/// Says whether a target may be written now. Asked right before every attempt.
+pub trait Gate: Sync {
+    /// Why not, otherwise.
+    fn check(&self, target: &TargetName) -> Result<(), String>;
+}
+
+impl<F: Fn(&TargetName) -> Result<(), String> + Sync> Gate for F {
+    fn check(&self, target: &TargetName) -> Result<(), String> {
+        self(target)
+    }
+}
+
+/// How one operation went.
+#[derive(Debug)]
+pub(super) struct Performed {
+    pub(super) ending: Ending,
+    pub(super) observed: Option<Observed>,
+    pub(super) wants_read_back: bool,
+    pub(super) marked: bool,
+    pub(super) attempts: u32,
+    pub(super) sent_at: Option<Duration>,
+    pub(super) trouble: Option<Trouble>,
+    pub(super) gate_shut: Option<String>,
+}
+
+/// The write as it stands after the last look.
+enum Step {
+    Create,
+    Update { base: Observed, changes: BTreeMap<FieldPath, Canonical>, remove: Vec<FieldPath> },
+    Delete(Box<Owned>),
+}
+
+pub(super) struct Performer<'a, T, J> {
+    pub(super) op: &'a Operation,
+    pub(super) endpoint: &'a Endpoint<T>,
+    pub(super) judge: &'a J,
+    pub(super) gate: &'a dyn Gate,
+    pub(super) fence: Option<Fence>,
+    pub(super) context: Context<'a>,
+}
+
+/// What a look at the target led to.
+enum Looked {
+    Go(Step),
+    End(Performed),
+}
+
+impl<T: Target, J: Judge> Performer<'_, T, J> {
+    /// Carries the operation out.
+    pub(super) async fn run(self) -> Performed {
+        let mut step = match &self.op.change {
+            Change::Create { .. } => Step::Create,
+            Change::Update { base, remove, .. } => {
+                Step::Update { base: (**base).clone(), changes: self.planned_changes(), remove: remove.clone() }
+            }
+            Change::Rename { base, .. } => {
+                Step::Update { base: (**base).clone(), changes: self.planned_changes(), remove: Vec::new() }
+            }
+            Change::Delete { owned, .. } => Step::Delete(owned.clone()),
+            Change::Adopt { observed, .. } => {
+                return Performed { observed: Some((**observed).clone()), ..performed(Ending::Done, 0) };
+            }
+            Change::Forget { .. } => return performed(Ending::Done, 0),
+        };
+        let mut tries = Tries::default();
+        let (mut attempts, mut fresh, mut ambiguous, mut sent_at) = (0, false, false, None);
+        self.endpoint.first_attempt();
+        let mut end = loop {
+            let guarding = match self.write(&step) {
+                Some(write) => self.endpoint.driver.guarding(&write),
+                None => break self.failed("the plan holds no manifest for it", attempts),
+            };
+            if guarding.fresh_read && !fresh && !matches!(step, Step::Create) {
+                match self.check_afresh(&mut step).await {
+                    Ok(None) => {}
+                    Ok(Some(end)) => break Performed { attempts, ..end },
+                    Err(error) => break self.gave_up(&error, attempts, ambiguous),
+                }
+            }
+            tokio::select! {
+                biased;
+                () = self.context.cancel.cancelled(), if attempts == 0 => {
+                    break performed(Ending::Skipped { why: "interrupted".to_owned() }, 0);
+                }
+                () = self.endpoint.turn(self.context.clock) => {}
+            }
+            if let Err(why) = self.gate.check(&self.op.resource.target) {
+                let ending = match (ambiguous, attempts) {
+                    (true, _) => Ending::InDoubt { why: format!("no answer came, and then: {why}") },
+                    (false, 0) => Ending::Skipped { why: why.clone() },
+                    (false, _) => Ending::Failed { why: why.clone(), help: None },
+                };
+                break Performed { gate_shut: Some(why), ..performed(ending, attempts) };
+            }
+            let Some(write) = self.write(&step) else {
+                break self.failed("the plan holds no manifest for it", attempts);
+            };
+            attempts += 1;
+            sent_at = Some(self.context.clock.boot());
+            let sent = tokio::time::timeout(WRITE_BACKSTOP, self.endpoint.driver.write(&write, self.fence)).await;
+            let error = match sent {
+                Ok(Ok(outcome)) => break self.succeeded(&step, outcome, attempts).await,
+                Ok(Err(error)) => error,
+                Err(_) => TargetError::Unanswered {
+                    request: format!("write of {}", self.op.resource),
+                    why: format!("no answer within {} s", WRITE_BACKSTOP.as_secs()),
+                },
+            };
+            let call = match step {
+                Step::Create => Call::Create(guarding),
+                Step::Update { .. } | Step::Delete(_) => Call::Change(guarding),
+            };
+            let next = verdict(&error, call, &tries, self.context.patience, self.context.entropy);
+            match next {
+                Verdict::GiveUp => break self.gave_up(&error, attempts, ambiguous),
+                Verdict::InDoubt => break self.in_doubt(error.to_string(), attempts),
+                Verdict::Wait(wait) => {
+                    if !self.endpoint.may_retry(self.context.clock.boot())
+                        || !self.pause(&error, wait, &mut tries, attempts).await
+                    {
+                        break self.gave_up(&error, attempts, ambiguous);
+                    }
+                    fresh = false;
+                }
+                Verdict::Replan(wait) => {
+                    tries.replans += 1;
+                    self.tell_retry(&error, wait, attempts);
+                    if !self.context.sleep(wait).await || !self.credit().await {
+                        break self.gave_up(&error, attempts, ambiguous);
+                    }
+                    match self.look(ambiguous && matches!(step, Step::Create)).await {
+                        Ok(Looked::Go(next)) => step = next,
+                        Ok(Looked::End(end)) => break Performed { attempts, ..end },
+                        Err(error) => break self.gave_up(&error, attempts, ambiguous),
+                    }
+                    fresh = true;
+                }
+                Verdict::LookFirst(wait) => {
+                    ambiguous = true;
+                    let last = tries.retries >= RETRIES;
+                    // The look itself is owed, even by a run that is being stopped: without it nobody would know.
+                    let go_on = self.pause(&error, wait, &mut tries, attempts).await;
+                    match self.look(matches!(step, Step::Create)).await {
+                        Ok(Looked::End(end)) => break Performed { attempts, ..end },
+                        Ok(Looked::Go(next)) => {
+                            // It is known now that nothing happened.
+                            if last || !go_on || !self.endpoint.may_retry(self.context.clock.boot()) {
+                                break self.gave_up(&error, attempts, false);
+                            }
+                            step = next;
+                        }
+                        Err(look) => break self.in_doubt(format!("{error}; then {look}"), attempts),
+                    }
+                    fresh = true;
+                }
+            }
+        };
+        end.sent_at = sent_at;
+        end.marked = sent_at.is_some() && end.ending == Ending::Done && self.endpoint.mark.is_some();
+        end
+    }
+
+    fn planned_changes(&self) -> BTreeMap<FieldPath, Canonical> {
+        self.op.fields.iter().filter_map(|f| Some((f.path.clone(), f.after.clone()?))).collect()
+    }
+
+    fn write<'s>(&'s self, step: &'s Step) -> Option<Write<'s>> {
+        let mark = self.endpoint.mark.as_ref();
+        Some(match step {
+            Step::Create => Write::Create { desired: self.op.change.desired()?, mark },
+            Step::Update { base, changes, remove } => {
+                Write::Update { desired: self.op.change.desired()?, base, changes, remove, mark }
+            }
+            Step::Delete(owned) => Write::Delete { id: &self.op.resource, owned },
+        })
+    }
+
+    /// The read that comes right before a write that is not conditional.
+    async fn check_afresh(&self, step: &mut Step) -> Result<Option<Performed>, TargetError> {
+        let found = self.read(step).await?;
+        Ok(match (self.judge.still_holds(self.op, found.as_ref()), found) {
+            (Standing::Holds, Some(found)) => {
+                if let Step::Update { base, .. } = step {
+                    *base = found;
+                }
+                None
+            }
+            (Standing::Holds, None) => None,
+            (Standing::Done, found) => Some(Performed { observed: found, ..performed(Ending::Done, 0) }),
+            (Standing::Moved { why }, _) => {
+                Some(Performed { trouble: Some(Trouble::Conflict), ..performed(Ending::Conflict { why }, 0) })
+            }
+        })
+    }
+
+    async fn read(&self, step: &Step) -> Result<Option<Observed>, TargetError> {
+        let known = match step {
+            Step::Create => None,
+            Step::Update { base, .. } => Some(base),
+            Step::Delete(owned) => Some(owned.observed()),
+        };
+        asked(self.endpoint, self.context, || self.endpoint.driver.read(&self.op.resource, known)).await
+    }
+
+    /// Reads and decides how to go on. `ours_if_equal`: an earlier attempt to create it may have arrived.
+    async fn look(&self, ours_if_equal: bool) -> Result<Looked, TargetError> {
+        let known = match &self.op.change {
+            Change::Update { base, .. } | Change::Rename { base, .. } => Some(&**base),
+            Change::Delete { owned, .. } => Some(owned.observed()),
+            Change::Create { .. } | Change::Adopt { .. } | Change::Forget { .. } => None,
+        };
+        let found = asked(self.endpoint, self.context, || self.endpoint.driver.read(&self.op.resource, known)).await?;
+        if ours_if_equal && let Some(desired) = self.op.change.desired() {
+            return Ok(match found {
+                None => Looked::Go(Step::Create),
+                Some(found) if self.judge.is_as_sent(desired, &found) => {
+                    Looked::End(Performed { observed: Some(found), ..performed(Ending::Done, 0) })
+                }
+                Some(_) => Looked::End(self.in_doubt("what is there is not what was sent".to_owned(), 0)),
+            });
+        }
+        Ok(match (self.judge.replan(self.op, found.as_ref()), found) {
+            (Replanned::Nothing, found) => Looked::End(Performed { observed: found, ..performed(Ending::Done, 0) }),
+            (Replanned::Update { changes, remove }, Some(base)) => Looked::Go(Step::Update { base, changes, remove }),
+            (Replanned::Update { .. }, None) | (Replanned::Create, _) => Looked::Go(Step::Create),
+            (Replanned::Delete(owned), _) => Looked::Go(Step::Delete(owned)),
+            (Replanned::Refused(why), _) => {
+                Looked::End(Performed { trouble: Some(Trouble::Conflict), ..performed(Ending::Conflict { why }, 0) })
+            }
+        })
+    }
+
+    async fn succeeded(&self, step: &Step, outcome: Outcome, attempts: u32) -> Performed {
+        match (step, outcome) {
+            (_, Outcome::Done(found)) => Performed { observed: Some(*found), ..performed(Ending::Done, attempts) },
+            // A delete that was only accepted is done when the resource is gone, not before.
+            (Step::Delete(_), Outcome::DoneUnseen) => match self.read(step).await {
+                Ok(None) => performed(Ending::Done, attempts),
+                Ok(Some(_)) => self.failed("the target accepted the delete and still shows the resource", attempts),
+                Err(error) => self.in_doubt(format!("the delete was accepted; then {error}"), attempts),
+            },
+            (_, Outcome::DoneUnseen) => Performed { wants_read_back: true, ..performed(Ending::Done, attempts) },
+            (_, Outcome::Gone) => performed(Ending::Done, attempts),
+        }
+    }
+
+    /// Waits before another attempt; `false` if the run is being stopped.
+    async fn pause(&self, error: &TargetError, wait: Duration, tries: &mut Tries, attempt: u32) -> bool {
+        note_wait(self.endpoint, error, wait, tries, self.context);
+        self.tell_retry(error, wait, attempt);
+        self.context.sleep(wait).await
+    }
+
+    /// Waits for the budget to allow one more attempt. A conflict is nobody's outage, so it waits rather than gives up.
+    async fn credit(&self) -> bool {
+        for _ in 0..10 {
+            if self.endpoint.may_retry(self.context.clock.boot()) {
+                return true;
+            }
+            if !self.context.sleep(Duration::from_secs(1)).await {
+                return false;
+            }
+        }
+        false
+    }
+
+    fn tell_retry(&self, error: &TargetError, wait: Duration, attempt: u32) {
+        let (target, endpoint) = self.endpoint.place();
+        let (op, why) = (Some(self.op.id), error.to_string());
+        (self.context.tell)(Event::Retrying { op, target, endpoint, attempt, wait, why });
+    }
+
+    fn gave_up(&self, error: &TargetError, attempts: u32, ambiguous: bool) -> Performed {
+        let trouble = Some(Trouble::of(error));
+        let why = error.to_string();
+        let ending = match error {
+            _ if ambiguous => Ending::InDoubt { why },
+            TargetError::Conflict { .. } => Ending::Conflict { why },
+            _ => Ending::Failed { why, help: help_for(error) },
+        };
+        Performed { trouble, ..performed(ending, attempts) }
+    }
+
+    fn in_doubt(&self, why: String, attempts: u32) -> Performed {
+        Performed { trouble: Some(Trouble::Unreachable), ..performed(Ending::InDoubt { why }, attempts) }
+    }
+
+    fn failed(&self, why: &str, attempts: u32) -> Performed {
+        let ending = Ending::Failed { why: why.to_owned(), help: None };
+        Performed { trouble: Some(Trouble::Other), ..performed(ending, attempts) }
+    }
+}
+
+fn performed(ending: Ending, attempts: u32) -> Performed {
+    Performed {
+        ending,
+        observed: None,
+        wants_read_back: false,
+        marked: false,
+        attempts,
+        sent_at: None,
+        trouble: None,
+        gate_shut: None,
+    }
+}
+
+fn help_for(error: &TargetError) -> Option<String> {
+    let help = match error {
+        TargetError::Unsent { .. } => "see whether the endpoint is up, then apply again",
+        TargetError::Denied { .. } => "see whether the credential of this endpoint may do that",
+        TargetError::Throttled { .. } => "apply again later, or with a lower --rate",
+        TargetError::Invalid { .. } => "correct the manifest as the answer says",
+        TargetError::Unanswered { .. }
+        | TargetError::Failed { .. }
+        | TargetError::Conflict { .. }
+        | TargetError::Unreadable { .. }
+        | TargetError::Refused { .. } => return None,
+    };
+    Some(help.to_owned())
+}

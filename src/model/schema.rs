@@ -348,6 +348,33 @@ impl KindRules {
         Ok(Key::new(&parts))
     }
 
+    /// True for a field that is never compared: it identifies the object, is sent at create only, or is the server's own.
+    pub fn is_passed_over(&self, path: &FieldPath) -> bool {
+        self.key.iter().any(|k| &k.path == path)
+            || self.server.iter().any(|s| s.matches(path))
+            || self.field(path).is_some_and(|r| r.initial.is_some() || r.server)
+    }
+
+    /// True for a field that the description calls secret.
+    pub fn is_secret(&self, path: &FieldPath) -> bool {
+        self.field(path).is_some_and(|r| r.secret.is_some())
+    }
+
+    /// True if the value at `path` must not be shown: it is secret, is inside a secret, or has one inside.
+    pub fn hides(&self, path: &FieldPath) -> bool {
+        self.fields.iter().filter(|(_, rule)| rule.secret.is_some()).any(|(secret, _)| {
+            secret.segments().iter().zip(path.segments()).all(|(rule, step)| rule == "*" || rule == step)
+        })
+    }
+
+    /// True if the field, or one that it is inside of, changes only by delete and create.
+    pub fn is_immutable(&self, path: &FieldPath) -> bool {
+        self.fields.iter().filter(|(_, rule)| rule.immutable).any(|(fixed, _)| {
+            fixed.segments().len() <= path.segments().len()
+                && fixed.segments().iter().zip(path.segments()).all(|(rule, step)| rule == "*" || rule == step)
+        })
+    }
+
     /// The key of the parent of the object with `key`.
     pub fn parent_key(&self, key: &Key) -> Option<Key> {
         key.project(&self.parent.as_ref()?.fields)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Exit;
 use super::args::{Global, When};
 use crate::model::{Diagnostic, Severity};
-use crate::report::{self, Style};
+use crate::report::{Style, diagnostics_text};
 use crate::world::{Clock, Entropy};
 
 /// What every command gets: where it runs, what it may print to, and the world.
@@ -114,7 +114,7 @@ impl Context {
         let shown: Vec<Diagnostic> =
             diagnostics.iter().filter(|d| !self.quiet || d.severity == Severity::Error).cloned().collect();
         if !shown.is_empty() {
-            self.say(&report::diagnostics(&shown, &self.err));
+            self.say(&diagnostics_text(&shown, &self.err));
         }
     }
 

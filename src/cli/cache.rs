@@ -1,0 +1,111 @@
+//! Parsed manifests on disk, by blob id: a commit that touches k of n files parses k.
+//!
+//! One file holds all blobs of a project's last run, so that a warm plan opens one file and not thousands. It is
+//! verified as a whole (SHA-256) before a byte of it is used, and anything odd in it means an empty cache.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::manifest::ParsedFile;
+use crate::model::Digest;
+
+const MAGIC: &[u8] = concat!("ctl parse cache 1 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
+
+/// The parsed files of one project.
+pub(super) struct ParseCache {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    /// Where each blob's parsed form is in `bytes`.
+    places: HashMap<String, (usize, usize)>,
+}
+
+impl ParseCache {
+    /// Opens the cache of the project that `name` (a path and a folder) stands for.
+    pub(super) fn open(dir: &Path, name: &str) -> Self {
+        let path = dir.join("parsed").join(format!("{}.cache", Digest::of(name.as_bytes()).short(32)));
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        let places = index(&bytes).unwrap_or_default();
+        Self { path, bytes, places }
+    }
+
+    /// The parsed form of a blob, for the file at `path`.
+    pub(super) fn get(&self, path: &str, blob: &str) -> Option<ParsedFile> {
+        let (from, to) = *self.places.get(blob)?;
+        ParsedFile::decode(path, &self.bytes[from..to])
+    }
+
+    /// Replaces the cache by exactly these blobs. A cache that cannot be written is no error: the next run parses.
+    pub(super) fn replace<'a>(&self, files: impl Iterator<Item = (&'a str, &'a ParsedFile)>) {
+        let mut body = Vec::with_capacity(self.bytes.len() + 4096);
+        for (blob, file) in files {
+            let encoded = match self.places.get(blob) {
+                Some((from, to)) => self.bytes[*from..*to].to_vec(),
+                None => file.encode(),
+            };
+            body.extend_from_slice(format!("{blob} {}\n", encoded.len()).as_bytes());
+            body.extend_from_slice(&encoded);
+        }
+        let digest = Digest::of(&body);
+        let _ = self.write(&[MAGIC, digest.as_bytes(), &body]);
+    }
+
+    fn write(&self, parts: &[&[u8]]) -> std::io::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let new = self.path.with_extension(format!("{}.new", std::process::id()));
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let written = parts.iter().try_for_each(|part| file.write_all(part));
+        let done = written.and_then(|()| std::fs::rename(&new, &self.path));
+        if done.is_err() {
+            let _ = std::fs::remove_file(&new);
+        }
+        done
+    }
+}
+
+/// Finds every blob in a cache whose digest holds.
+fn index(bytes: &[u8]) -> Option<HashMap<String, (usize, usize)>> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let (digest, body) = rest.split_at_checked(32)?;
+    if Digest::of(body).as_bytes() != digest {
+        return None;
+    }
+    let start = bytes.len() - body.len();
+    let mut places = HashMap::new();
+    let mut at = 0;
+    while at < body.len() {
+        let line = at + body[at..].iter().position(|b| *b == b'\n')?;
+        let (blob, len) = std::str::from_utf8(&body[at..line]).ok()?.split_once(' ')?;
+        let (from, to) = (line + 1, (line + 1).checked_add(len.parse().ok()?)?);
+        if to > body.len() {
+            return None;
+        }
+        places.insert(blob.to_owned(), (start + from, start + to));
+        at = to;
+    }
+    Some(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::parse_file;
+
+    #[test]
+    fn what_was_parsed_once_is_found_again_and_a_damaged_cache_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let parsed = parse_file("a.yaml", b"kind: x\nspec: {a: 1}\n");
+        ParseCache::open(dir.path(), "p").replace([("b1", &parsed)].into_iter());
+        let cache = ParseCache::open(dir.path(), "p");
+        assert_eq!(cache.get("a.yaml", "b1"), Some(parsed));
+        assert_eq!(cache.get("a.yaml", "b2"), None);
+        let mut bytes = std::fs::read(&cache.path).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        std::fs::write(&cache.path, bytes).unwrap();
+        assert_eq!(ParseCache::open(dir.path(), "p").get("a.yaml", "b1"), None);
+    }
+}

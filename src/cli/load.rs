@@ -1,0 +1,316 @@
+//! From what the user typed to a complete snapshot: source, project, descriptions, manifests. Nothing is contacted but
+//! the repository.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::args::SourceArgs;
+use super::cache::ParseCache;
+use super::{Context, Exit, Stop};
+use crate::credentials::ApiOrigin;
+use crate::manifest::api::ApiDescription;
+use crate::manifest::{self, PROJECT_FILE, ParsedFile, SetInput};
+use crate::model::{
+    Complete, Diagnostic, KindTable, Project, Revision, Snapshot, SourceFile, TargetName, Tree, TreeEntry,
+};
+use crate::net::{Git, Limits};
+use crate::source::{Source, SourceError, SourceOptions};
+use crate::target::http::shipped;
+
+/// An API description and where it came from.
+#[derive(Clone, Debug)]
+pub(super) struct Api {
+    /// The description.
+    pub description: Arc<ApiDescription>,
+    /// Shipped or not, and its digest.
+    pub origin: ApiOrigin,
+}
+
+/// A project at a commit, before its manifests are read.
+pub(super) struct Loaded {
+    /// The repository.
+    pub source: Source,
+    /// The commit.
+    pub revision: Revision,
+    /// `ctl.yaml`.
+    pub project: Project,
+    /// The description of each target.
+    pub apis: BTreeMap<TargetName, Api>,
+    /// Warnings so far.
+    pub diagnostics: Vec<Diagnostic>,
+    tree: Complete<Tree>,
+    /// With `--dirty`: bytes of the work tree, by blob id.
+    dirty: BTreeMap<String, Vec<u8>>,
+    /// True with `--dirty`.
+    pub is_dirty: bool,
+    texts: RefCell<BTreeMap<String, Option<Arc<SourceFile>>>>,
+}
+
+/// The `git` program as every command uses it.
+pub(super) fn git(ctx: &Context) -> Git {
+    let _ = ctx;
+    Git::new().with_users_ssh()
+}
+
+/// Opens the source and reads the project and its descriptions.
+pub(super) fn load(ctx: &Context, args: &SourceArgs, dirty: bool) -> Result<Loaded, Stop> {
+    let options = SourceOptions { git: git(ctx), state_dir: ctx.state.clone(), limits: Limits::default() };
+    let text = located(ctx, &args.source);
+    let source = Source::open(&text, args.rev.as_deref(), options).map_err(|e| stop(&e))?;
+    let revision = source.revision().clone();
+    let tree = source.tree(source.folder()).map_err(|e| stop(&e))?;
+    let mut diagnostics = Vec::new();
+    let (tree, contents) = if dirty {
+        let (files, contents) = source.dirty_tree(&tree).map_err(|e| stop(&e))?;
+        (tree.map(|_| files), contents)
+    } else {
+        if ctx.verbose > 0 || !ctx.quiet {
+            let edited = source.edited_files(&tree).unwrap_or_default();
+            diagnostics.extend(edited_warning(&edited));
+        }
+        (tree, BTreeMap::new())
+    };
+    let trusted = match &args.trust {
+        Some(rev) => Some(source.resolve(rev).map_err(|e| stop(&e))?),
+        None => None,
+    };
+    let mut loaded = Loaded {
+        project: empty_project(),
+        apis: BTreeMap::new(),
+        source,
+        revision,
+        diagnostics,
+        tree,
+        dirty: contents,
+        is_dirty: dirty,
+        texts: RefCell::default(),
+    };
+    let path = joined(loaded.source.folder(), PROJECT_FILE);
+    let file = loaded.trusted_file(&path, trusted.as_ref())?.ok_or_else(|| no_project(&path))?;
+    let (project, warnings) = manifest::read_project(&file).map_err(invalid)?;
+    loaded.diagnostics.extend(warnings);
+    loaded.project = project;
+    loaded.apis = loaded.read_apis(trusted.as_ref())?;
+    Ok(loaded)
+}
+
+impl Loaded {
+    /// A file of the project: from the trusted revision where there is one, else from the commit (or the work tree).
+    fn trusted_file(&self, path: &str, trusted: Option<&Revision>) -> Result<Option<Arc<SourceFile>>, Stop> {
+        let bytes = match trusted {
+            Some(revision) => self.source.file_at(revision, path).map_err(|e| stop(&e))?,
+            None => match self.tree.entries.iter().find(|e| e.path == path) {
+                Some(entry) => Some(self.bytes(entry).map_err(|e| stop(&e))?),
+                None => None,
+            },
+        };
+        bytes.map(|bytes| text_file(path, bytes)).transpose()
+    }
+
+    fn bytes(&self, entry: &TreeEntry) -> Result<Vec<u8>, SourceError> {
+        match self.dirty.get(&entry.blob) {
+            Some(bytes) => Ok(bytes.clone()),
+            None => self.source.read_entries(&[entry]).map(|mut all| all.pop().unwrap_or_default()),
+        }
+    }
+
+    /// The text of a blob, for showing a line of it.
+    pub(super) fn text(&self, path: &str, blob: &str) -> Option<Arc<SourceFile>> {
+        let key = format!("{blob} {path}");
+        if let Some(known) = self.texts.borrow().get(&key) {
+            return known.clone();
+        }
+        let bytes = match self.dirty.get(blob) {
+            Some(bytes) => Some(bytes.clone()),
+            None => self.source.read(&[blob]).ok().and_then(|mut all| all.pop()),
+        };
+        let file = bytes
+            .and_then(|b| String::from_utf8(b).ok())
+            .map(|text| Arc::new(SourceFile { path: path.to_owned(), text }));
+        self.texts.borrow_mut().insert(key, file.clone());
+        file
+    }
+
+    /// `apis/NAME.yaml` of the repository, else the description that ships under that name.
+    fn read_apis(&mut self, trusted: Option<&Revision>) -> Result<BTreeMap<TargetName, Api>, Stop> {
+        let mut by_name: BTreeMap<String, Api> = BTreeMap::new();
+        let mut apis = BTreeMap::new();
+        let mut errors = Vec::new();
+        let targets: Vec<(TargetName, String)> =
+            self.project.targets.iter().map(|(name, target)| (name.clone(), target.api.clone())).collect();
+        for (target, name) in targets {
+            if let Some(api) = by_name.get(&name) {
+                apis.insert(target, api.clone());
+                continue;
+            }
+            let path = joined(self.source.folder(), &format!("apis/{name}.yaml"));
+            let own = self.trusted_file(&path, trusted)?;
+            let own = match own {
+                None if !self.source.folder().is_empty() => {
+                    self.root_api(&name, trusted)?
+                }
+                found => found,
+            };
+            let (file, text, shipped_here) = match (&own, shipped::description(&name)) {
+                (Some(file), _) => (file.path.clone(), file.text.clone(), false),
+                (None, Some(text)) => (format!("{name} (shipped)"), text.to_owned(), true),
+                (None, None) => {
+                    errors.push(unknown_api(&self.project, &target, &name, &path));
+                    continue;
+                }
+            };
+            match ApiDescription::parse(&file, &text) {
+                Ok((description, warnings)) => {
+                    if !shipped_here {
+                        self.diagnostics.extend(warnings);
+                    }
+                    let origin = ApiOrigin { shipped: shipped_here, digest: description.digest() };
+                    let api = Api { description: Arc::new(description), origin };
+                    by_name.insert(name, api.clone());
+                    apis.insert(target, api);
+                }
+                Err(found) => errors.extend(found),
+            }
+        }
+        if errors.is_empty() { Ok(apis) } else { Err(invalid(errors)) }
+    }
+
+    /// `apis/NAME.yaml` at the repository's root, which projects in subfolders share.
+    fn root_api(&self, name: &str, trusted: Option<&Revision>) -> Result<Option<Arc<SourceFile>>, Stop> {
+        let path = format!("apis/{name}.yaml");
+        let revision = trusted.unwrap_or(&self.revision);
+        let bytes = self.source.file_at(revision, &path).map_err(|e| stop(&e))?;
+        bytes.map(|bytes| text_file(&path, bytes)).transpose()
+    }
+
+    /// The kinds of each target.
+    pub(super) fn tables(&self) -> BTreeMap<TargetName, Arc<KindTable>> {
+        self.apis.iter().map(|(name, api)| (name.clone(), api.description.shared_table())).collect()
+    }
+
+    /// Reads all manifests; every problem of all of them in one go.
+    pub(super) fn snapshot(&self, ctx: &Context, has_record: bool) -> Result<Complete<Snapshot>, Stop> {
+        let entries = manifest::manifest_entries(&self.project, &self.tree, has_record).map_err(invalid)?;
+        let tables = self.tables();
+        let name = format!("{}\n{}", self.source.common_dir().display(), self.source.folder());
+        let cache = (!self.is_dirty).then(|| ParseCache::open(&ctx.cache, &name));
+        let mut parsed: Vec<Option<ParsedFile>> =
+            entries.files.iter().map(|e| cache.as_ref().and_then(|c| c.get(&e.path, &e.blob))).collect();
+        let missing: Vec<usize> = (0..parsed.len()).filter(|i| parsed[*i].is_none()).collect();
+        if !missing.is_empty() {
+            let wanted: Vec<&TreeEntry> = missing.iter().map(|i| entries.files[*i]).collect();
+            let bytes = self.read_all(&wanted)?;
+            let files: Vec<(&str, Vec<u8>)> = wanted.iter().map(|e| e.path.as_str()).zip(bytes).collect();
+            for (i, file) in missing.iter().zip(manifest::parse_all(&files)) {
+                parsed[*i] = Some(file);
+            }
+        }
+        let files: Vec<(TreeEntry, ParsedFile)> =
+            entries.files.iter().map(|e| (*e).clone()).zip(parsed.into_iter().flatten()).collect();
+        if let Some(cache) = cache.filter(|_| !missing.is_empty()) {
+            cache.replace(files.iter().map(|(entry, file)| (entry.blob.as_str(), file)));
+        }
+        let texts = |entry: &TreeEntry| self.text(&entry.path, &entry.blob);
+        // The tree is complete, every manifest of it was read and parsed: so is the set.
+        let input = self.tree.clone().map(|_| SetInput {
+            project: &self.project,
+            revision: self.revision.clone(),
+            kinds: &tables,
+            files,
+            texts: &texts,
+            missing_folders: entries.missing_folders.clone(),
+        });
+        let snapshot = manifest::assemble(input).map_err(invalid)?;
+        Ok(snapshot.map(|mut snapshot| {
+            snapshot.diagnostics.extend(entries.diagnostics.iter().cloned());
+            snapshot
+        }))
+    }
+
+    fn read_all(&self, entries: &[&TreeEntry]) -> Result<Vec<Vec<u8>>, Stop> {
+        if self.is_dirty {
+            return entries.iter().map(|e| self.bytes(e).map_err(|e| stop(&e))).collect();
+        }
+        self.source.read_entries(entries).map_err(|e| stop(&e))
+    }
+}
+
+/// Stops on what is wrong with the manifests: nothing was contacted.
+pub(super) fn invalid(diagnostics: Vec<Diagnostic>) -> Stop {
+    Stop { exit: Exit::Invalid, diagnostics }
+}
+
+/// Stops on what is wrong with the source.
+pub(super) fn stop(error: &SourceError) -> Stop {
+    let diagnostic = error.diagnostic();
+    let exit = match error {
+        SourceError::Git(_) => Exit::Unreachable,
+        SourceError::BadUrl { .. } => Exit::Refused,
+        _ => Exit::Invalid,
+    };
+    Stop::with(exit, diagnostic)
+}
+
+/// A local path is meant from where the command runs; a URL stays as it is.
+fn located(ctx: &Context, text: &str) -> String {
+    let is_path = !text.contains("://") && ctx.cwd.join(text).exists();
+    if is_path { ctx.cwd.join(text).display().to_string() } else { text.to_owned() }
+}
+
+fn text_file(path: &str, bytes: Vec<u8>) -> Result<Arc<SourceFile>, Stop> {
+    let text = String::from_utf8(bytes).map_err(|_| {
+        let message = format!("{path} is not UTF-8 text");
+        invalid(vec![Diagnostic::error("not-utf8", message).help("save it as UTF-8")])
+    })?;
+    Ok(Arc::new(SourceFile { path: path.to_owned(), text }))
+}
+
+fn joined(folder: &str, path: &str) -> String {
+    if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") }
+}
+
+fn edited_warning(edited: &[String]) -> Option<Diagnostic> {
+    let (first, more) = edited.split_first()?;
+    let and = match more.len() {
+        0 => String::new(),
+        1 => format!(" and {}", more[0]),
+        n => format!(", {} and {} more", more[0], n - 1),
+    };
+    let message = format!("{first}{and} differ from the commit: the commit is what counts");
+    Some(Diagnostic::warning("uncommitted", message).help("commit them, or look at them with `ctl plan --dirty`"))
+}
+
+fn no_project(path: &str) -> Stop {
+    let message = format!("there is no {path} in this commit");
+    Stop::with(
+        Exit::Invalid,
+        Diagnostic::error("no-project", message).help("`ctl init` writes one; commit it, or name a folder that has one"),
+    )
+}
+
+fn unknown_api(project: &Project, target: &TargetName, name: &str, path: &str) -> Diagnostic {
+    let known: Vec<&str> = shipped::names().collect();
+    let message = format!("the target {target} wants the API {name}, and there is no description of it");
+    let near = crate::manifest::api::nearest(name, known.iter().copied());
+    let help = match near {
+        Some(near) => format!("did you mean `{near}`? Otherwise write {path}: see docs/api-descriptions.md"),
+        None => format!("write {path} (see docs/api-descriptions.md); these ship with ctl: {}", known.join(", ")),
+    };
+    let diagnostic = Diagnostic::error("unknown-api", message).help(help);
+    match project.targets.get(target).and_then(|t| t.span.clone()) {
+        Some(span) => diagnostic.at(span, ""),
+        None => diagnostic,
+    }
+}
+
+fn empty_project() -> Project {
+    Project {
+        name: "none".parse().unwrap_or_else(|_| unreachable!("`none` is a name")),
+        folder: String::new(),
+        manifests: Vec::new(),
+        record: crate::model::RecordPlace::Local,
+        values: BTreeMap::new(),
+        targets: BTreeMap::new(),
+    }
+}

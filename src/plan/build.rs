@@ -124,6 +124,9 @@ impl<'b, 'a> Builder<'b, 'a> {
         }
         self.name_anew(&declared);
         self.judge_undeclared();
+        // An old name that stays (kept, not ours any more) is not what the new one replaces.
+        let deletes = &self.deletes;
+        self.renames.retain(|_, old| deletes.contains_key(old));
         self.follow();
         self.emit(drafts);
     }
@@ -228,6 +231,7 @@ impl<'b, 'a> Builder<'b, 'a> {
                     && desired.meta.previously.contains(&format!("{}/{}", old.0, old.1))
                     && !self.site.desired.contains_key(*old)
                     && self.site.live.contains_key(*old)
+                    && self.is_selected(old)
                     && !self.renames.values().any(|taken| taken == *old)
             });
             if let Some(old) = old.cloned() {

@@ -201,7 +201,7 @@ fn report_cycle(drafts: &[Draft], preds: &[Vec<Edge>], members: &HashSet<usize>,
     let mut lines = Vec::new();
     for to in visit.iter().filter(|i| members.contains(i)) {
         for edge in preds[*to].iter().filter(|e| members.contains(&e.from)) {
-            lines.push(format!("{} comes before {}, which it {}", name(edge.from), name(*to), edge.reason));
+            lines.push(format!("{} comes before {}: it {}", name(edge.from), name(*to), edge.reason));
         }
     }
     let message = format!("these operations wait for each other: {}", lines.join("; "));

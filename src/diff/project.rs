@@ -100,7 +100,9 @@ fn cut(path: &FieldPath, live: &Value, template: Option<&Value>, rules: &KindRul
                 .enumerate()
                 .map(|(i, item)| cut(&path.join(i.to_string()), item, inner.as_ref(), rules, normal))
                 .collect();
-            if normal && matches!(rule.and_then(|r| r.unordered.as_ref()), Some(Unordered::ByValue | Unordered::ByKey(_))) {
+            if normal
+                && matches!(rule.and_then(|r| r.unordered.as_ref()), Some(Unordered::ByValue | Unordered::ByKey(_)))
+            {
                 out.sort_by_cached_key(Value::canonical);
             }
             Value::Array(out)

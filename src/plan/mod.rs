@@ -1,10 +1,22 @@
 //! Desired and observed in, plan out: plain data, sorted, the same bytes for the same inputs on any machine.
 
+mod build;
 mod change;
+mod checksum;
+mod edges;
+mod fields;
+mod guard;
 mod input;
+mod order;
+mod refs;
+mod scopes;
+mod site;
+mod split;
 
+pub use build::build;
 pub use change::{
     Action, After, Cascade, Cause, Change, EdgeReason, FieldDiff, OpId, Operation, Plan, Precondition, Refusal, Stage,
     Summary, UnknownScope,
 };
 pub use input::{EndpointInput, PlanInput, TargetInput};
+pub use scopes::missing_scopes;

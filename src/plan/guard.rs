@@ -1,0 +1,181 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::change::{Action, Plan, Refusal};
+use super::input::{EndpointInput, PlanInput, TargetInput};
+use crate::model::{Key, Kind, Own, ScopeState, TargetName};
+
+/// From this many owned objects on, the share of deletes counts.
+const SMALL: usize = 10;
+/// No run deletes more than this many of one kind at one endpoint without consent.
+const MANY: usize = 100;
+
+/// Adds the refusals of a plan: what would go too far for a run that nobody consented to.
+pub(super) fn guard(input: &PlanInput<'_>, plan: &mut Plan) {
+    let sum = plan.deletes_checksum();
+    let consent = input.allow_deletes == Some(sum);
+    let flag = format!("--allow-deletes {sum}");
+    let counts = count(plan);
+    let mut refusals = Vec::new();
+    for target in &input.targets {
+        if !consent {
+            empty(target, &flag, &mut refusals);
+        }
+        for endpoint in &target.endpoints {
+            let place = |gate, kind: Option<&Kind>, message: String, help: &str| Refusal {
+                gate,
+                target: target.name.clone(),
+                endpoint: Some(endpoint.name.clone()),
+                kind: kind.cloned(),
+                message,
+                help: help.to_owned(),
+            };
+            let mut first_deletes = 0;
+            for (kind, base) in bases(target, endpoint, &counts) {
+                let none = Counted::default();
+                let at = (target.name.clone(), endpoint.name.as_str().to_owned(), kind.clone());
+                let counted = counts.get(&at).unwrap_or(&none);
+                let (deletes, updates) = (counted.deletes.len(), counted.updates.len());
+                first_deletes += deletes;
+                let limit = usize::from(target.guard.deletes);
+                if !consent && (deletes > MANY || (base >= SMALL && deletes * 100 > limit * base)) {
+                    let message = format!(
+                        "{deletes} of {base} {kind} would be deleted at {}/{}; the limit is {limit} % and {MANY}",
+                        target.name, endpoint.name
+                    );
+                    refusals.push(place("deletes", Some(&kind), message, &flag));
+                }
+                if let Some(limit) = target.guard.updates
+                    && base >= SMALL
+                    && updates * 100 > usize::from(limit) * base
+                {
+                    let message = format!(
+                        "{updates} of {base} {kind} would be updated at {}/{}; the limit is {limit} %",
+                        target.name, endpoint.name
+                    );
+                    let help = "apply them in parts (`-l`), or raise `guard.updates`, which counts from the next apply";
+                    refusals.push(place("updates", Some(&kind), message, help));
+                }
+            }
+            if !consent && target.own == Own::Exclusive && target.first_run && first_deletes > 0 {
+                let message = format!(
+                    "this is the first run at {}/{} under `own: exclusive`, and it would delete {first_deletes}",
+                    target.name, endpoint.name
+                );
+                refusals.push(place("exclusive-first-run", None, message, &flag));
+            }
+        }
+    }
+    if !consent {
+        containers(plan, &flag, &mut refusals);
+    }
+    plan.refusals.extend(refusals);
+    plan.refusals.sort_by(|a, b| {
+        (&a.target, &a.endpoint, a.gate, &a.kind, &a.message).cmp(&(
+            &b.target,
+            &b.endpoint,
+            b.gate,
+            &b.kind,
+            &b.message,
+        ))
+    });
+    plan.refusals.dedup();
+}
+
+#[derive(Default)]
+struct Counted {
+    deletes: BTreeSet<Key>,
+    updates: BTreeSet<Key>,
+}
+
+type Counts = BTreeMap<(TargetName, String, Kind), Counted>;
+
+fn count(plan: &Plan) -> Counts {
+    let mut counts = Counts::new();
+    for op in &plan.operations {
+        let at = |kind: &Kind| (op.resource.target.clone(), op.endpoint.as_str().to_owned(), kind.clone());
+        match op.change.action() {
+            Action::Delete => {
+                counts.entry(at(&op.resource.kind)).or_default().deletes.insert(op.resource.key.clone());
+                for cascade in op.cascades.iter().filter(|c| c.owned && !c.recreated) {
+                    counts.entry(at(&cascade.kind)).or_default().deletes.insert(cascade.key.clone());
+                }
+            }
+            Action::Update | Action::Rename => {
+                counts.entry(at(&op.resource.kind)).or_default().updates.insert(op.resource.key.clone());
+            }
+            Action::Create | Action::Adopt | Action::Forget => {}
+        }
+    }
+    counts
+}
+
+/// What the shares are taken of, for each kind: what is owned.
+fn bases(target: &TargetInput<'_>, endpoint: &EndpointInput<'_>, counts: &Counts) -> BTreeMap<Kind, usize> {
+    let mut bases: BTreeMap<Kind, usize> = BTreeMap::new();
+    for (name, at, kind) in counts.keys() {
+        if name == &target.name && at == endpoint.name.as_str() {
+            bases.insert(kind.clone(), 0);
+        }
+    }
+    match target.own {
+        Own::Recorded => {
+            for (kind, _) in endpoint.record.entries.keys() {
+                *bases.entry(kind.clone()).or_default() += 1;
+            }
+        }
+        Own::Exclusive => {
+            for ((kind, _), state) in &endpoint.scopes {
+                if let ScopeState::Known(listing) = state {
+                    *bases.entry(kind.clone()).or_default() += listing.items.len();
+                }
+            }
+        }
+    }
+    bases
+}
+
+/// An empty desired set of a target that owns something.
+fn empty(target: &TargetInput<'_>, flag: &str, refusals: &mut Vec<Refusal>) {
+    if !target.desired.is_empty() {
+        return;
+    }
+    let owned: usize = target.endpoints.iter().map(|e| bases(target, e, &Counts::new()).values().sum::<usize>()).sum();
+    if owned > 0 {
+        refusals.push(Refusal {
+            gate: "empty",
+            target: target.name.clone(),
+            endpoint: None,
+            kind: None,
+            message: format!("nothing is declared for {}, which owns {owned}", target.name),
+            help: flag.to_owned(),
+        });
+    }
+}
+
+/// A container that holds what the plan does not itself delete.
+fn containers(plan: &Plan, flag: &str, refusals: &mut Vec<Refusal>) {
+    for op in &plan.operations {
+        let lost: Vec<String> =
+            op.cascades.iter().filter(|c| !c.recreated).map(|c| format!("{}/{}", c.kind, c.key)).collect();
+        if lost.is_empty() {
+            continue;
+        }
+        let shown = lost.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+        let more = if lost.len() > 5 { format!(" and {} more", lost.len() - 5) } else { String::new() };
+        refusals.push(Refusal {
+            gate: "container",
+            target: op.resource.target.clone(),
+            endpoint: Some(op.endpoint.clone()),
+            kind: Some(op.resource.kind.clone()),
+            message: format!("{} holds what this plan does not itself delete: {shown}{more}", op.resource),
+            help: flag.to_owned(),
+        });
+    }
+}
+
+impl Plan {
+    /// True if the target may not be written with this plan. Its operations stay in the plan, for people to see.
+    pub fn refused(&self, target: &TargetName) -> bool {
+        self.refusals.iter().any(|r| &r.target == target)
+    }
+}

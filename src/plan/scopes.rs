@@ -1,0 +1,109 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::site::{Hold, Site, Which, value_of};
+use crate::diff;
+use crate::model::{
+    Desired, EndpointName, EndpointRecord, Key, Kind, KindTable, OnDelete, Own, Scope, ScopeState, UpdateMode,
+};
+
+/// The lists that are still missing before an endpoint can be planned, sorted; none means that all is there.
+///
+/// Call it again with what has been read since: children are asked for once their parents are known, and what a delete
+/// would take along once it is known that there is something to delete. A scope is asked for once, whatever came back.
+pub fn missing_scopes(
+    table: &KindTable,
+    own: Own,
+    desired: &[Arc<Desired>],
+    record: &EndpointRecord,
+    endpoint: &EndpointName,
+    known: &BTreeMap<(Kind, Option<Key>), ScopeState>,
+) -> Vec<Scope> {
+    let site = Site::new(table, own, record, known, desired);
+    let mut wanted: BTreeSet<(Kind, Option<Key>)> = BTreeSet::new();
+    if own == Own::Exclusive {
+        for rules in table.kinds.values() {
+            match &rules.parent {
+                None => _ = wanted.insert((rules.kind.clone(), None)),
+                Some(parent) => wanted.extend(
+                    site.live
+                        .keys()
+                        .filter(|(k, _)| k == &parent.kind)
+                        .map(|(_, p)| (rules.kind.clone(), Some(p.clone()))),
+                ),
+            }
+        }
+    }
+    for which in site.desired.keys().chain(record.entries.keys()) {
+        want(&site, which, &mut wanted);
+    }
+    what_goes_along(&site, &mut wanted);
+    wanted
+        .into_iter()
+        .filter(|scope| !known.contains_key(scope))
+        .map(|(kind, parent)| Scope { endpoint: endpoint.clone(), kind, parent })
+        .collect()
+}
+
+/// Adds the scope in which `which` would be, unless its parent is not there (or not known to be there yet).
+fn want(site: &Site<'_>, which: &Which, wanted: &mut BTreeSet<(Kind, Option<Key>)>) {
+    let Some(rules) = site.rules(&which.0) else { return };
+    let (Some(parent), Some(key)) = (&rules.parent, rules.parent_key(&which.1)) else {
+        wanted.insert((which.0.clone(), None));
+        return;
+    };
+    let parent = (parent.kind.clone(), key);
+    let managed = site.desired.contains_key(&parent) || site.record.entries.contains_key(&parent);
+    if !managed || site.live.contains_key(&parent) || site.ignored.contains(&parent) {
+        wanted.insert((which.0.clone(), Some(parent.1)));
+    }
+}
+
+/// Adds the scopes of what would go along with the objects that go.
+fn what_goes_along(site: &Site<'_>, wanted: &mut BTreeSet<(Kind, Option<Key>)>) {
+    let mut seen: BTreeSet<Which> = site
+        .live
+        .iter()
+        .filter(|(which, observed)| match site.desired.get(*which) {
+            None => site.own == Own::Exclusive || site.record.entries.contains_key(*which),
+            Some(desired) => site.rules(&which.0).is_some_and(|rules| {
+                let may = rules.update != UpdateMode::InPlace || rules.fields.values().any(|f| f.immutable);
+                may && site.table.is_container(&which.0) && {
+                    let entry = site.entry_for(which, observed);
+                    let found = diff::compare(&desired.body.value(), &value_of(observed), entry, rules);
+                    found.fields.iter().any(|f| f.forces_replace)
+                }
+            }),
+        })
+        .map(|(which, _)| which.clone())
+        .collect();
+    for desired in site.desired.values().filter(|d| !d.meta.previously.is_empty()) {
+        let old = site.live.keys().filter(|w| desired.meta.previously.contains(&format!("{}/{}", w.0, w.1)));
+        seen.extend(old.cloned());
+    }
+    let web = site.web(seen.iter().map(|w| &w.0));
+    let mut referring: BTreeSet<Kind> = BTreeSet::new();
+    let mut queue: Vec<Which> = seen.iter().cloned().collect();
+    while let Some(which) = queue.pop() {
+        for child in site.table.children_of(&which.0) {
+            wanted.insert((child.kind.clone(), Some(which.1.clone())));
+        }
+        for (referrer, rule) in site.table.referrers_of(&which.0) {
+            if rule.on_delete != OnDelete::Cascade || !referring.insert(referrer.kind.clone()) {
+                continue;
+            }
+            match &referrer.parent {
+                None => _ = wanted.insert((referrer.kind.clone(), None)),
+                Some(parent) => {
+                    let parents = site.live.keys().filter(|w| w.0 == parent.kind);
+                    wanted.extend(parents.map(|w| (referrer.kind.clone(), Some(w.1.clone()))));
+                }
+            }
+        }
+        for (hanger, hold) in web.on(&which) {
+            if !matches!(hold, Hold::Restrict { .. }) && seen.insert(hanger.clone()) {
+                queue.push(hanger.clone());
+            }
+        }
+    }
+}

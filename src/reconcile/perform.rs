@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::endpoint::{Context, Endpoint};
 use super::observe::{Trouble, asked, note_wait};
+use super::peer::{Context, Peer};
 use super::retry::{Call, RETRIES, Tries, Verdict, verdict};
 use crate::event::{Ending, Event};
 use crate::model::{Canonical, Desired, FieldPath, Observed, Owned, TargetName};
@@ -96,7 +96,7 @@ enum Step {
 
 pub(super) struct Performer<'a, T, J> {
     pub(super) op: &'a Operation,
-    pub(super) endpoint: &'a Endpoint<T>,
+    pub(super) endpoint: &'a Peer<T>,
     pub(super) judge: &'a J,
     pub(super) gate: &'a dyn Gate,
     pub(super) fence: Option<Fence>,

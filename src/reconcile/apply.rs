@@ -108,7 +108,7 @@ impl Applied {
 
 /// One thing under way.
 enum Arrived {
-    Op(usize, Performed),
+    Op(usize, Box<Performed>),
     ReadBack(Vec<(usize, Observed)>),
 }
 
@@ -218,7 +218,7 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
                         fence: self.apply.fence,
                         context: self.context,
                     };
-                    async move { (lane, Arrived::Op(i, performer.run().await)) }.boxed()
+                    async move { (lane, Arrived::Op(i, Box::new(performer.run().await))) }.boxed()
                 } else if let Some(job) = self.lanes[lane].jobs.pop() {
                     let (plan, context) = (self.apply.plan, self.context);
                     async move { (lane, Arrived::ReadBack(read_back(endpoint, plan, job, context).await)) }.boxed()

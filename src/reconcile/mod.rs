@@ -21,6 +21,6 @@ pub use observe::{Scopes, Sighting, Trouble, observe};
 pub use outcome::{Facts, intent_ops, record_after};
 pub use peer::{Context, Peer, Peers, Place};
 pub use perform::{Gate, Judge, Replanned, Standing};
-pub use retry::{Call, RetryBudget, Tries, Verdict, verdict};
+pub use retry::{Call, PATIENCE, RetryBudget, Tries, Verdict, verdict};
 pub use run::{NotBegun, NotFinished, Run, Share};
 pub use settle::{Seen, Settled, Settlement, settle, settle_intent};

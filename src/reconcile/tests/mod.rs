@@ -245,7 +245,7 @@ impl World {
             entropy: &self.entropy,
             tell: &tell,
             cancel: &self.cancel,
-            patience: Duration::from_secs(60),
+            patience: PATIENCE,
         };
         let apply =
             Apply { plan, endpoints: &self.endpoints, judge: &judge, gate, fence: None, on_error: self.on_error };

@@ -20,7 +20,7 @@ async fn look(world: &World) -> BTreeMap<Place, Sighting> {
         entropy: &world.entropy,
         tell: &tell,
         cancel: &world.cancel,
-        patience: Duration::from_secs(60),
+        patience: PATIENCE,
     };
     observe(&world.endpoints, boxes_then_items, context).await
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use super::endpoint::{Context, Endpoint, Endpoints};
 use super::observe::{Trouble, asked, list};
+use super::peer::{Context, Peer, Peers};
 use super::perform::{Gate, Judge, Performed, Performer};
 use super::schedule::{Schedule, bad_word};
 use crate::event::{Ending, Event};
@@ -28,7 +28,7 @@ pub struct Apply<'a, T, J> {
     /// What is to be done.
     pub plan: &'a Plan,
     /// Where.
-    pub endpoints: &'a Endpoints<T>,
+    pub endpoints: &'a Peers<T>,
     /// Judges fresh reads.
     pub judge: &'a J,
     /// Asked before every attempt to write.
@@ -108,7 +108,7 @@ impl Applied {
 
 /// One thing under way.
 enum Arrived {
-    Op(usize, Performed),
+    Op(usize, Box<Performed>),
     ReadBack(Vec<(usize, Observed)>),
 }
 
@@ -163,7 +163,7 @@ struct Run<'a, T, J> {
 }
 
 struct LaneState<'a, T> {
-    endpoint: Option<&'a Endpoint<T>>,
+    endpoint: Option<&'a Peer<T>>,
     running: usize,
     unseen: Vec<usize>,
     jobs: Vec<Job>,
@@ -218,7 +218,7 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
                         fence: self.apply.fence,
                         context: self.context,
                     };
-                    async move { (lane, Arrived::Op(i, performer.run().await)) }.boxed()
+                    async move { (lane, Arrived::Op(i, Box::new(performer.run().await))) }.boxed()
                 } else if let Some(job) = self.lanes[lane].jobs.pop() {
                     let (plan, context) = (self.apply.plan, self.context);
                     async move { (lane, Arrived::ReadBack(read_back(endpoint, plan, job, context).await)) }.boxed()
@@ -366,7 +366,7 @@ fn skipped(id: OpId, why: String) -> OpResult {
 }
 
 /// The scope in which a resource is listed.
-fn scope_of<T: Target>(endpoint: &Endpoint<T>, op: &Operation) -> Scope {
+fn scope_of<T: Target>(endpoint: &Peer<T>, op: &Operation) -> Scope {
     let parent: Option<Key> =
         endpoint.driver.kinds().get(&op.resource.kind).and_then(|rules| rules.parent_key(&op.resource.key));
     Scope { endpoint: op.endpoint.clone(), kind: op.resource.kind.clone(), parent }
@@ -374,7 +374,7 @@ fn scope_of<T: Target>(endpoint: &Endpoint<T>, op: &Operation) -> Scope {
 
 /// What cannot be read back was written all the same: it only stays unseen.
 async fn read_back<T: Target>(
-    endpoint: &Endpoint<T>,
+    endpoint: &Peer<T>,
     plan: &Plan,
     job: Job,
     context: Context<'_>,

@@ -21,7 +21,7 @@ pub struct Here {
 
 /// What an open intent means to somebody else.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum Hold {
     /// Its run may still write.
     Held,
     /// Its run writes no more, and this is how that is known: whoever writes next settles it.
@@ -30,26 +30,26 @@ pub enum Standing {
 
 /// Says whether an open intent still is a lock. `alive` tells whether a process of this very boot and PID namespace still
 /// runs (with that start time); `wall` is the Unix second.
-pub fn standing(intent: &Intent, here: &Here, wall: i64, alive: &dyn Fn(&Process) -> bool) -> Standing {
+pub fn standing(intent: &Intent, here: &Here, wall: i64, alive: &dyn Fn(&Process) -> bool) -> Hold {
     let (holder, me) = (&intent.holder, &here.process);
     if let (Some(theirs), Some(ours)) = (intent.token, here.token)
         && ours > theirs
     {
-        return Standing::Expired("a newer leader was elected");
+        return Hold::Expired("a newer leader was elected");
     }
     if holder.host == me.host && holder.boot_id != me.boot_id {
-        return Standing::Expired("its machine was started again since");
+        return Hold::Expired("its machine was started again since");
     }
     if holder.host == me.host
         && holder.boot_id == me.boot_id
         && holder.pid_namespace == me.pid_namespace
         && !alive(holder)
     {
-        return Standing::Expired("its process is gone");
+        return Hold::Expired("its process is gone");
     }
     match intent.until {
-        Some(until) if wall > until.saturating_add(GRACE) => Standing::Expired("its time ran out"),
-        Some(_) | None => Standing::Held,
+        Some(until) if wall > until.saturating_add(GRACE) => Hold::Expired("its time ran out"),
+        Some(_) | None => Hold::Held,
     }
 }
 
@@ -87,7 +87,7 @@ pub async fn free<S: Store + 'static>(
         let (reader, asked) = (Arc::clone(store), name.clone());
         let (tip, record) = off_the_loop(move || reader.read(&asked)).await?;
         let wall = clock.wall().as_second();
-        let held = record.intents.iter().find(|intent| standing(intent, here, wall, alive) == Standing::Held);
+        let held = record.intents.iter().find(|intent| standing(intent, here, wall, alive) == Hold::Held);
         let Some(held) = held else { return Ok(Free { tip, record }) };
         let left = end.saturating_sub(clock.boot());
         if left.is_zero() {

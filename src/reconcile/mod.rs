@@ -1,11 +1,11 @@
 //! The doing: observe, apply, retry, limit, record. Through traits only; nothing here knows an API or a terminal.
 
 mod apply;
-mod endpoint;
 mod limit;
 mod lock;
 mod observe;
 mod outcome;
+mod peer;
 mod perform;
 mod retry;
 mod run;
@@ -15,12 +15,12 @@ mod settle;
 mod tests;
 
 pub use apply::{Applied, Apply, Counts, OnError, OpResult, apply};
-pub use endpoint::{Context, Endpoint, Endpoints, Place};
 pub use limit::{Rate, TokenBucket};
-pub use lock::{Free, Here, Locked, Standing as LockStanding, free, standing};
+pub use lock::{Free, Here, Hold, Locked, free, standing};
 pub use observe::{Scopes, Sighting, Trouble, observe};
 pub use outcome::{Facts, intent_ops, record_after};
+pub use peer::{Context, Peer, Peers, Place};
 pub use perform::{Gate, Judge, Replanned, Standing};
-pub use retry::{Call, RetryBudget, Tries, Verdict, verdict};
+pub use retry::{Call, PATIENCE, RetryBudget, Tries, Verdict, verdict};
 pub use run::{NotBegun, NotFinished, Run, Share};
 pub use settle::{Seen, Settled, Settlement, settle, settle_intent};

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use super::endpoint::{Context, Endpoint, Endpoints, Place};
+use super::peer::{Context, Peer, Peers, Place};
 use super::retry::{Call, Tries, Verdict, verdict};
 use crate::event::Event;
 use crate::model::{Complete, Key, Kind, Listing, Observation, Scope, ScopeState, Tally};
@@ -55,10 +55,10 @@ impl Trouble {
 /// All endpoints run at once, so a slow one holds up no other. At each, `planner` is asked for scopes, these are listed
 /// (at most `concurrency` at a time), and it is asked again with what is known then (the children of parents that were
 /// just found), until it names nothing new. What cannot be read is unknown, never empty.
-pub async fn observe<T, P>(endpoints: &Endpoints<T>, planner: P, context: Context<'_>) -> BTreeMap<Place, Sighting>
+pub async fn observe<T, P>(endpoints: &Peers<T>, planner: P, context: Context<'_>) -> BTreeMap<Place, Sighting>
 where
     T: Target,
-    P: Fn(&Endpoint<T>, &Scopes) -> Vec<Scope> + Sync,
+    P: Fn(&Peer<T>, &Scopes) -> Vec<Scope> + Sync,
 {
     let planner = &planner;
     endpoints
@@ -69,10 +69,10 @@ where
         .await
 }
 
-async fn sight<T, P>(endpoint: &Endpoint<T>, planner: &P, context: Context<'_>) -> Sighting
+async fn sight<T, P>(endpoint: &Peer<T>, planner: &P, context: Context<'_>) -> Sighting
 where
     T: Target,
-    P: Fn(&Endpoint<T>, &Scopes) -> Vec<Scope> + Sync,
+    P: Fn(&Peer<T>, &Scopes) -> Vec<Scope> + Sync,
 {
     let mut sighting = Sighting::default();
     let away = match asked(endpoint, context, || endpoint.driver.greet()).await {
@@ -121,7 +121,7 @@ where
 
 /// One scope, to its end. A kind that is not there is an empty list; an answer that says neither is no answer.
 pub(super) async fn list<T: Target>(
-    endpoint: &Endpoint<T>,
+    endpoint: &Peer<T>,
     scope: &Scope,
     context: Context<'_>,
 ) -> Result<Complete<Listing>, (Option<Trouble>, String)> {
@@ -146,7 +146,7 @@ pub(super) async fn list<T: Target>(
 
 /// A request that changes nothing, repeated as far as rules and budget go.
 pub(super) async fn asked<T, R, F>(
-    endpoint: &Endpoint<T>,
+    endpoint: &Peer<T>,
     context: Context<'_>,
     mut request: impl FnMut() -> F,
 ) -> Result<R, TargetError>
@@ -180,7 +180,7 @@ where
 
 /// Counts a wait; one that the server asked for holds for the whole endpoint.
 pub(super) fn note_wait<T>(
-    endpoint: &Endpoint<T>,
+    endpoint: &Peer<T>,
     error: &TargetError,
     wait: std::time::Duration,
     tries: &mut Tries,

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::endpoint::{Context, Endpoint};
 use super::observe::{Trouble, asked, note_wait};
+use super::peer::{Context, Peer};
 use super::retry::{Call, RETRIES, Tries, Verdict, verdict};
 use crate::event::{Ending, Event};
 use crate::model::{Canonical, Desired, FieldPath, Observed, Owned, TargetName};
@@ -96,7 +96,7 @@ enum Step {
 
 pub(super) struct Performer<'a, T, J> {
     pub(super) op: &'a Operation,
-    pub(super) endpoint: &'a Endpoint<T>,
+    pub(super) endpoint: &'a Peer<T>,
     pub(super) judge: &'a J,
     pub(super) gate: &'a dyn Gate,
     pub(super) fence: Option<Fence>,
@@ -127,7 +127,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
             Change::Forget { .. } => return performed(Ending::Done, 0),
         };
         let mut tries = Tries::default();
-        let (mut attempts, mut fresh, mut ambiguous, mut sent_at) = (0, false, false, None);
+        let (mut attempts, mut fresh, mut lost, mut sent_at) = (0, false, false, None);
         self.endpoint.first_attempt();
         let mut end = loop {
             let guarding = match self.write(&step) {
@@ -138,7 +138,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
                 match self.check_afresh(&mut step).await {
                     Ok(None) => {}
                     Ok(Some(end)) => break Performed { attempts, ..end },
-                    Err(error) => break self.gave_up(&error, attempts, ambiguous),
+                    Err(error) => break self.gave_up(&error, attempts),
                 }
             }
             tokio::select! {
@@ -149,10 +149,10 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
                 () = self.endpoint.turn(self.context.clock) => {}
             }
             if let Err(why) = self.gate.check(&self.op.resource.target) {
-                let ending = match (ambiguous, attempts) {
-                    (true, _) => Ending::InDoubt { why: format!("no answer came, and then: {why}") },
-                    (false, 0) => Ending::Skipped { why: why.clone() },
-                    (false, _) => Ending::Failed { why: why.clone(), help: None },
+                // Whatever was sent before is known to have had no effect, or this attempt would not be made.
+                let ending = match attempts {
+                    0 => Ending::Skipped { why: why.clone() },
+                    _ => Ending::Failed { why: why.clone(), help: None },
                 };
                 break Performed { gate_shut: Some(why), ..performed(ending, attempts) };
             }
@@ -176,13 +176,13 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
             };
             let next = verdict(&error, call, &tries, self.context.patience, self.context.entropy);
             match next {
-                Verdict::GiveUp => break self.gave_up(&error, attempts, ambiguous),
+                Verdict::GiveUp => break self.gave_up(&error, attempts),
                 Verdict::InDoubt => break self.in_doubt(error.to_string(), attempts),
                 Verdict::Wait(wait) => {
                     if !self.endpoint.may_retry(self.context.clock.boot())
                         || !self.pause(&error, wait, &mut tries, attempts).await
                     {
-                        break self.gave_up(&error, attempts, ambiguous);
+                        break self.gave_up(&error, attempts);
                     }
                     fresh = false;
                 }
@@ -190,17 +190,17 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
                     tries.replans += 1;
                     self.tell_retry(&error, wait, attempts);
                     if !self.context.sleep(wait).await || !self.credit().await {
-                        break self.gave_up(&error, attempts, ambiguous);
+                        break self.gave_up(&error, attempts);
                     }
-                    match self.look(ambiguous && matches!(step, Step::Create)).await {
+                    match self.look(lost && matches!(step, Step::Create)).await {
                         Ok(Looked::Go(next)) => step = next,
                         Ok(Looked::End(end)) => break Performed { attempts, ..end },
-                        Err(error) => break self.gave_up(&error, attempts, ambiguous),
+                        Err(error) => break self.gave_up(&error, attempts),
                     }
                     fresh = true;
                 }
                 Verdict::LookFirst(wait) => {
-                    ambiguous = true;
+                    lost = true;
                     let last = tries.retries >= RETRIES;
                     // The look itself is owed, even by a run that is being stopped: without it nobody would know.
                     let go_on = self.pause(&error, wait, &mut tries, attempts).await;
@@ -209,7 +209,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
                         Ok(Looked::Go(next)) => {
                             // It is known now that nothing happened.
                             if last || !go_on || !self.endpoint.may_retry(self.context.clock.boot()) {
-                                break self.gave_up(&error, attempts, false);
+                                break self.gave_up(&error, attempts);
                             }
                             step = next;
                         }
@@ -334,11 +334,10 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
         (self.context.tell)(Event::Retrying { op, target, endpoint, attempt, wait, why });
     }
 
-    fn gave_up(&self, error: &TargetError, attempts: u32, ambiguous: bool) -> Performed {
+    fn gave_up(&self, error: &TargetError, attempts: u32) -> Performed {
         let trouble = Some(Trouble::of(error));
         let why = error.to_string();
         let ending = match error {
-            _ if ambiguous => Ending::InDoubt { why },
             TargetError::Conflict { .. } => Ending::Conflict { why },
             _ => Ending::Failed { why, help: help_for(error) },
         };

@@ -7,6 +7,8 @@ use crate::world::Entropy;
 pub(super) const RETRIES: u32 = 3;
 /// How often a resource is planned again after a conflict.
 const REPLANS: u32 = 5;
+/// How long a run waits for a server that asks it to, all together, before a request gives up.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest time that a server may ask to wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
@@ -134,8 +136,6 @@ impl RetryBudget {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    const PATIENCE: Duration = Duration::from_secs(60);
 
     fn request() -> String {
         "PUT http://h/x".into()

@@ -189,6 +189,7 @@ impl<S: Store + 'static> Run<S> {
     ) -> Result<Tip, NotFinished> {
         let mut all = self.held();
         let Some(held) = all.get_mut(target) else { return Err(NotFinished::Lost) };
+        let mut unanswered = false;
         for _ in 0..SWAPS {
             if !self.is_in(&held.record) {
                 self.gates().insert(target.clone(), GateState::Lost("another run settled this one".to_owned()));
@@ -203,15 +204,13 @@ impl<S: Store + 'static> Run<S> {
                     return Ok(tip);
                 }
                 Err(error @ (StoreError::Moved | StoreError::Unanswered { .. })) => {
+                    unanswered |= error != StoreError::Moved;
                     let (tip, now) = self.store.read(&held.name)?;
                     let Some(tip) = tip else { return Err(NotFinished::Lost) };
-                    if now == record {
+                    // Only a swap whose answer was lost can have been ours; a settlement may look the same.
+                    if unanswered && now == record {
                         all.remove(target);
                         return Ok(tip);
-                    }
-                    if tip == held.tip && error != StoreError::Moved {
-                        // It never arrived; once more.
-                        continue;
                     }
                     (held.tip, held.record) = (tip, now);
                 }

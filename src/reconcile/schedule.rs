@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::endpoint::Place;
+use super::peer::Place;
 use crate::event::Ending;
 use crate::plan::{OpId, Operation, Stage};
 

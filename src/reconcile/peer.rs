@@ -14,11 +14,11 @@ use crate::world::{Clock, Entropy};
 pub type Place = (TargetName, EndpointName);
 
 /// The endpoints of a run.
-pub type Endpoints<T> = BTreeMap<Place, Endpoint<T>>;
+pub type Peers<T> = BTreeMap<Place, Peer<T>>;
 
 /// One endpoint with its driver and all that is shared by requests to it: rate, retry budget, pauses.
 #[derive(Debug)]
-pub struct Endpoint<T> {
+pub struct Peer<T> {
     /// The target.
     pub target: TargetName,
     /// The endpoint.
@@ -40,7 +40,7 @@ struct Lane {
     pages: BTreeMap<Scope, usize>,
 }
 
-impl<T> Endpoint<T> {
+impl<T> Peer<T> {
     /// An endpoint to which nothing was sent yet.
     pub fn new(
         place: Place,

@@ -413,7 +413,11 @@ fn depends_on(context: &Context<'_>, text: &str) -> Result<DependsOn, Option<Str
         Some(name) => match name.parse::<TargetName>() {
             Ok(name) if context.project.targets.contains_key(&name) => Some(name),
             _ => {
-                return Err(hint::did_you_mean(name, "targets", context.project.targets.keys().map(TargetName::as_str)));
+                return Err(hint::did_you_mean(
+                    name,
+                    "targets",
+                    context.project.targets.keys().map(TargetName::as_str),
+                ));
             }
         },
     };

@@ -1,6 +1,7 @@
 //! Every folder of `fixtures/manifest` is a project: what its manifests are told is in `diagnostics.txt`.
 //!
 //! `CTL_BLESS=1 cargo test --test manifests` writes the expectations anew.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

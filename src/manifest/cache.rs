@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::document::{CODES, ParsedDocument, ParsedFile};
-use crate::model::{Canonical, Diagnostic, FieldPath, Label, Severity, Span};
+use crate::model::{Canonical, Diagnostic, Digest, FieldPath, Label, Severity, Span};
 
 /// Changes with the encoding and with whatever parsing says.
 const VERSION: &[u8; 8] = b"ctlpf\0\0\x01";
@@ -24,6 +24,7 @@ impl ParsedFile {
             if let Some(spec) = &document.spec {
                 out.bytes(spec.as_bytes());
             }
+            out.0.extend_from_slice(document.digest.as_bytes());
             out.number(document.references.len());
             for (path, name) in &document.references {
                 out.bytes(path.to_string().as_bytes());
@@ -65,11 +66,12 @@ impl ParsedFile {
             let (index, faulty) = (from.number()?, from.flag()?);
             let head = from.canonical()?;
             let spec = if from.flag()? { Some(from.canonical()?) } else { None };
+            let digest = from.digest()?;
             let mut references = Vec::new();
             for _ in 0..from.number()? {
                 references.push((FieldPath::parse(from.text()?), from.text()?.to_owned()));
             }
-            documents.push(ParsedDocument { index, head, spec, references, faulty });
+            documents.push(ParsedDocument { index, head, spec, digest, references, faulty });
         }
         let mut diagnostics = Vec::new();
         for _ in 0..from.number()? {
@@ -142,6 +144,12 @@ impl<'b> Reader<'b> {
         let (bytes, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(bytes)
+    }
+
+    fn digest(&mut self) -> Option<Digest> {
+        let (bytes, rest) = self.0.split_first_chunk::<32>()?;
+        self.0 = rest;
+        Some(Digest::from_bytes(*bytes))
     }
 
     fn text(&mut self) -> Option<&'b str> {

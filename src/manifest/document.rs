@@ -3,13 +3,17 @@
 //! The policy is YAML 1.2 core, made strict: no duplicate key, no custom tag, no key that is not text, numbers exact,
 //! and a warning wherever YAML 1.1 would read something else.
 
+use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, StrInput, StructureStyle, Tag};
 
 use super::scalar::{self, Meaning};
-use crate::model::{Canonical, Diagnostic, FieldPath, MAX_DEPTH, Number, SecretRef, SourceFile, Span, Spans, Value};
+use crate::model::{
+    Canonical, Diagnostic, Digest, FieldPath, MAX_DEPTH, Number, SecretRef, SourceFile, Span, Spans, Value,
+};
 
 /// Longest file.
 pub const MAX_FILE_BYTES: usize = 4 << 20;
@@ -61,6 +65,8 @@ pub struct ParsedDocument {
     pub head: Canonical,
     /// Its `spec`, if it has one.
     pub spec: Option<Canonical>,
+    /// SHA-256 of `spec` (of nothing, where it has none).
+    pub digest: Digest,
     /// `$value` references: where they stand in the whole document (where a null holds their place), and their names.
     /// They are kept beside the data, so that no data can look like one.
     pub references: Vec<(FieldPath, String)>,
@@ -101,7 +107,8 @@ pub fn parse_file(path: &str, bytes: &[u8]) -> ParsedFile {
             Value::Object(map) => map.remove("spec").map(|spec| spec.canonical()),
             _ => None,
         };
-        out.documents.push(ParsedDocument { index, head: value.canonical(), spec, references, faulty });
+        let digest = Digest::of(spec.as_ref().map_or(&[], Canonical::as_bytes));
+        out.documents.push(ParsedDocument { index, head: value.canonical(), spec, digest, references, faulty });
     });
     out.diagnostics = end.diagnostics;
     out.broken = end.broken;
@@ -110,25 +117,34 @@ pub fn parse_file(path: &str, bytes: &[u8]) -> ParsedFile {
 
 /// Reads files on all cores; the answers stand in the order of the files.
 pub fn parse_all<P: AsRef<str> + Sync, B: AsRef<[u8]> + Sync>(files: &[(P, B)]) -> Vec<ParsedFile> {
-    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(files.len());
+    on_all_cores(files, |(path, bytes)| parse_file(path.as_ref(), bytes.as_ref()))
+}
+
+/// The answers of `work` in the order of `items`.
+pub(super) fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(items.len());
     if workers <= 1 {
-        return files.iter().map(|(path, bytes)| parse_file(path.as_ref(), bytes.as_ref())).collect();
+        return items.iter().map(work).collect();
     }
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let work = || {
+    let next = AtomicUsize::new(0);
+    let share = || {
         let mut done = Vec::new();
         loop {
-            let i = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let Some((path, bytes)) = files.get(i) else { return done };
-            done.push((i, parse_file(path.as_ref(), bytes.as_ref())));
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(i) else { return done };
+            done.push((i, work(item)));
         }
     };
-    let mut all: Vec<(usize, ParsedFile)> = std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        handles.into_iter().flat_map(|h| h.join().unwrap_or_else(|e| std::panic::resume_unwind(e))).collect()
+    let mut all: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let handles: Vec<_> = (1..workers).map(|_| scope.spawn(share)).collect();
+        let mut all = share();
+        for handle in handles {
+            all.extend(handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        all
     });
     all.sort_by_key(|(i, _)| *i);
-    all.into_iter().map(|(_, file)| file).collect()
+    all.into_iter().map(|(_, answer)| answer).collect()
 }
 
 /// Reads all documents of a file as trees with places: for `ctl.yaml`, API descriptions, and messages.
@@ -436,7 +452,13 @@ impl<'t> Reader<'t> {
                 "the documents after the next `---` were read",
             ),
         };
-        self.error(code, mark, message, help);
+        // A template that was seen on this line already is the cause.
+        let known = self.end.diagnostics.last().is_some_and(|d| {
+            code == "template-leftover" && d.code == code && d.labels.first().is_some_and(|l| l.span.line == mark.line)
+        });
+        if !known {
+            self.error(code, mark, message, help);
+        }
     }
 
     fn next(&mut self) -> Result<(Event<'t>, granit_parser::Span), Stop> {
@@ -616,9 +638,9 @@ impl<'t> Reader<'t> {
         for source in sources {
             let Value::Object(source) = source else { continue };
             for (key, value) in source {
-                if !map.contains_key(&key) {
-                    self.note_place(&At::Key(at, &key), mark);
-                    map.insert(key, value);
+                if let Slot::Vacant(slot) = map.entry(key) {
+                    self.note_place(&At::Key(at, slot.key()), mark);
+                    slot.insert(value);
                 }
             }
         }

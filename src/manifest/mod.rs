@@ -9,6 +9,7 @@
 //! Files parse independently, on all cores. Lines and columns are made again, for one document, when a problem is shown.
 
 pub mod api;
+mod cache;
 mod document;
 mod entries;
 mod fields;

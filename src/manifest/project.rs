@@ -46,6 +46,7 @@ pub fn read_project(source: &Arc<SourceFile>) -> Result<(Project, Vec<Diagnostic
             None
         }
     };
+    diagnostics.sort_by_key(|d| d.labels.first().map(|l| (l.span.line, l.span.column)));
     match project {
         Some(project) if !diagnostics.iter().any(Diagnostic::is_error) => Ok((project, diagnostics)),
         _ => Err(diagnostics),

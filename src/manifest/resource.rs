@@ -106,7 +106,6 @@ pub(super) fn build(context: &Context<'_>, document: &ParsedDocument) -> Outcome
     let mut out = Outcome::default();
     let head = document.head.value();
     let Some(map) = head.as_object() else { return out };
-    let envelope = envelope(context, map, document, &mut out);
     for (path, name) in document.references.iter().filter(|(p, _)| p.segments().first().is_none_or(|s| s != "spec")) {
         let message = format!("`$value: {}` stands outside `spec`", shown(name));
         out.tell("bad-reference", path.clone(), message, some("only fields of `spec` can be references"));
@@ -119,8 +118,11 @@ pub(super) fn build(context: &Context<'_>, document: &ParsedDocument) -> Outcome
             some("only fields of `spec` can be references"),
         );
     }
-    let Some(envelope) = envelope else { return out };
-    let spec = match &document.spec {
+    if !out.troubles.is_empty() {
+        return out;
+    }
+    let Some(envelope) = envelope(context, map, document, &mut out) else { return out };
+    let mut spec = match &document.spec {
         Some(spec) => spec.value(),
         None => Value::object(),
     };
@@ -151,7 +153,8 @@ pub(super) fn build(context: &Context<'_>, document: &ParsedDocument) -> Outcome
             continue;
         };
         let one = One { context, document, envelope: &envelope, table, rules, target, config };
-        if let Some(draft) = one.draft(spec.clone(), &mut out) {
+        let value = if envelope.targets.len() == 1 { std::mem::replace(&mut spec, Value::Null) } else { spec.clone() };
+        if let Some(draft) = one.draft(value, &mut out) {
             last = Some((table, draft.clone()));
             out.drafts.push(draft);
         }
@@ -460,32 +463,40 @@ impl One<'_> {
             }
         }
         self.check_fields(&spec, out);
+        if values.len() < self.document.references.len() {
+            return None;
+        }
         let key = self.key(&mut spec, &mut changed, out)?;
         let id = ResourceId { target: self.target.clone(), kind: self.rules.kind.clone(), key };
         let references = self.references(&spec, &id);
-        let body = match &self.document.spec {
-            Some(written) if !changed => written.clone(),
-            _ => spec.canonical(),
+        let (body, digest) = match &self.document.spec {
+            Some(written) if !changed => (written.clone(), self.document.digest),
+            _ => {
+                let body = spec.canonical();
+                let digest = body.digest();
+                (body, digest)
+            }
         };
-        let digest = body.digest();
         Some(Draft { id, body, digest, meta: Arc::clone(&self.envelope.meta), values: values.into(), references })
     }
 
     fn check_fields(&self, spec: &Value, out: &mut Outcome) {
         let Some(map) = spec.as_object() else { return };
+        let ruled = self.rules.fields.iter().filter(|(_, rule)| rule.server).map(|(path, _)| path);
+        let servers: Vec<FieldPath> =
+            self.rules.server.iter().chain(ruled).flat_map(|pattern| expand(spec, pattern)).collect();
         if let Some(known) = &self.rules.known {
             let keys = self.rules.key.iter().filter_map(|k| k.path.segments().first().map(String::as_str));
             let known: Vec<&str> = known.iter().map(String::as_str).chain(keys).collect();
-            for key in map.keys().filter(|k| !known.contains(&k.as_str())) {
-                let mut known = known.clone();
-                known.dedup();
+            let foreign = |k: &&String| !known.contains(&k.as_str()) && !servers.contains(&root(k));
+            for key in map.keys().filter(foreign) {
+                let known = known.iter().copied().collect::<std::collections::BTreeSet<_>>();
                 let help = hint::did_you_mean(key, "its fields", known);
                 let message = format!("`{}` is not a field of `{}`", shown(key), self.rules.kind);
                 out.tell_key("unknown-field", in_spec(&root(key)), message, help);
             }
         }
-        let ruled = self.rules.fields.iter().filter(|(_, rule)| rule.server).map(|(path, _)| path);
-        for path in self.rules.server.iter().chain(ruled).flat_map(|pattern| expand(spec, pattern)) {
+        for path in servers {
             let name = path.segments().last().map(String::as_str).unwrap_or_default();
             let message = format!("`{}` is written by the server alone", shown(name));
             out.tell_key("server-field", in_spec(&path), message, some("take it out of the manifest"));

@@ -86,7 +86,7 @@ fn number(text: &str) -> Meaning {
         return Meaning::Ambiguous("a number");
     }
     if is_base_60(digits) {
-        return Meaning::Ambiguous("a number to the base 60");
+        return Meaning::Ambiguous("a base-60 number");
     }
     string(text)
 }

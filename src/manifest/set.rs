@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::document::{self, ParsedFile, Places, attach, places};
+use super::document::{self, ParsedFile, Places, attach, on_all_cores, places};
 use super::fields::start_of;
 use super::hint;
-use super::resource::{Context, Draft, Trouble, build};
+use super::resource::{Context, Draft, Outcome, Trouble, build};
 use crate::model::{
     Complete, Desired, Diagnostic, Digest, FieldPath, Kind, KindTable, Meta, OnRemove, Origin, Own, Project,
     RecordPlace, ReplaceRule, ResourceId, Revision, Snapshot, SourceFile, Span, TargetName, TreeEntry, Value,
@@ -95,7 +95,10 @@ impl<'a, 'i> Assembly<'a, 'i> {
             self.diagnostics.push(Diagnostic::error("too-large", message).at(place, "").help("split the project"));
             return;
         }
-        for (i, (_, file)) in input.files.iter().enumerate() {
+        let outcomes = on_all_cores(&input.files, |(_, file)| -> Vec<Outcome> {
+            file.documents.iter().map(|document| build(&context, document)).collect()
+        });
+        for (i, ((_, file), outcomes)) in input.files.iter().zip(outcomes).enumerate() {
             self.partial |= file.broken;
             if !file.diagnostics.is_empty() {
                 let found = match self.source(i) {
@@ -104,8 +107,7 @@ impl<'a, 'i> Assembly<'a, 'i> {
                 };
                 self.diagnostics.extend(found);
             }
-            for document in &file.documents {
-                let outcome = build(&context, document);
+            for (document, outcome) in file.documents.iter().zip(outcomes) {
                 self.partial |= outcome.drafts.is_empty();
                 // What was refused while reading makes second faults: the first one is enough.
                 if !document.faulty {
@@ -179,11 +181,7 @@ impl<'a, 'i> Assembly<'a, 'i> {
             let mut diagnostic = Diagnostic::error("duplicate-resource", format!("{id} is declared twice"));
             diagnostic = self.label(diagnostic, here, &FieldPath::parse("/kind"), false, "declared again");
             diagnostic = self.label(diagnostic, there, &FieldPath::parse("/kind"), false, "first declared here");
-            let help = if self.drafts[i].draft.body == self.drafts[first].draft.body || here == there {
-                "remove one of them"
-            } else {
-                "remove one, or give it another name (names are compared in their normal form)"
-            };
+            let help = "remove one, or give it another name (names are compared in their normal form)";
             self.diagnostics.push(diagnostic.help(help));
         }
         self.drafts.dedup_by(|b, a| a.draft.id == b.draft.id);
@@ -239,7 +237,7 @@ impl<'a, 'i> Assembly<'a, 'i> {
         let addresses: Vec<String> = self.drafts.iter().map(|d| d.draft.id.local()).collect();
         let by_address: HashMap<(&TargetName, &str), usize> =
             self.drafts.iter().enumerate().map(|(i, d)| ((&d.draft.id.target, addresses[i].as_str()), i)).collect();
-        let mut missing: BTreeMap<((usize, usize), usize), (String, Option<String>)> = BTreeMap::new();
+        let mut missing = BTreeMap::new();
         for (i, placed) in self.drafts.iter().enumerate() {
             for (n, wanted) in placed.draft.meta.depends_on.iter().enumerate().filter(|(_, d)| !d.address.is_empty()) {
                 let target = wanted.target.as_ref().unwrap_or(&placed.draft.id.target);

@@ -17,6 +17,11 @@ impl Digest {
         sha256(bytes)
     }
 
+    /// Takes the 32 bytes of a digest that was computed before.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// Reads 64 hexadecimal digits, with or without `sha256:` before them.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.strip_prefix("sha256:").unwrap_or(text);

@@ -1,0 +1,264 @@
+//! Every folder of `fixtures/manifest` is a project: what its manifests are told is in `diagnostics.txt`.
+//!
+//! `CTL_BLESS=1 cargo test --test manifests` writes the expectations anew.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ctl::manifest::{SetInput, assemble, parse_all, parse_file, read_project};
+use ctl::model::{
+    Complete, Diagnostic, FieldPath, FileMode, Form, Kind, KindRules, KindTable, Match, OnDelete, ParentRule, Project,
+    RefRule, Revision, Severity, Snapshot, SourceFile, Tally, TreeEntry, Value, parse_json,
+};
+use proptest::prelude::*;
+
+/// Kinds that show every rule: `space` holds `item`s, an item refers to an `owner`, a `pair` must refer to a pair.
+fn kinds() -> KindTable {
+    let mut space = KindRules::conventional(Kind::new("space"), &["name"]);
+    space.known = Some(vec!["description".into(), "limit".into(), "options".into()]);
+    space.server = vec![FieldPath::parse("/id")];
+    space.fields.insert(FieldPath::parse("/created"), ctl::model::FieldRule { server: true, ..Default::default() });
+    space.ignore = vec![Match { fields: vec![(FieldPath::parse("name"), Some("/".into()))] }];
+    let mut item = KindRules::conventional(Kind::new("item"), &["space", "name"]);
+    item.key[0].default = Some(Value::from("/"));
+    item.parent = Some(ParentRule { kind: Kind::new("space"), fields: vec![0] });
+    item.refs = vec![reference("/owners/*", "owner", true)];
+    let mut owner = KindRules::conventional(Kind::new("owner"), &["name"]);
+    owner.key[0].form = Some(Form::Lower);
+    owner.ignore = vec![Match { fields: vec![(FieldPath::parse("name"), Some("guest".into()))] }];
+    let mut pair = KindRules::conventional(Kind::new("pair"), &["name"]);
+    pair.refs = vec![reference("/with", "pair", false)];
+    let kinds = [space, item, owner, pair].into_iter().map(|k| (k.kind.clone(), k)).collect();
+    KindTable { kinds }
+}
+
+fn reference(field: &str, kind: &str, optional: bool) -> RefRule {
+    RefRule {
+        field: FieldPath::parse(field),
+        kind: Kind::new(kind),
+        through: Vec::new(),
+        on_delete: OnDelete::None,
+        optional,
+        at: None,
+    }
+}
+
+const PROJECT: &str = "\
+apiVersion: ctl/v1
+kind: Project
+metadata: {name: shop}
+values: {size: 3, region: north}
+targets:
+  a: {api: things, url: http://127.0.0.1:1, values: {region: south}}
+  b: {api: things, url: http://127.0.0.1:2}
+  other: {api: different, url: embedded}
+";
+
+fn project(text: &str) -> Result<(Project, Vec<Diagnostic>), Vec<Diagnostic>> {
+    read_project(&Arc::new(SourceFile { path: "ctl.yaml".into(), text: text.into() }))
+}
+
+fn snapshot(project: &Project, files: &[(String, Vec<u8>)]) -> Result<Snapshot, Vec<Diagnostic>> {
+    let table = Arc::new(kinds());
+    let tables = project.targets.keys().map(|name| (name.clone(), Arc::clone(&table))).collect();
+    let parsed = parse_all(files);
+    let entry = |(path, bytes): &(String, Vec<u8>)| TreeEntry {
+        path: path.clone(),
+        blob: path.clone(),
+        mode: FileMode::File,
+        size: Some(bytes.len() as u64),
+    };
+    let texts = |entry: &TreeEntry| {
+        let (path, bytes) = files.iter().find(|(path, _)| *path == entry.path)?;
+        Some(Arc::new(SourceFile { path: path.clone(), text: String::from_utf8(bytes.clone()).ok()? }))
+    };
+    let input = SetInput {
+        project,
+        revision: Revision::parse(&"a".repeat(40)).unwrap(),
+        kinds: &tables,
+        files: files.iter().map(entry).zip(parsed).collect(),
+        texts: &texts,
+        missing_folders: Vec::new(),
+    };
+    let tally = Tally { parts: files.len(), items: files.len(), announced: Some(files.len()), ended: true };
+    assemble(Complete::finish(input, &tally).unwrap()).map(Complete::into_inner)
+}
+
+fn render(diagnostics: &[Diagnostic]) -> String {
+    let mut out = String::new();
+    for d in diagnostics {
+        let word = match d.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        };
+        writeln!(out, "{word}[{}]: {}", d.code, d.message).unwrap();
+        for label in &d.labels {
+            writeln!(out, "  {} {}", label.span, label.text).unwrap();
+            out.truncate(out.trim_end().len());
+            out.push('\n');
+        }
+        if let Some(help) = &d.help {
+            writeln!(out, "  help: {help}").unwrap();
+        }
+    }
+    out
+}
+
+fn told(folder: &Path) -> String {
+    let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap()))
+        .collect();
+    files.sort();
+    let own = files.iter().position(|(name, _)| name == "ctl.yaml").map(|i| files.remove(i));
+    let text = own.map_or_else(|| PROJECT.to_owned(), |(_, bytes)| String::from_utf8(bytes).unwrap());
+    let project = match project(&text) {
+        Ok((project, _)) => project,
+        Err(diagnostics) => return render(&diagnostics),
+    };
+    match snapshot(&project, &files) {
+        Err(diagnostics) => render(&diagnostics),
+        Ok(snapshot) => {
+            let mut out = render(&snapshot.diagnostics);
+            for d in &snapshot.desired {
+                writeln!(out, "{} {}", d.id, d.body.as_str()).unwrap();
+            }
+            out
+        }
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test is told by the environment to write its expectations")]
+fn every_folder_is_told_what_its_expectation_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/manifest");
+    let bless = std::env::var("CTL_BLESS").is_ok();
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).collect();
+    folders.sort();
+    assert!(folders.len() >= 25, "the fixtures are there");
+    let mut wrong = Vec::new();
+    for folder in folders {
+        let found = told(&folder);
+        let expected = folder.join("diagnostics.txt");
+        if bless {
+            std::fs::write(&expected, &found).unwrap();
+        } else if std::fs::read_to_string(&expected).unwrap_or_default() != found {
+            wrong.push(format!("{}:\n{found}", folder.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_digest_knows_neither_file_names_nor_order() {
+    let (project, _) = project(PROJECT).unwrap();
+    let one = "{apiVersion: things, kind: owner, spec: {name: x}}\n";
+    let two = "{apiVersion: things, kind: owner, spec: {name: y, n: 1.0}}\n";
+    let digest = |files: &[(&str, String)]| {
+        let files: Vec<_> = files.iter().map(|(p, t)| ((*p).to_owned(), t.clone().into_bytes())).collect();
+        snapshot(&project, &files).unwrap().digest
+    };
+    let base = digest(&[("a.yaml", one.into()), ("b.yaml", two.into())]);
+    assert_eq!(base, digest(&[("z.yaml", format!("{two}---\n{one}"))]));
+    assert_ne!(base, digest(&[("z.yaml", format!("{two}---\n{}", one.replace('x', "z")))]));
+    assert_ne!(
+        base,
+        digest(&[("z.yaml", format!("{two}---\n{}", one.replace("spec", "metadata: {protect: true}, spec")))])
+    );
+}
+
+#[test]
+fn bytes_that_are_not_utf_8_have_a_named_error() {
+    for (bytes, message) in [
+        (&b"a: \xff\n"[..], "byte 0xFF is not UTF-8"),
+        (b"\xff\xfea\0:\0", "the file is UTF-16, not UTF-8"),
+        (b"a\0:\0 \0b\0", "the file is UTF-16, not UTF-8"),
+        (b"a: x\0y\n", "control character U+0000"),
+        (b"a: x\x07y\n", "control character U+0007"),
+        (b"a: \xc2\x9bm\n", "control character U+009B"),
+    ] {
+        let file = parse_file("a.yaml", bytes);
+        assert_eq!(file.diagnostics.iter().map(|d| d.message.as_str()).collect::<Vec<_>>(), [message]);
+        assert!(file.broken && file.documents.is_empty());
+    }
+}
+
+#[test]
+fn a_byte_order_mark_at_the_start_changes_nothing() {
+    let file = parse_file("a.yaml", "\u{feff}kind: x\n".as_bytes());
+    assert_eq!(file.diagnostics, []);
+    assert_eq!(file.documents[0].head.as_str(), r#"{"kind":"x"}"#);
+}
+
+#[test]
+fn hostile_sizes_are_refused_and_cost_little() {
+    let bomb = {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for i in 1..10 {
+            let aliases = vec![format!("*a{}", i - 1); 9].join(", ");
+            writeln!(text, "a{i}: &a{i} [{aliases}]").unwrap();
+        }
+        text
+    };
+    let wide = format!("a: &a {}\nb: [{}]\n", "x".repeat(1_000_000), vec!["*a"; 2000].join(", "));
+    for (text, code) in [
+        (bomb, "alias-bomb"),
+        (wide, "alias-bomb"),
+        ("[".repeat(100_000), "too-deep"),
+        ("- ".repeat(100_000), "too-deep"),
+        ("a: ".repeat(100_000), "yaml-syntax"),
+        (format!("{}1", "? ".repeat(100_000)), "bad-key"),
+        ("x".repeat(5 << 20), "too-large"),
+        ("a: &a [*a]".to_owned(), "bad-alias"),
+    ] {
+        let file = parse_file("a.yaml", text.as_bytes());
+        assert_eq!(file.diagnostics.first().map(|d| d.code), Some(code), "{}", &text[..40.min(text.len())]);
+    }
+}
+
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let text = "[a-zA-Z0-9 _:#'\"\\\\/{}\\[\\],&*!|>%@`~.\\n\u{e9}\u{1F600}-]{0,12}";
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(serde_json::Value::from),
+        any::<i64>().prop_map(serde_json::Value::from),
+        any::<u64>().prop_map(serde_json::Value::from),
+        (-1e9..1e9_f64).prop_map(serde_json::Value::from),
+        text.prop_map(serde_json::Value::from),
+    ];
+    leaf.prop_recursive(4, 48, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(serde_json::Value::from),
+            prop::collection::btree_map("[a-z][a-z0-9 -]{3,8}", inner, 0..6)
+                .prop_map(|m| serde_json::Value::Object(m.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn what_another_writer_of_yaml_writes_is_read_as_it_was_meant(spec in json()) {
+        let document = BTreeMap::from([("spec", &spec)]);
+        let text = serde_yaml::to_string(&document).unwrap();
+        let file = parse_file("a.yaml", text.as_bytes());
+        prop_assert!(file.diagnostics.iter().all(|d| !d.is_error()), "{text}\n{:?}", file.diagnostics);
+        let expected = parse_json(serde_json::to_string(&spec).unwrap().as_bytes()).unwrap();
+        prop_assert_eq!(file.documents[0].spec.as_ref().unwrap().value(), expected, "{}", text);
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "[ \\n\\t:{}\\[\\],&*!|>%@`~.\"'#?$<abc0-9-]{0,80}") {
+        let file = parse_file("a.yaml", text.as_bytes());
+        for document in &file.documents {
+            let _tree = document.head.value();
+        }
+    }
+}

@@ -38,11 +38,14 @@ pub struct GitStore {
     clock: Clock,
     local: Duration,
     pushing: Duration,
+    /// Why nothing can be written here; reading goes on.
+    refused: Option<StoreError>,
 }
 
 impl GitStore {
-    /// Looks at the place; nothing is written to the user's repository yet. One that cannot be written is refused
-    /// without `push`; with it, a bare repository below the state folder takes its part.
+    /// Looks at the place; nothing is written to the user's repository yet. One that cannot be written can still be
+    /// read without `push`, and refuses each write; with `push`, a bare repository below the state folder takes its
+    /// part.
     pub fn open(git: Git, place: GitPlace, clock: Clock, limits: &Limits) -> Result<Self, StoreError> {
         if !place.prefix.ends_with('/') || !git2::Reference::is_valid_name(&format!("{}a/b", place.prefix)) {
             let why = format!("`{}` is not the beginning of a ref's name", place.prefix);
@@ -56,6 +59,7 @@ impl GitStore {
             clock,
             local: limits.git_local,
             pushing: limits.git_push,
+            refused: None,
         };
         let write = rustix::fs::Access::WRITE_OK;
         let refused = [place.git_dir.clone(), place.git_dir.join("objects")]
@@ -63,7 +67,7 @@ impl GitStore {
             .find_map(|path| rustix::fs::access(path, write).err().map(|e| io_error(path, &e.into())));
         match (refused, place.push) {
             (None, _) => {}
-            (Some(error), None) => return Err(error),
+            (Some(error), None) => store.refused = Some(error),
             (Some(_), Some(push)) => {
                 // A remote's name means something in the user's repository only.
                 let url = store.child(["config", "--get", &format!("remote.{push}.url")], store.local).unwrap_or(push);
@@ -120,6 +124,9 @@ impl GitStore {
 
     /// Writes the record's objects and a commit on top of `parent`.
     fn commit(&self, parent: Option<&Tip>, record: &Record, message: &str) -> Result<(Repository, Oid), StoreError> {
+        if let Some(error) = &self.refused {
+            return Err(error.clone());
+        }
         let files = codec::encode(record)?;
         let repo = self.repository()?;
         let parent = parent.map(|tip| self.parent(&repo, tip)).transpose()?;

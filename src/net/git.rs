@@ -130,6 +130,10 @@ impl GitError {
     }
 }
 
+fn is_contention(complaint: &str) -> bool {
+    ["cannot lock ref", ".lock': File exists", "unable to update local ref"].iter().any(|w| complaint.contains(w))
+}
+
 /// The line that says the most: the last one that begins with `fatal:` or `error:`, else the last one.
 fn last_line(stderr: &str) -> &str {
     let telling = |line: &&str| line.starts_with("fatal:") || line.starts_with("error:");
@@ -213,6 +217,17 @@ impl Git {
         }
         let status = status.map_err(|e| GitError::NotStarted { why: e.to_string() })?;
         self.judge(name, status, call.limit, &out, &err)
+    }
+
+    /// Runs a call again, at most three times in all, while another `git` holds a ref that it wants to move.
+    pub fn run_contended(&self, call: &GitCall<'_>, mut between: impl FnMut()) -> Result<GitOutput, GitError> {
+        for _ in 0..2 {
+            match self.run(call) {
+                Err(error @ GitError::Failed { .. }) if is_contention(&error.complaint()) => between(),
+                other => return other,
+            }
+        }
+        self.run(call)
     }
 
     fn judge(

@@ -9,7 +9,7 @@ use super::lock::{io_error, private_folder};
 use super::refs::{self, Answer};
 use super::{RecordName, Store, StoreError, Tip};
 use crate::model::{Digest, ProjectName, Record};
-use crate::net::{Git, Limits};
+use crate::net::{Git, Limits, RemoteRule, check_remote_url, without_credentials};
 use crate::world::Clock;
 
 /// Where records are kept below `refs/`, unless the project says otherwise.
@@ -20,7 +20,8 @@ pub const RECORD_REFS: &str = "refs/ctl/records/";
 pub struct GitPlace {
     /// The common git dir of the repository, as a real path.
     pub git_dir: PathBuf,
-    /// A configured remote's name, or an address that the caller has allowed; none keeps the record on this machine.
+    /// A configured remote's name, or an address. That the operator allows this address is the caller's to check; here
+    /// only what would make `git` start a program is refused. None keeps the record on this machine.
     pub push: Option<String>,
     /// What comes before `<project>/<target>`: [`RECORD_REFS`], or another that ends with a slash.
     pub prefix: String,
@@ -61,6 +62,9 @@ impl GitStore {
             pushing: limits.git_push,
             refused: None,
         };
+        if let Some(push) = &place.push {
+            store.check_remote(push)?;
+        }
         let write = rustix::fs::Access::WRITE_OK;
         let refused = [place.git_dir.clone(), place.git_dir.join("objects")]
             .iter()
@@ -87,6 +91,24 @@ impl GitStore {
         &self.git_dir
     }
 
+    /// A configured remote is the user's own doing; an address is looked at.
+    fn check_remote(&self, push: &str) -> Result<(), StoreError> {
+        if self.child(["config", "--get", &format!("remote.{push}.url")], self.local).is_some() {
+            return Ok(());
+        }
+        if !push.contains(['/', ':']) {
+            return Err(StoreError::Denied {
+                why: format!("the repository has no remote `{push}`"),
+                help: format!("`git remote add {push} URL`, or leave `record: {{push: …}}` out of ctl.yaml"),
+            });
+        }
+        let rule = RemoteRule { local: true, plain_http: false };
+        check_remote_url(push, rule).map_err(|bad| StoreError::Denied {
+            why: format!("{}: {bad}", without_credentials(push)),
+            help: bad.help().to_owned(),
+        })
+    }
+
     fn child<const N: usize>(&self, args: [&str; N], deadline: Duration) -> Option<String> {
         let call = crate::net::GitCall::of(&self.git_dir, args, deadline);
         self.git.run(&call).ok().map(|o| o.text())
@@ -111,7 +133,7 @@ impl GitStore {
         let here = resolve(repo, &self.ref_name(name))?;
         let Some(remote) = &self.remote else { return Ok(here) };
         let tracking = self.tracking(remote, name);
-        refs::fetch(&self.git, &self.git_dir, remote, &self.ref_name(name), &tracking, self.pushing)?;
+        refs::fetch(&self.git, &self.git_dir, remote, &self.ref_name(name), &tracking, &self.clock, self.pushing)?;
         let there = resolve(repo, &tracking)?;
         match (here, there) {
             (Some(here), Some(there)) if here != there => {

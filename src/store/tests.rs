@@ -380,6 +380,57 @@ fn a_remote_that_refuses_the_ref_is_a_denial_with_a_way_out() {
     assert_eq!(store.read(&name()).unwrap(), (None, Record::default()), "nothing was written");
 }
 
+fn slow_hook(remote: &Path, hook: &str) {
+    let hook = remote.join("hooks").join(hook);
+    fs::create_dir_all(remote.join("hooks")).unwrap();
+    fs::write(&hook, "#!/bin/sh\nsleep 20\n").unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn hasty_store(git_dir: &Path, state: &Path) -> GitStore {
+    let limits = Limits { git_push: std::time::Duration::from_secs(2), ..Limits::default() };
+    let place = GitPlace {
+        git_dir: git_dir.to_owned(),
+        push: Some("origin".to_owned()),
+        prefix: RECORD_REFS.to_owned(),
+        state_dir: state.to_owned(),
+    };
+    GitStore::open(git(), place, clock(), &limits).unwrap()
+}
+
+#[test]
+fn a_push_whose_answer_is_lost_counts_if_the_remote_has_it() {
+    let dir = TempDir::new().unwrap();
+    slow_hook(&remote(dir.path()), "post-receive");
+    let store = hasty_store(&clone(dir.path(), "a", false), dir.path());
+    let tip = store.swap(&name(), None, &record(1, 1), "1").unwrap();
+    assert_eq!(store.read(&name()).unwrap(), (Some(tip), record(1, 1)));
+}
+
+#[test]
+fn a_push_whose_answer_is_lost_is_unanswered_if_the_remote_has_it_not() {
+    let dir = TempDir::new().unwrap();
+    slow_hook(&remote(dir.path()), "pre-receive");
+    let store = hasty_store(&clone(dir.path(), "a", false), dir.path());
+    assert!(matches!(store.swap(&name(), None, &record(1, 1), "1"), Err(StoreError::Unanswered { .. })));
+}
+
+#[test]
+fn many_may_read_a_pushed_record_at_once() {
+    let dir = TempDir::new().unwrap();
+    remote(dir.path());
+    let (a, b) = (clone(dir.path(), "a", false), clone(dir.path(), "b", false));
+    let tip = git_store(&a, Some("origin"), dir.path(), clock()).swap(&name(), None, &record(1, 1), "1").unwrap();
+    let reader = |b: PathBuf, state: PathBuf| git_store(&b, Some("origin"), &state, clock()).read(&name());
+    let readers: Vec<_> = (0..6)
+        .map(|_| (b.clone(), dir.path().to_owned()))
+        .map(|(b, state)| std::thread::spawn(move || reader(b, state)))
+        .collect();
+    for reader in readers {
+        assert_eq!(reader.join().unwrap().unwrap(), (Some(tip.clone()), record(1, 1)));
+    }
+}
+
 #[test]
 fn a_remote_that_is_gone_is_unreachable_and_not_an_empty_record() {
     let dir = TempDir::new().unwrap();
@@ -397,6 +448,24 @@ fn a_remote_that_is_gone_is_unreachable_and_not_an_empty_record() {
     let other = git_store(&clone(dir.path(), "b", false), Some("origin"), dir.path(), clock());
     let numbers: Vec<_> = other.history(&name(), 9).unwrap().into_iter().map(|(_, r)| r.head.unwrap().number).collect();
     assert_eq!(numbers, [3, 2, 1]);
+}
+
+#[test]
+fn a_remote_that_would_start_a_program_or_does_not_exist_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let repo = local_repo(dir.path());
+    let refused = |push: &str| {
+        let place = GitPlace {
+            git_dir: repo.clone(),
+            push: Some(push.to_owned()),
+            prefix: RECORD_REFS.to_owned(),
+            state_dir: dir.path().to_owned(),
+        };
+        GitStore::open(git(), place, clock(), &Limits::default()).unwrap_err().to_string()
+    };
+    assert!(refused("upstream").ends_with("the repository has no remote `upstream`"));
+    assert!(refused("ext::sh -c x").ends_with("`ext:` is not a scheme for a repository"));
+    assert!(refused("ssh://-oProxyCommand=x/p").ends_with("would be read as an option"));
 }
 
 #[test]

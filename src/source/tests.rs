@@ -333,3 +333,34 @@ fn a_shallow_clone_learns_its_lineage_and_stays_shallow() {
     fs::remove_dir_all(repo.dir.path().join("state")).unwrap();
     assert_eq!(source.ancestry(&first, &third), Ancestry::UnknownShallow);
 }
+
+#[test]
+fn a_repository_that_belongs_to_somebody_else_is_read_all_the_same() {
+    let repo = Repo::new();
+    let theirs = [repo.path(), repo.path().join(".git"), repo.path().join(".git/config")];
+    if theirs.iter().any(|path| std::os::unix::fs::chown(path, Some(4321), None).is_err()) {
+        return; // only root can give files away
+    }
+    let source = repo.open();
+    assert_eq!(paths(&source).len(), 2);
+    assert_eq!(source.edited_files(&source.tree("deploy").unwrap()).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_source_may_be_shared_between_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&Repo::new().open());
+}
+
+#[test]
+fn a_url_is_taken_apart() {
+    let parse = |text: &str| {
+        let remote = mirror::parse(text).unwrap();
+        (remote.url, remote.folder, remote.rev.unwrap_or_default())
+    };
+    let is = |url: &str, folder: &str, rev: &str| (url.to_owned(), folder.to_owned(), rev.to_owned());
+    assert_eq!(parse("https://f.example/a.git"), is("https://f.example/a.git", "", ""));
+    assert_eq!(parse("https://f.example/a.git//x/y?ref=v1"), is("https://f.example/a.git", "x/y", "v1"));
+    assert_eq!(parse("git@f.example:a.git//x/"), is("git@f.example:a.git", "x", ""));
+    assert_eq!(parse("file:///srv/a.git//x?ref=main"), is("file:///srv/a.git", "x", "main"));
+}

@@ -2,14 +2,16 @@
 
 mod git;
 mod limits;
+mod remote;
 
 use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use git::{BadRemote, Git, GitCall, GitError, GitOutput, RemoteRule, check_remote_url, without_credentials, words};
+pub use git::{Git, GitCall, GitError, GitOutput, words};
 pub use limits::Limits;
+pub use remote::{BadRemote, RemoteRule, check_remote_url, without_credentials};
 
 /// Sends one request and reads its whole answer.
 pub trait Transport: Send + Sync {

@@ -75,7 +75,7 @@ pub(super) fn fetch(
         "origin",
         &spec,
     ]);
-    let done = git.run(&GitCall::of(&dir, args, limits.git_fetch));
+    let done = git.run_contended(&GitCall::of(&dir, args, limits.git_fetch), || {});
     done.map_err(|why| {
         if why.complaint().contains("couldn't find remote ref") {
             return match rev {

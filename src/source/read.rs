@@ -207,9 +207,7 @@ fn resolve(options: &SourceOptions, place: &Place, rev: Option<&str>) -> Result<
     let run = |args| options.git.run(&GitCall::of(&place.git_dir, args, options.limits.git_local));
     let spec = format!("{}^{{commit}}", rev.unwrap_or("HEAD"));
     match run(words(["rev-parse", "--verify", "--quiet", "--end-of-options", &spec])) {
-        Ok(output) => {
-            Revision::parse(&output.text()).ok_or_else(|| SourceError::NoRevision { rev: spec, shallow: false })
-        }
+        Ok(output) => Revision::parse(&output.text()).ok_or(SourceError::NoRevision { rev: spec, shallow: false }),
         Err(GitError::Failed { .. }) => match rev {
             Some(rev) if rev != "HEAD" => {
                 let shallow = place.common_dir.join("shallow").exists();

@@ -42,7 +42,7 @@ impl Source {
         let manifest = |path: &str| [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end));
         let path = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let paths = listed.split(|b| *b == 0).filter(|p| !p.is_empty()).map(path);
-        Ok(paths.filter(|p| manifest(p) && !known.contains(p.as_str()) && top.join(p).is_file()).collect())
+        Ok(paths.filter(|p| manifest(p) && !known.contains(p.as_str()) && on_disk(&top.join(p))).collect())
     }
 
     /// The project's files as the work tree has them, for `--dirty`: a tree whose revision is still `HEAD`, and the
@@ -86,6 +86,11 @@ impl Source {
         }
         Ok((Tree { revision: tree.revision.clone(), folder: tree.folder.clone(), entries }, contents))
     }
+}
+
+/// True for a file or a link; where a link leads is not looked at.
+fn on_disk(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|m| !m.is_dir())
 }
 
 /// True if the path or a folder on its way is a symbolic link.

@@ -9,7 +9,7 @@ use super::lock::{io_error, private_folder};
 use super::refs::{self, Answer};
 use super::{RecordName, Store, StoreError, Tip};
 use crate::model::{Digest, ProjectName, Record};
-use crate::net::{Git, Limits};
+use crate::net::{Git, Limits, RemoteRule, check_remote_url, without_credentials};
 use crate::world::Clock;
 
 /// Where records are kept below `refs/`, unless the project says otherwise.
@@ -20,7 +20,8 @@ pub const RECORD_REFS: &str = "refs/ctl/records/";
 pub struct GitPlace {
     /// The common git dir of the repository, as a real path.
     pub git_dir: PathBuf,
-    /// A configured remote's name, or an address that the caller has allowed; none keeps the record on this machine.
+    /// A configured remote's name, or an address. That the operator allows this address is the caller's to check; here
+    /// only what would make `git` start a program is refused. None keeps the record on this machine.
     pub push: Option<String>,
     /// What comes before `<project>/<target>`: [`RECORD_REFS`], or another that ends with a slash.
     pub prefix: String,
@@ -38,11 +39,14 @@ pub struct GitStore {
     clock: Clock,
     local: Duration,
     pushing: Duration,
+    /// Why nothing can be written here; reading goes on.
+    refused: Option<StoreError>,
 }
 
 impl GitStore {
-    /// Looks at the place; nothing is written to the user's repository yet. One that cannot be written is refused
-    /// without `push`; with it, a bare repository below the state folder takes its part.
+    /// Looks at the place; nothing is written to the user's repository yet. One that cannot be written can still be
+    /// read without `push`, and refuses each write; with `push`, a bare repository below the state folder takes its
+    /// part.
     pub fn open(git: Git, place: GitPlace, clock: Clock, limits: &Limits) -> Result<Self, StoreError> {
         if !place.prefix.ends_with('/') || !git2::Reference::is_valid_name(&format!("{}a/b", place.prefix)) {
             let why = format!("`{}` is not the beginning of a ref's name", place.prefix);
@@ -56,14 +60,18 @@ impl GitStore {
             clock,
             local: limits.git_local,
             pushing: limits.git_push,
+            refused: None,
         };
+        if let Some(push) = &place.push {
+            store.check_remote(push)?;
+        }
         let write = rustix::fs::Access::WRITE_OK;
         let refused = [place.git_dir.clone(), place.git_dir.join("objects")]
             .iter()
             .find_map(|path| rustix::fs::access(path, write).err().map(|e| io_error(path, &e.into())));
         match (refused, place.push) {
             (None, _) => {}
-            (Some(error), None) => return Err(error),
+            (Some(error), None) => store.refused = Some(error),
             (Some(_), Some(push)) => {
                 // A remote's name means something in the user's repository only.
                 let url = store.child(["config", "--get", &format!("remote.{push}.url")], store.local).unwrap_or(push);
@@ -81,6 +89,24 @@ impl GitStore {
     /// The repository whose refs hold the records.
     pub fn git_dir(&self) -> &Path {
         &self.git_dir
+    }
+
+    /// A configured remote is the user's own doing; an address is looked at.
+    fn check_remote(&self, push: &str) -> Result<(), StoreError> {
+        if self.child(["config", "--get", &format!("remote.{push}.url")], self.local).is_some() {
+            return Ok(());
+        }
+        if !push.contains(['/', ':']) {
+            return Err(StoreError::Denied {
+                why: format!("the repository has no remote `{push}`"),
+                help: format!("`git remote add {push} URL`, or leave `record: {{push: …}}` out of ctl.yaml"),
+            });
+        }
+        let rule = RemoteRule { local: true, plain_http: false };
+        check_remote_url(push, rule).map_err(|bad| StoreError::Denied {
+            why: format!("{}: {bad}", without_credentials(push)),
+            help: bad.help().to_owned(),
+        })
     }
 
     fn child<const N: usize>(&self, args: [&str; N], deadline: Duration) -> Option<String> {
@@ -107,7 +133,7 @@ impl GitStore {
         let here = resolve(repo, &self.ref_name(name))?;
         let Some(remote) = &self.remote else { return Ok(here) };
         let tracking = self.tracking(remote, name);
-        refs::fetch(&self.git, &self.git_dir, remote, &self.ref_name(name), &tracking, self.pushing)?;
+        refs::fetch(&self.git, &self.git_dir, remote, &self.ref_name(name), &tracking, &self.clock, self.pushing)?;
         let there = resolve(repo, &tracking)?;
         match (here, there) {
             (Some(here), Some(there)) if here != there => {
@@ -120,6 +146,9 @@ impl GitStore {
 
     /// Writes the record's objects and a commit on top of `parent`.
     fn commit(&self, parent: Option<&Tip>, record: &Record, message: &str) -> Result<(Repository, Oid), StoreError> {
+        if let Some(error) = &self.refused {
+            return Err(error.clone());
+        }
         let files = codec::encode(record)?;
         let repo = self.repository()?;
         let parent = parent.map(|tip| self.parent(&repo, tip)).transpose()?;

@@ -19,7 +19,7 @@ pub use file::FileStore;
 pub use git::{GitPlace, GitStore, RECORD_REFS};
 pub use lock::{LocalLock, LockError};
 pub use memory::MemoryStore;
-pub use process::{current_process, is_gone};
+pub use process::{current_process, is_expired, is_gone};
 
 /// Which record.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

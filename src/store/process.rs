@@ -1,7 +1,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use crate::model::Process;
+use crate::model::{Intent, Process};
 
 /// This process, as an intent names it. What the system does not say stays empty or zero, and then proves nothing.
 pub fn current_process(user: &str) -> Process {
@@ -37,6 +37,14 @@ pub fn is_gone(process: &Process, me: &Process) -> bool {
     }
 }
 
+/// How long after its `until` an intent still stands, for clocks that differ.
+const GRACE: i64 = 60;
+
+/// True if an intent locks no more at wall-clock second `now`: its time is long over, or its holder is certainly gone.
+pub fn is_expired(intent: &Intent, me: &Process, now: i64) -> bool {
+    intent.until.is_some_and(|until| now > until.saturating_add(GRACE)) || is_gone(&intent.holder, me)
+}
+
 fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|t| t.trim().to_owned()).unwrap_or_default()
 }
@@ -70,6 +78,24 @@ mod tests {
         assert!(!is_gone(&Process { host: "elsewhere".to_owned(), boot_id: "b".to_owned(), ..me.clone() }, &me));
         assert!(!is_gone(&Process { pid_namespace: 1, pid: u32::MAX, ..me.clone() }, &me));
         assert!(!is_gone(&Process { boot_id: String::new(), ..me.clone() }, &me));
+    }
+
+    #[test]
+    fn an_intent_stands_until_a_minute_after_its_time() {
+        let me = current_process("ann");
+        let intent = |until, holder: &Process| Intent {
+            run: "r".to_owned(),
+            holder: holder.clone(),
+            until,
+            token: None,
+            commit: String::new(),
+            checksum: String::new(),
+            operations: Vec::new(),
+        };
+        assert!(!is_expired(&intent(Some(1000), &me), &me, 1060));
+        assert!(is_expired(&intent(Some(1000), &me), &me, 1061));
+        assert!(!is_expired(&intent(None, &me), &me, i64::MAX));
+        assert!(is_expired(&intent(Some(1000), &Process { pid: u32::MAX, ..me.clone() }), &me, 0));
     }
 
     #[test]

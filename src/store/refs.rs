@@ -63,7 +63,7 @@ pub(super) fn update(
     }
 }
 
-/// Removes the lock file of one ref of ours if it is old. Only under the machine's own lock may this be called.
+/// Removes the lock file of one ref of ours if it is old. For a record's own ref only under the machine's own lock.
 fn remove_stale_lock(git_dir: &Path, name: &str, clock: &Clock) -> bool {
     if !name.starts_with("refs/") || name.contains("..") {
         return false;
@@ -85,6 +85,7 @@ pub(super) fn fetch(
     remote: &str,
     name: &str,
     tracking: &str,
+    clock: &Clock,
     deadline: Duration,
 ) -> Result<(), StoreError> {
     let spec = format!("+{name}:{tracking}");
@@ -98,7 +99,11 @@ pub(super) fn fetch(
         remote,
         &spec,
     ]);
-    let error = match git.run(&GitCall::of(git_dir, args, deadline)) {
+    // Nobody writes this ref but such a fetch, which ends long before its lock counts as old.
+    let unlock = || {
+        remove_stale_lock(git_dir, tracking, clock);
+    };
+    let error = match git.run_contended(&GitCall::of(git_dir, args, deadline), unlock) {
         Ok(_) => return Ok(()),
         Err(error) => error,
     };

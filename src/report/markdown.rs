@@ -34,12 +34,9 @@ pub fn plan_markdown(plan: &Plan, checksum: &Digest) -> String {
     }
     let style = Style { unicode: true, ..Style::plain() };
     for refusal in &plan.refusals {
-        let text =
-            format!("refused: {} ({}): {}\nhelp: {}", refusal.target, refusal.gate, refusal.message, refusal.help);
-        append(
-            &mut out,
-            &format!("> [!CAUTION]\n> This plan is refused by a guard.\n\n{}\n", fenced("text", &flat(&text))),
-        );
+        let head = format!("refused: {} ({}): {}", refusal.target, refusal.gate, refusal.message);
+        let text = format!("{}\nhelp: {}", line(&head), line(&refusal.help));
+        append(&mut out, &format!("> [!CAUTION]\n> This plan is refused by a guard.\n\n{}\n", fenced("text", &text)));
     }
     if !plan.unknown_scopes.is_empty() {
         let text: Vec<String> = plan
@@ -58,9 +55,10 @@ pub fn plan_markdown(plan: &Plan, checksum: &Digest) -> String {
     for ops in &targets {
         let Some(first) = ops.first() else { continue };
         let title = format!(
-            "<details><summary>{}: {} operations</summary>\n\n",
+            "<details><summary>{}: {} {}</summary>\n\n",
             markdown(first.resource.target.as_str()),
-            number(ops.len())
+            number(ops.len()),
+            if ops.len() == 1 { "operation" } else { "operations" }
         );
         if !append(&mut out, &title) {
             break;
@@ -150,11 +148,6 @@ fn append(out: &mut String, block: &str) -> bool {
         out.push_str(block);
     }
     fits
-}
-
-/// Each line on its own, harmless.
-fn flat(text: &str) -> String {
-    text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The operations of each target, each target's in the order in which they run.

@@ -3,13 +3,13 @@ use std::collections::BTreeMap;
 use super::apply_json::{Results, spelled};
 use super::apply_text::{done_line, time};
 use super::diagnostics::diagnostics_text;
-use super::plan_text::{face, number, path_of, summary_line};
+use super::plan_text::{face, notes, number, path_of, summary_line};
 use super::sanitize::{fenced, line, markdown};
 use super::style::Style;
 use super::value_text::{Shown, show};
 use crate::event::Ending;
 use crate::model::{Digest, TargetName};
-use crate::plan::{Operation, Plan};
+use crate::plan::{Action, Operation, Plan};
 
 /// Hosts refuse longer comments.
 const LIMIT: usize = 60_000;
@@ -66,7 +66,7 @@ pub fn plan_markdown(plan: &Plan, checksum: &Digest) -> String {
         let mut room = LIMIT.saturating_sub(RESERVE).saturating_sub(out.len());
         let mut text = String::new();
         for op in ops {
-            let block = operation(op, &style);
+            let block = operation(plan, op, &style);
             let needed = super::sanitize::lines(&block).len() + 16;
             if needed > room {
                 break;
@@ -171,7 +171,7 @@ fn table_line(ops: &[&Operation]) -> String {
 }
 
 /// One operation as lines of a diff.
-fn operation(op: &Operation, style: &Style) -> String {
+fn operation(plan: &Plan, op: &Operation, style: &Style) -> String {
     let (symbol, word, _) = face(op);
     let sign = match symbol {
         "+" | "-" => symbol,
@@ -179,8 +179,16 @@ fn operation(op: &Operation, style: &Style) -> String {
         _ => " ",
     };
     let place = op.fields.iter().filter_map(|f| f.source.as_ref()).min().map(|s| format!("  {}:{}", s.file, s.line));
-    let head = format!("{sign} {word} {}{}", op.resource.local(), place.unwrap_or_default());
+    let half = match (op.change.action(), op.replaces) {
+        (Action::Delete, Some(_)) => "  (takes it away)",
+        (Action::Create, Some(_)) => "  (makes it again)",
+        _ => "",
+    };
+    let head = format!("{sign} {word} {}{half}{}", op.resource.local(), place.unwrap_or_default());
     let mut out = format!("{}\n", line(&head));
+    for note in notes(plan, op) {
+        out.push_str(&format!("    # {}\n", line(&note)));
+    }
     for field in &op.fields {
         let name = line(&path_of(field)).into_owned();
         match show(field, style, Some(200)) {

@@ -160,6 +160,26 @@ mod tests {
     use super::*;
     use base64::engine::general_purpose::STANDARD;
 
+    proptest::proptest! {
+        #[test]
+        fn no_spelling_of_a_secret_survives(value in "[ -~ü\n]{12,40}", before in "[a-z]{0,5}", after in "[a-z]{0,5}") {
+            let redactor = redactor(&value);
+            let hex: String = value.bytes().map(|b| format!("{b:02x}")).collect();
+            let spellings = [
+                value.clone(),
+                serde_json::Value::from(value.as_str()).to_string(),
+                utf8_percent_encode(&value, NON_ALPHANUMERIC).to_string(),
+                hex,
+            ];
+            for spelling in spellings.iter().filter(|s| s.len() >= 12) {
+                let hidden = redactor.hide(&format!("{before}{spelling}{after}"));
+                proptest::prop_assert!(!hidden.contains(spelling.as_str()), "{} in {}", spelling, hidden);
+            }
+            let text = STANDARD.encode(format!("{before}{value}{after}"));
+            proptest::prop_assert!(redactor.hide(&text).contains("<secret canary>"), "{}", text);
+        }
+    }
+
     const CANARY: &str = "canary/\"q\" ü+9f\\3";
 
     fn redactor(value: &str) -> Redactor {

@@ -234,7 +234,10 @@ pub(super) fn notes(plan: &Plan, op: &Operation) -> Vec<String> {
             let other = plan
                 .operation(after.op)
                 .map_or_else(|| after.op.to_string(), |other| format!("{} {}", face(other).1, other.resource));
-            out.push(format!("after {other}, which {}", after.reason));
+            out.push(match &after.reason {
+                EdgeReason::DependsOn => format!("after {other}, because of dependsOn"),
+                reason => format!("after {other}, which {reason}"),
+            });
         }
     }
     if let Precondition::Unconditional(why) = &op.precondition {

@@ -158,6 +158,12 @@ impl Operator {
         env: &BTreeMap<String, String>,
     ) -> Result<Self, Diagnostic> {
         let OperatorFile { credentials, secrets, allow, record_key, ceiling, record } = file::read(text, place)?;
+        // A command that fetches one value is not handed all the others.
+        let env: BTreeMap<String, String> = env
+            .iter()
+            .filter(|(name, _)| *name != "CTL_CREDENTIALS_YAML")
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
         let mut operator = Self {
             secrets,
             record_key,
@@ -167,7 +173,7 @@ impl Operator {
             },
             push: record.push,
             file: record.file,
-            env: env.clone(),
+            env,
             base: base.map(Path::to_owned),
             place: place.to_owned(),
             ..Self::empty()

@@ -11,6 +11,8 @@ use crate::model::Secret;
 const SHORTEST: usize = 4;
 /// A line of a longer value that is searched for on its own.
 const SHORTEST_LINE: usize = 8;
+/// A word of a longer value that is searched for on its own.
+const SHORTEST_WORD: usize = 16;
 /// A base64 piece shorter than this is not searched for.
 const SHORTEST_PIECE: usize = 5;
 
@@ -47,6 +49,10 @@ impl Redactor {
             for line in value.lines().map(str::trim).filter(|line| line.chars().count() >= SHORTEST_LINE) {
                 spell(line, &mut found);
             }
+        }
+        // `Bearer TOKEN` may come back as the token alone.
+        for word in value.split_whitespace().filter(|word| *word != value && word.chars().count() >= SHORTEST_WORD) {
+            spell(word, &mut found);
         }
         let mut spellings = self.spellings.write().unwrap_or_else(PoisonError::into_inner);
         for spelling in found {
@@ -154,6 +160,26 @@ mod tests {
     use super::*;
     use base64::engine::general_purpose::STANDARD;
 
+    proptest::proptest! {
+        #[test]
+        fn no_spelling_of_a_secret_survives(value in "[ -~ü\n]{12,40}", before in "[a-z]{0,5}", after in "[a-z]{0,5}") {
+            let redactor = redactor(&value);
+            let hex: String = value.bytes().map(|b| format!("{b:02x}")).collect();
+            let spellings = [
+                value.clone(),
+                serde_json::Value::from(value.as_str()).to_string(),
+                utf8_percent_encode(&value, NON_ALPHANUMERIC).to_string(),
+                hex,
+            ];
+            for spelling in spellings.iter().filter(|s| s.len() >= 12) {
+                let hidden = redactor.hide(&format!("{before}{spelling}{after}"));
+                proptest::prop_assert!(!hidden.contains(spelling.as_str()), "{} in {}", spelling, hidden);
+            }
+            let text = STANDARD.encode(format!("{before}{value}{after}"));
+            proptest::prop_assert!(redactor.hide(&text).contains("<secret canary>"), "{}", text);
+        }
+    }
+
     const CANARY: &str = "canary/\"q\" ü+9f\\3";
 
     fn redactor(value: &str) -> Redactor {
@@ -198,6 +224,11 @@ mod tests {
         let redactor = redactor("-----BEGIN KEY-----\nMIIBVgIBADANBgkq\nhkiG9w0BAQEF\n-----END KEY-----\n");
         let hidden = redactor.hide("@@ -1 +1 @@\n-  MIIBVgIBADANBgkq\n+  hkiG9w0BAQEF\n");
         assert_eq!(hidden, "@@ -1 +1 @@\n-  <secret canary>\n+  <secret canary>\n");
+    }
+
+    #[test]
+    fn a_token_is_hidden_without_its_scheme_too() {
+        assert_eq!(redactor("Bearer canary-0815-0816-0817").hide("t=canary-0815-0816-0817."), "t=<secret canary>.");
     }
 
     #[test]

@@ -18,11 +18,16 @@ use crate::model::{Diagnostic, Label, Severity};
 /// ```
 pub fn diagnostics_text(diagnostics: &[Diagnostic], style: &Style) -> String {
     let mut out = String::new();
-    for diagnostic in sorted(diagnostics) {
+    for (i, diagnostic) in sorted(diagnostics).into_iter().enumerate() {
+        // A line of source needs air around it; one-liners stand together.
+        if i > 0 && diagnostic.labels.iter().any(|label| label.source.is_some()) {
+            out.push('\n');
+        }
         write_one(diagnostic, style, &mut out);
     }
-    let count = counts(diagnostics);
     if diagnostics.len() > 1 {
+        let count = counts(diagnostics);
+        out.push('\n');
         out.push_str(&count);
         out.push('\n');
     }

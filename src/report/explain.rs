@@ -10,34 +10,105 @@ pub fn codes() -> impl Iterator<Item = &'static str> {
 
 const TEXTS: &[(&str, &str)] = &[
     (
+        "adopted-different",
+        "A resource of this name is there already, and a field that cannot be changed differs. It is taken under \
+         care as it is; the next plan will want to replace it.",
+    ),
+    (
+        "alias-bomb",
+        "YAML aliases would make the file many times larger than it is. They may expand it ten times at most. \
+         Write out what is repeated, or split the file.",
+    ),
+    (
         "ambiguous-scalar",
-        "A value without quotes (`no`, `017`, `1_000`) is read differently by different YAML versions. Here it is a \
-         text. Write quotes around it to say so, or write the number or the boolean that you mean.",
+        "A value without quotes (`no`, `017`, `1_000`) is read differently by different YAML versions. Here it is \
+         a text. Write quotes around it to say so, or write the number or the boolean that you mean.",
     ),
     (
         "api-not-pinned",
-        "The API description comes from the repository. It says which requests are sent, so a credential goes with it \
-         only after the operator has read it and put its `sha256:…` under `api` in their file.",
+        "The API description comes from the repository. It says which requests are sent, so a credential goes \
+         with it only after the operator has read it and put its `sha256:…` under `api` in their file.",
+    ),
+    ("bad-alias", "A YAML alias (`*name`) names an anchor that this document does not have, or one that holds itself."),
+    (
+        "bad-description",
+        "The API description says something that it cannot say, or leaves out what it must say. The place is \
+         named; `docs/api-descriptions.md` teaches the words.",
+    ),
+    (
+        "bad-entry",
+        "The repository's tree has an entry whose path could not exist or could mislead (`..`, a control \
+         character, a backslash). It is not read, and without it the desired state would not be complete. Rename \
+         it.",
+    ),
+    (
+        "bad-key",
+        "A key of a mapping is not a plain text. Keys are texts; put quotes around a number or a boolean that is \
+         meant as one.",
+    ),
+    ("bad-merge", "`<<` merges mappings, and what stands there is none."),
+    (
+        "bad-name",
+        "Names of projects, targets and endpoints have 1 to 63 of a-z, 0-9 and `-`, so that they are safe in \
+         paths, refs and labels.",
+    ),
+    ("bad-number", "The text looks like a number and is none that JSON has. Put quotes around it if it is a text."),
+    (
+        "bad-reference",
+        "A `{$value: …}` or `{$secret: …}` stands alone in its mapping and names a text. To write such a mapping \
+         as data, double the dollar sign.",
+    ),
+    ("bad-tag", "A YAML tag says a type that the value is not."),
+    (
+        "bad-url",
+        "An endpoint's `url` is an absolute http or https URL without user and password, or `embedded`. \
+         Credentials belong into the operator's file.",
+    ),
+    ("broken-dependency", "`dependsOn` names a resource that nobody declares. Declare it, or take the line out."),
+    (
+        "broken-reference",
+        "A field refers to a resource that is neither declared nor there. Declare it, or correct the name.",
+    ),
+    (
+        "cannot-delete",
+        "The manifest is gone, and this API cannot delete. The resource is forgotten by the record and stays at \
+         the target.",
+    ),
+    (
+        "case-collision",
+        "Two paths differ only in upper and lower case. On some file systems they are one file. Rename one.",
     ),
     (
         "container",
-        "The resource holds others that this plan does not delete by themselves; deleting it would take them along. \
-         Declare them, delete them first, or keep the container.",
+        "The resource holds others that this plan does not delete by themselves; deleting it would take them \
+         along. Declare them, delete them first, or keep the container.",
+    ),
+    (
+        "control-character",
+        "The file holds a control character that no text needs. It can hide something from a reviewer. Remove it, \
+         or write it as an escape in double quotes.",
     ),
     (
         "credential-unknown",
-        "The project names a credential that the operator's file does not hold. The operator adds it, with the `hosts` \
-         that it may go to.",
+        "The project names a credential that the operator's file does not hold. The operator adds it, with the \
+         `hosts` that it may go to.",
     ),
     (
         "credential-unreadable",
-        "The operator's file says where a credential comes from (a variable, a file, a command), and it could not be \
-         read from there. Nothing was sent.",
+        "The operator's file says where a credential comes from (a variable, a file, a command), and it could not \
+         be read from there. Nothing was sent.",
+    ),
+    ("custom-tag", "A YAML tag of one's own (`!name`) means nothing here. Remove it."),
+    (
+        "cycle",
+        "Resources wait for each other in a circle, so that none can go first. Each edge is shown with its place. \
+         Take one of them out.",
     ),
     (
         "deletes",
-        "More would be deleted than one run may: by default 30 % of what is owned (from ten on), and never more than \
-         100. Look whether the manifests are all there. If so, `--allow-deletes SUM` lets exactly this plan through.",
+        "More would be deleted than one run may: by default 30 % of what is owned (from ten on), and never more \
+         than 100. Look whether the manifests are all there. If so, `--allow-deletes SUM` lets exactly this plan \
+         through.",
     ),
     (
         "duplicate-key",
@@ -50,67 +121,160 @@ const TEXTS: &[(&str, &str)] = &[
     ),
     (
         "empty",
-        "Nothing is declared for a target that owns something: everything would be deleted. This is most often a wrong \
-         path or branch. If it is meant, `--allow-deletes SUM` lets exactly this plan through.",
+        "Nothing is declared for a target that owns something: everything would be deleted. This is most often a \
+         wrong path or branch. If it is meant, `--allow-deletes SUM` lets exactly this plan through.",
+    ),
+    (
+        "eventual",
+        "The API's lists lag behind its writes. That something is not listed proves nothing there, so a single \
+         run deletes nothing of this kind.",
     ),
     (
         "exclusive-first-run",
-        "The target is `own: exclusive` and has no record yet: all that is there and not declared would be deleted. \
-         Look at the plan, then pass its deletes' checksum with `--allow-deletes SUM`.",
+        "The target is `own: exclusive` and has no record yet: all that is there and not declared would be \
+         deleted. Look at the plan, then pass its deletes' checksum with `--allow-deletes SUM`.",
+    ),
+    (
+        "first-run",
+        "There is no record yet, so nothing is known to be ours and nothing can be deleted in this run. What is \
+         declared and already there is adopted.",
+    ),
+    (
+        "foreign",
+        "The resource carries the ownership mark of another project. It is not touched. Remove it from one of the \
+         two projects, or `ctl release` it there.",
     ),
     (
         "grant-exclusive",
-        "`own: exclusive` deletes whatever is not declared, and this credential grants only a part of the target. Both \
-         together would delete what the grants fence off.",
+        "`own: exclusive` deletes whatever is not declared, and this credential grants only a part of the target. \
+         Both together would delete what the grants fence off.",
     ),
     (
         "grant-refused",
-        "The credential's `grant` in the operator's file does not let this repository and project write this resource. \
-         Reading is not fenced; writing is.",
+        "The credential's `grant` in the operator's file does not let this repository and project write this \
+         resource. Reading is not fenced; writing is.",
+    ),
+    (
+        "held-back",
+        "A delete waits because something that it depends on could not be read in this run. It is planned again \
+         next time.",
+    ),
+    (
+        "ignored",
+        "The API description says that this resource is never touched (`ignore`), and a manifest declares it. \
+         Remove the manifest.",
+    ),
+    ("missing-field", "A field that must be there is not. The place of the mapping around it is shown."),
+    (
+        "missing-folder",
+        "The project names a folder of manifests that the commit does not have. To read it as empty would delete \
+         everything in it, so it is an error. Correct the path, or take it out of the project.",
+    ),
+    ("no-project", "There is no `ctl.yaml` here or above, or it cannot be read. `ctl init` writes one."),
+    (
+        "normalised",
+        "The server rewrites a value that was written, so that it differs for ever. This is reported and never \
+         fought over. Write what the server makes of it, or add the rule that is named to the API description.",
+    ),
+    (
+        "not-ours",
+        "The resource's manifest is gone, but what is there is not what was applied: it was made anew by somebody \
+         else, or carries another mark. It is not deleted. Delete it by hand, or let `ctl release` forget it.",
+    ),
+    ("not-utf8", "The file is not UTF-8. Save it as UTF-8."),
+    (
+        "not-yet",
+        "This word is reserved for a later version, which will give it a meaning. It is refused, so that nobody \
+         relies on its being ignored.",
     ),
     (
         "operator-file",
         "The operator's file (`$XDG_CONFIG_HOME/ctl/credentials.yaml`, or CTL_CREDENTIALS, or the text of \
-         CTL_CREDENTIALS_YAML) decides where this program may go and with what. It must be readable by its owner alone \
-         (mode 0600). It has `credentials` (each with `hosts`, one of `header`, `basic`, `bearer`, `login`, and \
-         perhaps `client-certificate`, `ca`, `api`, `grant`), `secrets`, `allow`, `record-key`, `ceiling` and `record`. \
-         A value is a text, or one of {env: NAME}, {file: PATH}, {command: [PROGRAM, ARGUMENT]}, {text: …}.",
+         CTL_CREDENTIALS_YAML) decides where this program may go and with what. It must be readable by its owner \
+         alone (mode 0600). It has `credentials` (each with `hosts`, one of `header`, `basic`, `bearer`, `login`, \
+         and perhaps `client-certificate`, `ca`, `api`, `grant`), `secrets`, `allow`, `record-key`, `ceiling` and \
+         `record`. A value is a text, or one of {env: NAME}, {file: PATH}, {command: [PROGRAM, ARGUMENT]}, {text: \
+         …}.",
     ),
     (
         "origin-refused",
-        "A repository may name any URL; the operator's file says which are reached. With a credential, the URL's scheme, \
-         host and port must be among its `hosts`. Without one, among `allow` (by default this machine and the embedded \
-         server). Nothing was contacted.",
+        "A repository may name any URL; the operator's file says which are reached. With a credential, the URL's \
+         scheme, host and port must be among its `hosts`. Without one, among `allow` (by default this machine and \
+         the embedded server). Nothing was contacted.",
     ),
     (
         "protected",
-        "The resource has `protect: true`, now or when it was last applied: it is neither deleted nor replaced. Take the \
-         mark away, apply that, and then delete.",
+        "The resource has `protect: true`, now or when it was last applied: it is neither deleted nor replaced. \
+         Take the mark away, apply that, and then delete.",
     ),
     (
         "record-place-refused",
-        "The project wants its record at a place that the operator's file does not name. A configured remote needs no \
-         leave; a URL stands under `record.push`, a folder under `record.file`.",
+        "The project wants its record at a place that the operator's file does not name. A configured remote \
+         needs no leave; a URL stands under `record.push`, a folder under `record.file`.",
+    ),
+    (
+        "renamed",
+        "The manifest's `previously` names a former address, and the API cannot rename: the resource is made anew \
+         and the old one deleted.",
     ),
     (
         "replace",
-        "A field that cannot be changed differs, so that the resource would have to be deleted and made again. Allow it \
-         with `--allow-replace`, or in the manifest with `replace: allow`.",
+        "A field that cannot be changed differs, so that the resource would have to be deleted and made again. \
+         Allow it with `--allow-replace`, or in the manifest with `replace: allow`.",
+    ),
+    (
+        "restricted",
+        "Something that is not declared still refers to what is to be deleted. Declare it, or make it let go by \
+         hand.",
     ),
     (
         "secret-refused",
-        "A `{$secret: NAME}` goes only to the targets and kinds that the operator's file names for it, and only where a \
-         shipped or pinned description calls the field secret.",
+        "A `{$secret: NAME}` goes only to the targets and kinds that the operator's file names for it, and only \
+         where a shipped or pinned description calls the field secret.",
     ),
     (
         "secret-unreadable",
-        "The operator's file says where the secret comes from (a variable, a file, a command), and it could not be read \
-         from there. Nothing was sent.",
+        "The operator's file says where the secret comes from (a variable, a file, a command), and it could not \
+         be read from there. Nothing was sent.",
     ),
     (
+        "submodule",
+        "A submodule lies among the manifests. Its content belongs to another repository and is not read. Copy \
+         the files, or move the submodule out of the folder.",
+    ),
+    (
+        "symlink",
+        "A symbolic link lies among the manifests. Links are not followed, because they can lead out of the tree. \
+         Put the file itself there.",
+    ),
+    ("tab", "YAML is indented with blanks. Replace the tab."),
+    (
+        "template-leftover",
+        "The file still holds marks of a template (`{{ … }}`) that nobody filled in. Render it before it is \
+         committed.",
+    ),
+    ("too-deep", "Values are nested deeper than 64 levels."),
+    ("too-large", "A file may have 4 MiB, and what it holds has limits too. Split it."),
+    (
+        "unknown-field",
+        "The kind has no field of this name, and a misspelled field would silently do nothing. `ctl explain KIND` \
+         lists the fields.",
+    ),
+    ("unknown-kind", "The target's API description has no kind of this name. `ctl target describe NAME` lists them."),
+    (
         "updates",
-        "More would be updated than the target's `updates` guard lets one run change. Raise it in the project and apply \
-         that first, or make the change in parts.",
+        "More would be updated than the target's `updates` guard lets one run change. Raise it in the project and \
+         apply that first, or make the change in parts.",
+    ),
+    (
+        "wrong-type",
+        "The value is of another type than the field takes. Text and number are different things unless the \
+         description says otherwise.",
+    ),
+    ("wrong-value", "The field takes only certain values, and this is none of them."),
+    (
+        "yaml-syntax",
+        "The file is not YAML. The place is where the reader lost its way; the mistake is there or just before.",
     ),
 ];
 

@@ -3,13 +3,13 @@ use std::collections::BTreeMap;
 use super::apply_json::{Results, spelled};
 use super::apply_text::{done_line, time};
 use super::diagnostics::diagnostics_text;
-use super::plan_text::{face, number, path_of, summary_line};
+use super::plan_text::{face, notes, number, path_of, summary_line};
 use super::sanitize::{fenced, line, markdown};
 use super::style::Style;
 use super::value_text::{Shown, show};
 use crate::event::Ending;
 use crate::model::{Digest, TargetName};
-use crate::plan::{Operation, Plan};
+use crate::plan::{Action, Operation, Plan};
 
 /// Hosts refuse longer comments.
 const LIMIT: usize = 60_000;
@@ -34,12 +34,9 @@ pub fn plan_markdown(plan: &Plan, checksum: &Digest) -> String {
     }
     let style = Style { unicode: true, ..Style::plain() };
     for refusal in &plan.refusals {
-        let text =
-            format!("refused: {} ({}): {}\nhelp: {}", refusal.target, refusal.gate, refusal.message, refusal.help);
-        append(
-            &mut out,
-            &format!("> [!CAUTION]\n> This plan is refused by a guard.\n\n{}\n", fenced("text", &flat(&text))),
-        );
+        let head = format!("refused: {} ({}): {}", refusal.target, refusal.gate, refusal.message);
+        let text = format!("{}\nhelp: {}", line(&head), line(&refusal.help));
+        append(&mut out, &format!("> [!CAUTION]\n> This plan is refused by a guard.\n\n{}\n", fenced("text", &text)));
     }
     if !plan.unknown_scopes.is_empty() {
         let text: Vec<String> = plan
@@ -58,9 +55,10 @@ pub fn plan_markdown(plan: &Plan, checksum: &Digest) -> String {
     for ops in &targets {
         let Some(first) = ops.first() else { continue };
         let title = format!(
-            "<details><summary>{}: {} operations</summary>\n\n",
+            "<details><summary>{}: {} {}</summary>\n\n",
             markdown(first.resource.target.as_str()),
-            number(ops.len())
+            number(ops.len()),
+            if ops.len() == 1 { "operation" } else { "operations" }
         );
         if !append(&mut out, &title) {
             break;
@@ -68,7 +66,7 @@ pub fn plan_markdown(plan: &Plan, checksum: &Digest) -> String {
         let mut room = LIMIT.saturating_sub(RESERVE).saturating_sub(out.len());
         let mut text = String::new();
         for op in ops {
-            let block = operation(op, &style);
+            let block = operation(plan, op, &style);
             let needed = super::sanitize::lines(&block).len() + 16;
             if needed > room {
                 break;
@@ -152,11 +150,6 @@ fn append(out: &mut String, block: &str) -> bool {
     fits
 }
 
-/// Each line on its own, harmless.
-fn flat(text: &str) -> String {
-    text.lines().map(line).collect::<Vec<_>>().join("\n")
-}
-
 /// The operations of each target, each target's in the order in which they run.
 fn by_target(plan: &Plan) -> Vec<Vec<&Operation>> {
     let mut out: BTreeMap<&TargetName, Vec<&Operation>> = BTreeMap::new();
@@ -178,7 +171,7 @@ fn table_line(ops: &[&Operation]) -> String {
 }
 
 /// One operation as lines of a diff.
-fn operation(op: &Operation, style: &Style) -> String {
+fn operation(plan: &Plan, op: &Operation, style: &Style) -> String {
     let (symbol, word, _) = face(op);
     let sign = match symbol {
         "+" | "-" => symbol,
@@ -186,8 +179,16 @@ fn operation(op: &Operation, style: &Style) -> String {
         _ => " ",
     };
     let place = op.fields.iter().filter_map(|f| f.source.as_ref()).min().map(|s| format!("  {}:{}", s.file, s.line));
-    let head = format!("{sign} {word} {}{}", op.resource.local(), place.unwrap_or_default());
+    let half = match (op.change.action(), op.replaces) {
+        (Action::Delete, Some(_)) => "  (takes it away)",
+        (Action::Create, Some(_)) => "  (makes it again)",
+        _ => "",
+    };
+    let head = format!("{sign} {word} {}{half}{}", op.resource.local(), place.unwrap_or_default());
     let mut out = format!("{}\n", line(&head));
+    for note in notes(plan, op) {
+        out.push_str(&format!("    # {}\n", line(&note)));
+    }
     for field in &op.fields {
         let name = line(&path_of(field)).into_owned();
         match show(field, style, Some(200)) {

@@ -5,7 +5,7 @@ use super::sanitize::line;
 use super::style::{Role, Style};
 use super::value_text::{Shown, cut, show};
 use crate::model::{Digest, EndpointName, TargetName};
-use crate::plan::{Action, Change, FieldDiff, Operation, Plan, Precondition, Summary};
+use crate::plan::{Action, Change, EdgeReason, FieldDiff, Operation, Plan, Precondition, Summary};
 
 /// More creates or updates of one kind in a row than this are cut.
 const MANY: usize = 50;
@@ -128,7 +128,7 @@ pub(super) fn number(n: usize) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -226,14 +226,18 @@ fn source_of(op: &Operation) -> Option<String> {
 }
 
 /// What else is to be said about an operation.
-fn notes(plan: &Plan, op: &Operation) -> Vec<String> {
+pub(super) fn notes(plan: &Plan, op: &Operation) -> Vec<String> {
     let mut out = Vec::new();
     if op.moved {
-        for after in &op.after {
+        // That the halves of a replace follow each other is said by the line itself.
+        for after in op.after.iter().filter(|after| after.reason != EdgeReason::Replace) {
             let other = plan
                 .operation(after.op)
                 .map_or_else(|| after.op.to_string(), |other| format!("{} {}", face(other).1, other.resource));
-            out.push(format!("after {other}, which {}", after.reason));
+            out.push(match &after.reason {
+                EdgeReason::DependsOn => format!("after {other}, because of dependsOn"),
+                reason => format!("after {other}, which {reason}"),
+            });
         }
     }
     if let Precondition::Unconditional(why) = &op.precondition {

@@ -324,6 +324,26 @@ fn many_alike_are_cut_with_their_count_and_deletes_never() {
     assert!(markdown.len() <= 60_000 && markdown.contains("are not shown here"), "{}", markdown.len());
 }
 
+#[test]
+fn targets_that_are_woven_into_each_other_need_no_headings() {
+    let targets = ["dns", "mq", "dns", "mq", "dns", "mq"];
+    let ids = targets.iter().enumerate().map(|(i, target)| id(target, "thing", &[&i.to_string()]));
+    let mut woven = plan(ids.map(|id| op(id.clone(), create(&id), Vec::new())).collect());
+    woven.operations[3].moved = true;
+    woven.operations[3].after = vec![After { op: OpId(1), reason: EdgeReason::DependsOn }];
+    let text = plan_text(&woven, &view(false));
+    assert!(
+        text.starts_with("  +   create  dns:thing/0  (intended, shop/mq.yaml)\n  +   create  mq:thing/1   ("),
+        "{text}"
+    );
+    assert!(
+        text.contains(
+            "mq:thing/3   (intended, shop/mq.yaml)\n        after create dns:thing/0, because of dependsOn\n"
+        ),
+        "{text}"
+    );
+}
+
 /// SEC-01, SEC-06: whatever a secret field holds, only the secret's name is shown.
 #[test]
 fn no_output_holds_the_value_of_a_secret_field() {

@@ -451,7 +451,7 @@ def dns():
         work = folder / "project"
         git(work, "init", "--quiet", "--initial-branch=main")
         commit(work)
-        env = environment(scratch / "home-dns") | {"BENCH_DNS_KEY": key, "CTL_OPERATOR_FILE": f"{folder}/operator.yaml"}
+        env = environment(scratch / "home-dns") | {"BENCH_DNS_KEY": key, "CTL_CREDENTIALS": f"{folder}/credentials.yaml"}
         ready = []
 
         def ctl():

@@ -47,11 +47,13 @@ targets:
 """
 )
 # What the operator says: where this credential may go.
-(folder / "operator.yaml").write_text(
+operator = folder / "credentials.yaml"
+operator.write_text(
     f"""credentials:
-  dns: {{header: {{env: BENCH_DNS_KEY}}, for: [{{project: dns, target: dns, api: powerdns, url: "{url}"}}]}}
+  dns: {{hosts: ["{url}"], header: {{name: X-API-Key, value: {{env: BENCH_DNS_KEY}}}}}}
 """
 )
+operator.chmod(0o600)
 for name in names:
     head = "apiVersion: powerdns\nkind: "
     documents = [f"{head}zone\nspec: {{name: {name}, kind: Native}}"]

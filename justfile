@@ -31,7 +31,7 @@ conformance:
 
 # Documentation, warnings are errors
 doc:
-    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+    RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --no-deps --document-private-items
 
 # The table of docs/performance.md
 bench *ARGS:

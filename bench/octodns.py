@@ -39,12 +39,28 @@ zones:
 project = folder / "project"
 project.mkdir(parents=True, exist_ok=True)
 (project / "ctl.yaml").write_text(
-    f"project: dns\ntargets:\n  dns:\n    api: powerdns\n    url: {url}\n    own: [zone, rrset]\n"
+    f"""apiVersion: ctl/v1
+kind: Project
+metadata: {{name: dns}}
+targets:
+  dns: {{api: powerdns, url: "{url}", credentials: dns}}
+"""
 )
+# What the operator says: where this credential may go.
+operator = folder / "credentials.yaml"
+operator.write_text(
+    f"""credentials:
+  dns: {{hosts: ["{url}"], header: {{name: X-API-Key, value: {{env: BENCH_DNS_KEY}}}}}}
+"""
+)
+operator.chmod(0o600)
 for name in names:
-    lines = [f"zone: {name}", "kind: Native", "---", f"rrset: '{name}'", f"zone: {name}", "type: NS", "ttl: 3600"]
-    lines += ["records: [{content: ns1.example.net.}, {content: ns2.example.net.}]"]
+    head = "apiVersion: powerdns\nkind: "
+    documents = [f"{head}zone\nspec: {{name: {name}, kind: Native}}"]
+    values = "[{content: ns1.example.net.}, {content: ns2.example.net.}]"
+    documents += [f"{head}rrset\nspec: {{zone: {name}, name: {name}, type: NS, ttl: 3600, records: {values}}}"]
     for r in range(records):
-        lines += ["---", f"rrset: host{r:03}.{name}", f"zone: {name}", "type: A", "ttl: 300"]
-        lines += [f"records: [{{content: 192.0.2.{r % 250 + 1}}}]"]
-    (project / f"{name}yaml").write_text("\n".join(lines) + "\n")
+        values = f"[{{content: 192.0.2.{r % 250 + 1}}}]"
+        spec = f"zone: {name}, name: host{r:03}.{name}, type: A, ttl: 300, records: {values}"
+        documents += [f"{head}rrset\nspec: {{{spec}}}"]
+    (project / f"{name}yaml").write_text("\n---\n".join(documents) + "\n")

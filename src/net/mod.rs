@@ -1,5 +1,9 @@
 //! What leaves the machine: one request to one server, and the `git` child. Redirects are never followed.
 
+mod http;
+
+pub use self::http::{HttpTransport, Tls};
+
 use std::future::Future;
 use std::time::Duration;
 
@@ -11,10 +15,10 @@ pub trait Transport: Send + Sync {
     /// it; all together within `deadline`. A 3xx comes back as it is.
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: ::http::Request<Bytes>,
         deadline: Duration,
         limit: usize,
-    ) -> impl Future<Output = Result<http::Response<Bytes>, NetError>> + Send;
+    ) -> impl Future<Output = Result<::http::Response<Bytes>, NetError>> + Send;
 }
 
 /// Why there is no answer. What was not sent may be sent again; what was sent and not answered may have happened.

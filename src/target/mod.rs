@@ -2,6 +2,8 @@
 //!
 //! A driver translates and nothing more: no retry, no rate limit, no printing. Those belong to `reconcile`, once.
 
+pub mod http;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;

@@ -18,9 +18,37 @@ const API: &[&str] = &[
 ];
 const API_LATER: &[&str] = &["retry", "batch", "validate", "after-apply", "document", "requires", "idempotency-key"];
 const TYPE: &[&str] = &[
-    "path", "key", "in", "list", "get", "create", "update", "write", "delete", "envelope", "spec", "root", "path-only",
-    "etag", "version", "uid", "absent", "page", "refs", "unique", "container", "ignore", "keep", "server", "owner",
-    "known", "exact", "eventual", "headers", "query", "fields",
+    "path",
+    "key",
+    "in",
+    "list",
+    "get",
+    "create",
+    "update",
+    "write",
+    "delete",
+    "envelope",
+    "spec",
+    "root",
+    "path-only",
+    "etag",
+    "version",
+    "uid",
+    "absent",
+    "page",
+    "refs",
+    "unique",
+    "container",
+    "ignore",
+    "keep",
+    "server",
+    "owner",
+    "known",
+    "exact",
+    "eventual",
+    "headers",
+    "query",
+    "fields",
 ];
 const TYPE_LATER: &[&str] = &["batch", "validate", "after-apply", "document", "rename", "revalidate", "requires"];
 
@@ -426,7 +454,9 @@ impl Reader<'_> {
                 Value::Object(map) => {
                     rule.values.extend(map.iter().map(|(at, v)| (FieldPath::parse(at), v.clone())));
                 }
-                other => self.error(place, format!("expected a status, null or {{/pointer: value}}, found {}", other.noun())),
+                other => {
+                    self.error(place, format!("expected a status, null or {{/pointer: value}}, found {}", other.noun()))
+                }
             }
         }
         rule
@@ -454,7 +484,8 @@ impl Reader<'_> {
 
     fn page(&mut self, place: &str, value: Option<&Value>) -> (PageRule, Option<Place>) {
         let Some(value) = value else { return (PageRule::Whole, None) };
-        let known = ["link", "header", "next", "use", "token", "as", "number", "size", "last", "until", "offset", "total"];
+        let known =
+            ["link", "header", "next", "use", "token", "as", "number", "size", "last", "until", "offset", "total"];
         let Some(map) = self.members(place, value, &known, &["after"]) else { return (PageRule::Whole, None) };
         let total = match map.get("total") {
             None => None,
@@ -535,9 +566,13 @@ impl Reader<'_> {
         }
         let create = match map.get("create").or(write) {
             Some(Value::String(word)) if word == "none" => None,
-            Some(value) => {
-                Some(self.operation(&format!("{place}/create"), value, Method::Post, path.as_ref(), Some(&list.path))?)
-            }
+            Some(value) => Some(self.operation(
+                &format!("{place}/create"),
+                value,
+                Method::Post,
+                path.as_ref(),
+                Some(&list.path),
+            )?),
             None => Some(plain(Method::Post, list.path.clone(), Body::All)),
         };
         let update = match map.get("update").or(write) {
@@ -553,7 +588,9 @@ impl Reader<'_> {
         };
         let delete = match map.get("delete") {
             Some(Value::String(word)) if word == "none" => None,
-            Some(value) => Some(self.operation(&format!("{place}/delete"), value, Method::Delete, path.as_ref(), None)?),
+            Some(value) => {
+                Some(self.operation(&format!("{place}/delete"), value, Method::Delete, path.as_ref(), None)?)
+            }
             None => match &path {
                 Some(path) => Some(plain(Method::Delete, path.clone(), Body::None)),
                 None => {
@@ -732,7 +769,8 @@ impl Reader<'_> {
         path: Option<&Template>,
         envelope: &FieldPath,
     ) -> Option<Option<GetRule>> {
-        let plain = |path: Template| GetRule { path, query: Vec::new(), item: envelope.clone(), missing_is_absent: false };
+        let plain =
+            |path: Template| GetRule { path, query: Vec::new(), item: envelope.clone(), missing_is_absent: false };
         let Some(value) = value else { return Some(path.cloned().map(plain)) };
         if let Value::String(text) = value {
             if text == "none" {

@@ -11,8 +11,20 @@ use super::{Template, nearest};
 type Map = BTreeMap<String, Value>;
 
 const FIELD: &[&str] = &[
-    "default", "initial", "secret", "exact", "immutable", "unordered", "each", "form", "wire", "read", "values",
-    "server", "loose", "absent",
+    "default",
+    "initial",
+    "secret",
+    "exact",
+    "immutable",
+    "unordered",
+    "each",
+    "form",
+    "wire",
+    "read",
+    "values",
+    "server",
+    "loose",
+    "absent",
 ];
 
 /// The key fields of every kind, by name: `key:`, else the holes of `path:` that are no parameters.
@@ -142,7 +154,8 @@ fn parent_rule(
         match key.iter().position(|k| k.name == wanted) {
             Some(index) => fields.push(index),
             None => {
-                reader.error(&here, format!("the key needs the field `{wanted}`, which says in which `{parent}` it is"));
+                reader
+                    .error(&here, format!("the key needs the field `{wanted}`, which says in which `{parent}` it is"));
                 return None;
             }
         }
@@ -216,7 +229,8 @@ fn refs(
             },
         };
         if !rule.through.is_empty() && rule.through.len() != target.len() {
-            let message = format!("`through` names {} fields, the key of `{kind}` has {}", rule.through.len(), target.len());
+            let message =
+                format!("`through` names {} fields, the key of `{kind}` has {}", rule.through.len(), target.len());
             reader.error(&here, message);
         }
         out.push(rule);

@@ -11,6 +11,8 @@ mod response;
 mod scan;
 mod shape;
 mod shipped;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod write;
 

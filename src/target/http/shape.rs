@@ -151,7 +151,7 @@ impl<'a> Shape<'a> {
             Some(if text.starts_with('"') || text.starts_with("W/") { text } else { format!("\"{text}\"") })
         };
         // A weak tag promises nothing that a write could be guarded with.
-        let tag = etag.map(str::to_owned).or_else(in_item)?;
+        let tag = in_item().or_else(|| etag.map(str::to_owned))?;
         (tag.starts_with('"') && tag.len() > 1 && tag.ends_with('"')).then(|| Opaque::new(tag))
     }
 

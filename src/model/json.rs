@@ -239,13 +239,11 @@ fn dereference(mut map: BTreeMap<String, Value>) -> Value {
             return Value::Secret(SecretRef { name: name.clone(), version });
         }
     }
-    if map.len() == 1
-        && let Some(key) = map.keys().next().filter(|k| k.starts_with("$$")).cloned()
-        && let Some(value) = map.remove(&key)
-    {
-        map.insert(key[1..].to_owned(), value);
+    if !map.keys().any(|key| key.starts_with("$$")) {
+        return Value::Object(map);
     }
-    Value::Object(map)
+    let plain = |key: String| if key.starts_with("$$") { key[1..].to_owned() } else { key };
+    Value::Object(map.into_iter().map(|(key, value)| (plain(key), value)).collect())
 }
 
 pub(super) fn write(value: &Value, out: &mut Vec<u8>) {
@@ -267,14 +265,12 @@ pub(super) fn write(value: &Value, out: &mut Vec<u8>) {
         }
         Value::Object(map) => {
             out.push(b'{');
-            // A one-key mapping that looks like a reference or an escape gains a `$`, so that reading gives it back.
-            let escape = map.len() == 1 && map.keys().all(|k| k.starts_with('$'));
-            let escape = escape || (map.len() == 2 && map.contains_key("$secret") && map.contains_key("version"));
+            // Every key that begins with `$` gains one, so that no data can be read back as a reference.
             for (i, (key, item)) in map.iter().enumerate() {
                 if i > 0 {
                     out.push(b',');
                 }
-                if escape && map.len() == 1 {
+                if key.starts_with('$') {
                     write_string(&format!("${key}"), out);
                 } else {
                     write_string(key, out);
@@ -407,7 +403,13 @@ mod tests {
     fn a_reference_survives_and_data_that_looks_like_one_stays_data() {
         let secret = Value::Secret(SecretRef { name: "pw".into(), version: Some(2) });
         assert_eq!(secret.canonical().value(), secret);
-        for text in [r#"{"$secret":"pw"}"#, r#"{"$$x":1}"#, r#"{"$ref":"a"}"#, r#"{"$a":{"$secret":"q"}}"#] {
+        for text in [
+            r#"{"$secret":"pw"}"#,
+            r#"{"$$x":1}"#,
+            r#"{"$ref":"a"}"#,
+            r#"{"$a":{"$secret":"q"}}"#,
+            r#"{"$secret":"x","version":2}"#,
+        ] {
             let data = parse(text.as_bytes()).unwrap();
             assert_eq!(data.canonical().value(), data, "{text}");
             assert!(!data.holds_secret());

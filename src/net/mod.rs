@@ -1,6 +1,7 @@
 //! What leaves the machine: one request to one server, and the `git` child. Redirects are never followed.
 
 mod git;
+mod http;
 mod limits;
 mod remote;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::http::{HttpTransport, Tls};
 pub use git::{Git, GitCall, GitError, GitOutput, words};
 pub use limits::Limits;
 pub use remote::{BadRemote, RemoteRule, check_remote_url, without_credentials};
@@ -19,10 +21,10 @@ pub trait Transport: Send + Sync {
     /// it; all together within `deadline`. A 3xx comes back as it is.
     fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: ::http::Request<Bytes>,
         deadline: Duration,
         limit: usize,
-    ) -> impl Future<Output = Result<http::Response<Bytes>, NetError>> + Send;
+    ) -> impl Future<Output = Result<::http::Response<Bytes>, NetError>> + Send;
 }
 
 /// Why there is no answer. What was not sent may be sent again; what was sent and not answered may have happened.

@@ -1,6 +1,7 @@
 //! The doing: observe, apply, retry, limit, record. Through traits only; nothing here knows an API or a terminal.
 
 mod apply;
+mod difference;
 mod limit;
 mod lock;
 mod observe;
@@ -15,6 +16,7 @@ mod settle;
 mod tests;
 
 pub use apply::{Applied, Apply, Counts, OnError, OpResult, apply};
+pub use difference::{Differences, is_as_sent};
 pub use limit::{Rate, TokenBucket};
 pub use lock::{Free, Here, Hold, Locked, free, standing};
 pub use observe::{Scopes, Sighting, Trouble, observe};

@@ -2,6 +2,7 @@
 //!
 //! A driver translates and nothing more: no retry, no rate limit, no printing. Those belong to `reconcile`, once.
 
+pub mod http;
 mod memory;
 
 use std::collections::BTreeMap;

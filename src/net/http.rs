@@ -1,0 +1,198 @@
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
+
+use super::{NetError, Transport};
+
+/// How long a connection may take to stand.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Idle connections that are kept per host.
+const POOL: usize = 64;
+
+/// A [`Transport`] over the network: HTTP/1.1, TLS by rustls, no redirects, no cookies, gzip only, and no proxy for
+/// this machine itself.
+#[derive(Clone, Debug)]
+pub struct HttpTransport {
+    client: reqwest::Client,
+}
+
+/// What trusts and proves whom, in PEM.
+#[derive(Clone, Copy, Default)]
+pub struct Tls<'a> {
+    /// Certificates of a private authority, besides the system's.
+    pub ca: Option<&'a [u8]>,
+    /// A client certificate and its key.
+    pub identity: Option<&'a [u8]>,
+}
+
+impl HttpTransport {
+    /// Makes a client for the origin of `url`. Contacts nobody; fails if a certificate cannot be read.
+    pub fn new(url: &str, tls: Tls<'_>) -> Result<Self, NetError> {
+        let unsent = |why: String| NetError::Unsent { why };
+        // Another part of the program may have done it already: then that one stays.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .pool_max_idle_per_host(POOL)
+            .tcp_nodelay(true)
+            .http1_only()
+            .gzip(true)
+            .retry(reqwest::retry::never())
+            .user_agent(concat!("ctl/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(url) {
+            builder = builder.no_proxy();
+        }
+        if let Some(pem) = tls.ca {
+            let certificates = reqwest::Certificate::from_pem_bundle(pem)
+                .map_err(|e| unsent(format!("the private authority's certificate cannot be read: {e}")))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        if let Some(pem) = tls.identity {
+            let identity = reqwest::Identity::from_pem(pem)
+                .map_err(|_| unsent("the client certificate or its key cannot be read".to_owned()))?;
+            builder = builder.identity(identity);
+        }
+        let client = builder.build().map_err(|e| unsent(format!("no HTTP client can be made: {}", chain(&e))))?;
+        Ok(Self { client })
+    }
+}
+
+impl Transport for HttpTransport {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        deadline: Duration,
+        limit: usize,
+    ) -> Result<http::Response<Bytes>, NetError> {
+        let (parts, body) = request.into_parts();
+        let url = reqwest::Url::parse(&parts.uri.to_string())
+            .map_err(|e| NetError::Unsent { why: format!("not a URL: {e}") })?;
+        let mut builder = self.client.request(parts.method, url).headers(parts.headers);
+        if !body.is_empty() {
+            builder = builder.body(body);
+        }
+        let exchange = async {
+            let response = builder.send().await.map_err(|e| classify(&e))?;
+            let mut out = http::Response::builder().status(response.status());
+            if let Some(headers) = out.headers_mut() {
+                headers.clone_from(response.headers());
+            }
+            let announced = response.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+            if announced > limit {
+                return Err(NetError::TooLarge { limit });
+            }
+            let mut bytes = BytesMut::with_capacity(announced);
+            let mut chunks = response.bytes_stream();
+            while let Some(chunk) = chunks.next().await {
+                let chunk =
+                    chunk.map_err(|e| NetError::Unanswered { why: format!("the answer broke off: {}", chain(&e)) })?;
+                // Counted after decompression, so that a bomb is noticed while it is small.
+                if bytes.len() + chunk.len() > limit {
+                    return Err(NetError::TooLarge { limit });
+                }
+                bytes.extend_from_slice(&chunk);
+            }
+            out.body(bytes.freeze()).map_err(|e| NetError::Unanswered { why: e.to_string() })
+        };
+        match tokio::time::timeout(deadline, exchange).await {
+            Ok(done) => done,
+            Err(_) => Err(NetError::Unanswered { why: format!("no whole answer within {} s", deadline.as_secs_f32()) }),
+        }
+    }
+}
+
+/// A connection that never stood sent nothing. Everything later may have arrived, also where a kept connection was
+/// closed before the first byte of an answer.
+fn classify(error: &reqwest::Error) -> NetError {
+    let why = chain(error);
+    if error.is_connect() || error.is_builder() { NetError::Unsent { why } } else { NetError::Unanswered { why } }
+}
+
+/// The innermost causes, which say more than the outer ones; the URL is left to the caller.
+fn chain(error: &reqwest::Error) -> String {
+    let mut causes = Vec::new();
+    let mut here = error.source();
+    while let Some(cause) = here {
+        let text = cause.to_string();
+        if causes.last() != Some(&text) {
+            causes.push(text);
+        }
+        here = cause.source();
+    }
+    if causes.is_empty() { "the request failed".to_owned() } else { causes.join(": ") }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    match url.host_str().map(|host| host.trim_matches(['[', ']'])) {
+        Some(host) if host == "localhost" || host.ends_with(".localhost") => true,
+        Some(host) => host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+        None => false,
+    }
+}
+
+/// Shares one client among tasks.
+impl Transport for Arc<HttpTransport> {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        deadline: Duration,
+        limit: usize,
+    ) -> Result<http::Response<Bytes>, NetError> {
+        (**self).send(request, deadline, limit).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    async fn serve(answer: &'static [u8]) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/x", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut buffer = [0; 4096];
+                let _ = stream.read(&mut buffer).await;
+                stream.write_all(answer).await.unwrap();
+            }
+        });
+        url
+    }
+
+    async fn ask(url: &str, limit: usize) -> Result<http::Response<Bytes>, NetError> {
+        let transport = HttpTransport::new(url, Tls::default()).unwrap();
+        let request = http::Request::get(url).body(Bytes::new()).unwrap();
+        transport.send(request, Duration::from_millis(800), limit).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_comes_back_whole_and_a_redirect_as_it_is() {
+        let url = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[]").await;
+        assert_eq!(ask(&url, 100).await.unwrap().body().as_ref(), b"[]");
+        let url = serve(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n").await;
+        assert_eq!(ask(&url, 100).await.unwrap().status(), 302);
+    }
+
+    #[tokio::test]
+    async fn what_was_not_sent_and_what_was_not_answered_are_two_things() {
+        assert!(matches!(ask("http://127.0.0.1:1/", 100).await, Err(NetError::Unsent { .. })));
+        let url = serve(b"").await;
+        assert!(matches!(ask(&url, 100).await, Err(NetError::Unanswered { .. })));
+        let url = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\n[1").await;
+        assert!(matches!(ask(&url, 100).await, Err(NetError::Unanswered { .. })));
+        let url = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[1").await;
+        assert!(matches!(ask(&url, 100).await, Err(NetError::Unanswered { .. })), "the deadline holds");
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_is_refused() {
+        let url = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n[1,2]\n").await;
+        assert_eq!(ask(&url, 5).await.unwrap_err(), NetError::TooLarge { limit: 5 });
+    }
+}

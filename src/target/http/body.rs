@@ -1,0 +1,237 @@
+use std::collections::BTreeMap;
+
+use crate::manifest::api::{ApiDescription, ApiOperation, Body, Method, nearest};
+use crate::model::{Canonical, Desired, Diagnostic, FieldPath, KindRules, Mark, Observed, SecretRef, Unordered, Value};
+
+use super::shape::{Shape, find_mark, mark_value};
+
+/// What cannot be held by the API, or must not be sent to it.
+pub(super) fn audit(api: &ApiDescription, desired: &Desired) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let bad = |code: &'static str, message: String| Diagnostic::error(code, format!("{}: {message}", desired.id));
+    let Some(rules) = api.table().get(&desired.id.kind) else {
+        let hint = nearest(desired.id.kind.as_str(), api.types.keys().map(|k| k.as_str()));
+        let bad = bad("unknown-kind", format!("the API `{}` has no such kind", api.name));
+        return vec![match hint {
+            Some(hint) => bad.help(format!("did you mean `{hint}`?")),
+            None => bad.help(format!("it has {}", list(api.types.keys().map(|k| k.as_str())))),
+        }];
+    };
+    let stated = desired.body.value();
+    let top = stated.as_object().cloned().unwrap_or_default();
+    if let Some(known) = &rules.known {
+        for name in top.keys().filter(|name| !known.contains(name)) {
+            let bad = bad("unknown-field", format!("`{name}` is not a field of `{}`", rules.kind));
+            found.push(match nearest(name, known.iter().map(String::as_str)) {
+                Some(hint) => bad.help(format!("did you mean `{hint}`?")),
+                None => bad.help(format!("it has {}", list(known.iter().map(String::as_str)))),
+            });
+        }
+    }
+    let server = rules.fields.iter().filter(|(_, rule)| rule.server).map(|(path, _)| path);
+    for path in rules.server.iter().chain(server) {
+        if stated.get(path).is_some() {
+            let bad = bad("server-field", format!("`{path}` is written by the server alone"));
+            found.push(bad.help("take it out of the manifest"));
+        }
+    }
+    if let Some(owner) = &rules.owner
+        && !owner.element
+        && stated.get(&owner.at).is_some()
+    {
+        let bad = bad("mark-field", format!("`{}` holds the ownership mark", owner.at));
+        found.push(bad.help("take it out of the manifest, or say `marks: off` for this target"));
+    }
+    let mut secrets = Vec::new();
+    collect_secrets(&stated, &FieldPath::root(), &mut secrets);
+    for (path, name) in secrets {
+        if rules.field(&path).and_then(|rule| rule.secret.as_ref()).is_none() {
+            let bad = bad("secret-in-plain-field", format!("{name} stands at `{path}`, which is not a secret field"));
+            found.push(bad.help("only a field that the description calls `secret` takes one"));
+        }
+    }
+    if rules.ignores(&stated) {
+        found.push(bad("ignored-object", format!("the description never touches this {}", rules.kind)));
+    }
+    found
+}
+
+fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// Every secret in `value` and where it stands.
+pub(super) fn collect_secrets(value: &Value, at: &FieldPath, out: &mut Vec<(FieldPath, SecretRef)>) {
+    match value {
+        Value::Secret(name) => out.push((at.clone(), name.clone())),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(i, item)| collect_secrets(item, &at.join(i.to_string()), out));
+        }
+        Value::Object(map) => map.iter().for_each(|(key, item)| collect_secrets(item, &at.join(key.as_str()), out)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// What a new object is sent with: what is stated, the defaults, and what is only said at the start.
+pub(super) fn for_create(rules: &KindRules, stated: &Value) -> Value {
+    let mut out = with_defaults(rules, stated);
+    for (path, rule) in &rules.fields {
+        if let Some(initial) = rule.initial.as_ref().filter(|v| **v != Value::Null)
+            && out.get(path).is_none()
+        {
+            out.set(path, initial.clone());
+        }
+    }
+    out
+}
+
+fn with_defaults(rules: &KindRules, stated: &Value) -> Value {
+    let mut out = stated.clone();
+    for (path, rule) in &rules.fields {
+        let literal = path.segments().iter().all(|step| step != "*");
+        if let Some(default) = rule.default.as_ref().filter(|v| **v != Value::Null && literal)
+            && out.get(path).is_none()
+        {
+            out.set(path, default.clone());
+        }
+    }
+    out
+}
+
+/// What is to be written over an object that is there.
+pub(super) struct Update<'a> {
+    pub(super) stated: &'a Value,
+    pub(super) base: &'a Value,
+    pub(super) changes: &'a BTreeMap<FieldPath, Canonical>,
+    pub(super) remove: &'a [FieldPath],
+}
+
+/// The whole object as it is wanted (for `all` and for templates).
+pub(super) fn whole(shape: &Shape<'_>, update: &Update<'_>) -> Value {
+    let mut out = with_defaults(shape.rules, update.stated);
+    for (path, _) in shape.rules.fields.iter().filter(|(_, rule)| rule.initial.is_some()) {
+        out.remove(path);
+    }
+    for path in update.remove {
+        if let Some(cleared) = shape.ty.cleared.get(path) {
+            out.set(path, cleared.clone());
+        }
+    }
+    out
+}
+
+/// What is there, overlaid with what is wanted; fields that only the server writes are left out.
+pub(super) fn merged(shape: &Shape<'_>, update: &Update<'_>) -> Value {
+    let mut out = update.base.clone();
+    merge(shape.rules, &FieldPath::root(), &mut out, &whole(shape, update));
+    for path in update.remove {
+        match shape.ty.cleared.get(path) {
+            Some(cleared) => drop(out.set(path, cleared.clone())),
+            None => drop(out.remove(path)),
+        }
+    }
+    strip_server(shape.rules, &mut out);
+    out
+}
+
+fn strip_server(rules: &KindRules, out: &mut Value) {
+    let server = rules.fields.iter().filter(|(_, rule)| rule.server).map(|(path, _)| path);
+    for path in rules.server.iter().chain(server) {
+        out.remove(path);
+    }
+}
+
+fn merge(rules: &KindRules, at: &FieldPath, base: &mut Value, wanted: &Value) {
+    let rule = rules.field(at);
+    match (base, wanted) {
+        (Value::Object(base), Value::Object(wanted)) if rule.is_none_or(|rule| !rule.exact) => {
+            for (name, value) in wanted {
+                match base.get_mut(name) {
+                    Some(there) => merge(rules, &at.join(name.as_str()), there, value),
+                    None => drop(base.insert(name.clone(), value.clone())),
+                }
+            }
+        }
+        (Value::Array(base), Value::Array(wanted)) => {
+            // Elements that are paired by a key keep what only the server knows of them.
+            let key = match rule.and_then(|rule| rule.unordered.as_ref()) {
+                Some(Unordered::ByKey(key)) => Some(key.clone()),
+                Some(Unordered::ByValue) | None => None,
+            };
+            let joined = wanted.iter().enumerate().map(|(i, element)| {
+                let twin = key.as_ref().and_then(|key| {
+                    let name = element.get(key)?;
+                    base.iter().find(|there| there.get(key) == Some(name))
+                });
+                match twin {
+                    Some(twin) => {
+                        let mut twin = twin.clone();
+                        merge(rules, &at.join(i.to_string()), &mut twin, element);
+                        twin
+                    }
+                    None => element.clone(),
+                }
+            });
+            *base = joined.collect::<Vec<_>>();
+        }
+        (base, wanted) => *base = wanted.clone(),
+    }
+}
+
+/// Only what differs. A change inside a list sends the whole list.
+pub(super) fn changes(shape: &Shape<'_>, update: &Update<'_>, method: Method) -> Result<Value, String> {
+    let wanted = with_defaults(shape.rules, update.stated);
+    let mut out = Value::object();
+    for (path, value) in update.changes {
+        let list = (1..path.segments().len())
+            .map(|n| path.segments()[..n].iter().cloned().collect::<FieldPath>())
+            .find(|prefix| matches!(wanted.get(prefix), Some(Value::Array(_))));
+        match list {
+            Some(prefix) => match wanted.get(&prefix) {
+                Some(value) => drop(out.set(&prefix, value.clone())),
+                None => {}
+            },
+            None => drop(out.set(path, value.value())),
+        }
+    }
+    for path in update.remove {
+        let default = shape.rules.fields.get(path).and_then(|rule| rule.default.clone());
+        match shape.ty.cleared.get(path).cloned().or(default) {
+            Some(value) => drop(out.set(path, value)),
+            None if method == Method::Patch => drop(out.set(path, Value::Null)),
+            None => {
+                return Err(format!(
+                    "`{path}` is no longer stated, and the description does not say what clears it (`absent:` or `default:`)"
+                ));
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Puts the mark on what is sent, beside what is stated or already there.
+pub(super) fn put_mark(
+    shape: &Shape<'_>,
+    out: &mut Value,
+    base: Option<&Observed>,
+    base_value: Option<&Value>,
+    mark: Option<&Mark>,
+    operation: &ApiOperation,
+) {
+    let (Some(rule), Some(mark)) = (&shape.rules.owner, mark) else { return };
+    let there = base.is_some_and(|base| base.mark.as_ref() == Some(mark));
+    if operation.body == Body::Changes && there && out.get(&rule.at).is_none() {
+        return;
+    }
+    if !rule.element {
+        if out.get(&rule.at).is_none() || find_mark(rule, out).is_some() {
+            out.set(&rule.at, mark_value(rule, mark));
+        }
+        return;
+    }
+    let stated = out.get(&rule.at).and_then(Value::as_array).map(<[Value]>::to_vec);
+    let before = || base_value.and_then(|base| base.get(&rule.at)).and_then(Value::as_array).map(<[Value]>::to_vec);
+    let mut items = stated.or_else(before).unwrap_or_default();
+    items.push(mark_value(rule, mark));
+    out.set(&rule.at, Value::Array(items));
+}

@@ -1,0 +1,403 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
+use crate::credentials::{Access, Auth, SecretSource};
+use crate::manifest::api::{ApiDescription, ApiOperation, AuthRule, Body, EtagRule, LoginRule, Method, Template};
+use crate::model::{
+    Cursor, Desired, Diagnostic, EndpointName, FieldPath, KindTable, Observation, Observed, ResourceId, Scope, Secret,
+    TargetName, Value,
+};
+use crate::net::{NetError, Transport};
+use crate::target::{Fence, Greeting, Guarding, Outcome, Rehearsal, Target, TargetError, Write};
+use crate::world::Clock;
+
+use super::fill::{Scene, query_string};
+use super::hide::Hider;
+use super::response::Answer;
+use super::shape::{Shape, shape_of};
+use super::{body, wire};
+
+/// Largest page of a list, in bytes.
+pub(super) const PAGE: usize = 64 * 1024 * 1024;
+/// Largest answer that holds one object, in bytes.
+pub(super) const OBJECT: usize = 1024 * 1024;
+/// How long a list's page may take.
+pub(super) const PAGE_TIME: Duration = Duration::from_secs(60);
+/// How long any other request may take.
+pub(super) const TIME: Duration = Duration::from_secs(10);
+
+/// What an [`HttpTarget`] is made of.
+pub struct HttpConfig {
+    /// What the API is like.
+    pub description: Arc<ApiDescription>,
+    /// The target's name.
+    pub target: TargetName,
+    /// Which of its endpoints.
+    pub endpoint: EndpointName,
+    /// Where it is: `http://host:port`, perhaps with a path.
+    pub url: String,
+    /// What it is approached with.
+    pub access: Access,
+    /// Resolves secrets of manifests.
+    pub secrets: Arc<dyn SecretSource>,
+    /// The values of the description's `params`.
+    pub params: BTreeMap<String, String>,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+/// One endpoint of an HTTP API, driven by a description.
+pub struct HttpTarget<X> {
+    pub(super) api: Arc<ApiDescription>,
+    pub(super) target: TargetName,
+    pub(super) endpoint: EndpointName,
+    pub(super) origin: String,
+    root: String,
+    base: String,
+    access: Access,
+    pub(super) secrets: Arc<dyn SecretSource>,
+    pub(super) params: BTreeMap<String, String>,
+    transport: X,
+    pub(super) clock: Clock,
+    hider: Hider,
+    token: Mutex<Option<Secret>>,
+}
+
+/// One request, before it is turned into bytes.
+#[derive(Default)]
+pub(super) struct Call {
+    pub(super) method: &'static str,
+    /// From the origin on.
+    pub(super) path: String,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Option<Bytes>,
+    /// The secrets in it.
+    pub(super) hider: Hider,
+    pub(super) big: bool,
+    pub(super) form: bool,
+}
+
+impl<X: Transport> HttpTarget<X> {
+    /// Checks that URL, description and parameters fit together; contacts nobody.
+    pub fn new(config: HttpConfig, transport: X) -> Result<Self, Box<Diagnostic>> {
+        let bad = |message: String| Box::new(Diagnostic::error("bad-endpoint", message));
+        let HttpConfig { description: api, target, endpoint, url, access, secrets, params, clock } = config;
+        let uri: http::Uri = url.parse().map_err(|e| bad(format!("{target}: `{url}` is not a URL: {e}")))?;
+        let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(bad(format!("{target}: `{url}` is not an http or https URL")));
+        };
+        if authority.as_str().contains('@') {
+            return Err(bad(format!("{target}: a URL must not hold a user or a password; use a credential")));
+        }
+        if uri.query().is_some() {
+            return Err(bad(format!("{target}: `{url}` must not hold a query")));
+        }
+        for name in &api.params {
+            if !params.contains_key(name) {
+                let bad = bad(format!("{target}: the description `{}` needs the parameter `{name}`", api.name));
+                return Err(Box::new(bad.help(format!("add `params: {{{name}: …}}` to the target"))));
+            }
+        }
+        let origin = format!("{scheme}://{}", authority.as_str().to_lowercase());
+        let root = uri.path().trim_end_matches('/').to_owned();
+        let scene = Scene { params: Some(&params), ..Scene::default() };
+        let base = scene.path(&api.base).map_err(|why| bad(format!("{target}: base: {why}")))?;
+        let base = base.trim_end_matches('/').to_owned();
+        let mut hider = Hider::default();
+        match &access.auth {
+            Auth::None => {}
+            Auth::Basic { user, password } => {
+                hider.add(password);
+                hider.add_text(&basic(user, password));
+            }
+            Auth::Bearer(secret) | Auth::Header { value: secret, .. } => hider.add(secret),
+            Auth::Login(values) => values.values().for_each(|secret| hider.add(secret)),
+        }
+        Ok(Self {
+            api,
+            target,
+            endpoint,
+            origin,
+            root,
+            base,
+            access,
+            secrets,
+            params,
+            transport,
+            clock,
+            hider,
+            token: Mutex::new(None),
+        })
+    }
+
+    pub(super) fn shape(&self, id: &crate::model::Kind) -> Result<Shape<'_>, TargetError> {
+        shape_of(&self.api, id)
+            .ok_or_else(|| TargetError::Refused { why: format!("the API `{}` has no kind `{id}`", self.api.name) })
+    }
+
+    /// The path of a request, from the origin on.
+    pub(super) fn address(&self, scene: &Scene<'_>, template: &Template) -> Result<String, TargetError> {
+        let path = scene.path(template).map_err(|why| TargetError::Refused { why: format!("{template}: {why}") })?;
+        let base = if template.rooted { "" } else { self.base.as_str() };
+        Ok(format!("{}{base}{path}", self.root))
+    }
+
+    /// Sends one request with the endpoint's credential; logs in first where that is needed, and again once on a 401.
+    pub(super) async fn send(&self, call: &Call) -> Result<Answer, TargetError> {
+        let AuthRule::Login(rule) = &self.api.auth else { return self.exchange(call, None).await };
+        let known = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(token) = known {
+            let answer = self.exchange(call, Some((rule, &token))).await?;
+            if answer.status != 401 {
+                return Ok(answer);
+            }
+        }
+        let token = self.login(rule).await?;
+        self.exchange(call, Some((rule, &token))).await
+    }
+
+    async fn login(&self, rule: &LoginRule) -> Result<Secret, TargetError> {
+        let mut values = self.params.clone();
+        let mut put = |name: &str, secret: &Secret| {
+            #[expect(clippy::disallowed_methods, reason = "the bytes leave for the target")]
+            values.insert(name.to_owned(), secret.expose().to_owned());
+        };
+        match &self.access.auth {
+            Auth::Login(secrets) => secrets.iter().for_each(|(name, secret)| put(name, secret)),
+            Auth::Basic { user, password } => {
+                put("user", &Secret::new(user.as_str()));
+                put("password", password);
+            }
+            Auth::None | Auth::Bearer(_) | Auth::Header { .. } => {}
+        }
+        let scene = Scene { params: Some(&values), ..Scene::default() };
+        let filled = scene.body(&rule.body).map_err(|why| TargetError::Refused { why: format!("login: {why}") })?;
+        let mut bytes = Vec::new();
+        if rule.form {
+            let pairs: Vec<(String, String)> = filled
+                .as_object()
+                .into_iter()
+                .flatten()
+                .filter_map(|(name, value)| Some((name.clone(), super::fill::text_of(value)?)))
+                .collect();
+            bytes.extend_from_slice(query_string(&pairs).trim_start_matches('?').as_bytes());
+        } else {
+            wire::write(&filled, &mut bytes);
+        }
+        let path = self.address(&scene, &rule.path)?;
+        let call = Call { method: "POST", path, body: Some(bytes.into()), form: rule.form, ..Call::default() };
+        let answer = self.exchange(&call, None).await?;
+        if !answer.is_success() {
+            return Err(answer.refusal(self.api.errors.as_ref(), self.clock.wall()));
+        }
+        let text = answer.text()?;
+        match super::scan::value_at(text, &rule.token) {
+            Ok(Some(Value::String(token))) if !token.is_empty() => {
+                let token = Secret::new(token);
+                *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
+                Ok(token)
+            }
+            // The answer may hold a token somewhere else: nothing of it is shown.
+            _ => Err(TargetError::Unreadable {
+                request: answer.request,
+                why: format!("the login's answer has no token at `{}`", rule.token),
+                excerpt: String::new(),
+            }),
+        }
+    }
+
+    async fn exchange(&self, call: &Call, token: Option<(&LoginRule, &Secret)>) -> Result<Answer, TargetError> {
+        let mut hider = self.hider.clone();
+        hider.join(&call.hider);
+        let url = format!("{}{}{}", self.origin, call.path, joined(&call.path, &call.query));
+        let request_name = hider.clean(&format!("{} {url}", call.method));
+        let refused = |why: String| TargetError::Refused { why: hider.clean(&format!("{request_name}: {why}")) };
+        let mut builder = http::Request::builder().method(call.method).uri(&url).header("accept", "application/json");
+        if call.body.is_some() {
+            let kind = if call.form { "application/x-www-form-urlencoded" } else { "application/json" };
+            builder = builder.header("content-type", kind);
+        }
+        for (name, value) in &call.headers {
+            builder = builder.header(name, value);
+        }
+        for (name, value) in self.credential(token) {
+            let mut value = http::HeaderValue::from_str(&value)
+                .map_err(|_| refused(format!("the credential cannot stand in the header `{name}`")))?;
+            value.set_sensitive(true);
+            builder = builder.header(name, value);
+        }
+        if let Some((_, token)) = token {
+            hider.add(token);
+        }
+        let request = builder
+            .body(call.body.clone().unwrap_or_default())
+            .map_err(|e| TargetError::Refused { why: format!("{request_name}: cannot be sent: {e}") })?;
+        let (time, limit) = if call.big { (PAGE_TIME, PAGE) } else { (TIME, OBJECT.max(call_limit(call))) };
+        match self.transport.send(request, time, limit).await {
+            Ok(response) => {
+                let (parts, body) = response.into_parts();
+                let status = parts.status.as_u16();
+                Ok(Answer { request: request_name, status, headers: parts.headers, body, hider })
+            }
+            Err(NetError::Unsent { why }) => Err(TargetError::Unsent { why: hider.clean(&why), request: request_name }),
+            Err(NetError::Unanswered { why }) => {
+                Err(TargetError::Unanswered { why: hider.clean(&why), request: request_name })
+            }
+            Err(error @ NetError::TooLarge { .. }) => {
+                Err(TargetError::Unreadable { request: request_name, why: error.to_string(), excerpt: String::new() })
+            }
+        }
+    }
+
+    /// The headers that prove who sends.
+    fn credential(&self, token: Option<(&LoginRule, &Secret)>) -> Vec<(String, String)> {
+        if let Some((rule, token)) = token {
+            #[expect(clippy::disallowed_methods, reason = "the bytes leave for the target")]
+            return vec![(rule.header.clone(), format!("{}{}", rule.prefix, token.expose()))];
+        }
+        let authorization = "authorization".to_owned();
+        match (&self.access.auth, &self.api.auth) {
+            (Auth::None | Auth::Login(_), _) | (Auth::Basic { .. }, AuthRule::Login(_)) => Vec::new(),
+            (Auth::Basic { user, password }, _) => vec![(authorization, format!("Basic {}", basic(user, password)))],
+            (Auth::Bearer(secret), AuthRule::Header { name, prefix }) => vec![(name.clone(), prefixed(prefix, secret))],
+            (Auth::Bearer(secret), _) => vec![(authorization, prefixed("Bearer ", secret))],
+            (Auth::Header { name, value }, AuthRule::Header { name: said, prefix })
+                if name.eq_ignore_ascii_case(said) =>
+            {
+                vec![(name.clone(), prefixed(prefix, value))]
+            }
+            (Auth::Header { name, value }, _) => vec![(name.clone(), prefixed("", value))],
+        }
+    }
+
+    pub(super) fn refusal(&self, answer: &Answer) -> TargetError {
+        answer.refusal(self.api.errors.as_ref(), self.clock.wall())
+    }
+
+    async fn hello(&self) -> Result<Greeting, TargetError> {
+        let scene = Scene { params: Some(&self.params), ..Scene::default() };
+        if let Some(health) = &self.api.health {
+            let path = self.address(&scene, health)?;
+            let answer = self.send(&Call { method: "GET", path, ..Call::default() }).await?;
+            if !answer.is_success() {
+                return Err(self.refusal(&answer));
+            }
+        }
+        let Some(rule) = &self.api.identity else {
+            return Ok(Greeting { identity: format!("{}{}{}", self.origin, self.root, self.base) });
+        };
+        let path = self.address(&scene, &rule.get)?;
+        let answer = self.send(&Call { method: "GET", path, ..Call::default() }).await?;
+        if !answer.is_success() {
+            return Err(self.refusal(&answer));
+        }
+        let text = answer.text()?;
+        let found = super::scan::value_at(text, &rule.at).map_err(|why| answer.unreadable(why))?;
+        match found.as_ref().and_then(super::fill::text_of) {
+            Some(identity) => Ok(Greeting { identity }),
+            None => Err(answer.unreadable(format!("nothing at `{}` says who this is", rule.at))),
+        }
+    }
+
+    fn guards(&self, write: &Write<'_>) -> Option<Guarding> {
+        let ty = self.api.types.get(&write.id().kind)?;
+        let conditional = ty.version.is_some() || matches!(ty.etag, EtagRule::IfMatch { .. });
+        let by_own_path = |op: &ApiOperation| {
+            let key: Vec<FieldPath> =
+                self.api.table().get(&ty.kind).iter().flat_map(|r| &r.key).map(|k| k.path.clone()).collect();
+            op.path.holes().all(|h| key.contains(&h.path()) || self.params.contains_key(&h.name))
+        };
+        let can_look_up = true;
+        Some(match write {
+            Write::Create { .. } => {
+                let op = ty.create.as_ref()?;
+                let strict = matches!(ty.etag, EtagRule::IfMatch { .. }) && op.method == Method::Put;
+                let fresh_read = !strict && op.method != Method::Post;
+                let may_repeat = op.method == Method::Put && by_own_path(op) && !strict;
+                Guarding { fresh_read, may_repeat, can_look_up }
+            }
+            Write::Update { .. } | Write::Unmark { .. } => {
+                let op = ty.update.as_ref()?;
+                let guarded = conditional && write.token().is_some();
+                let whole = op.method == Method::Put && op.body == Body::All && by_own_path(op);
+                let fresh_read = !guarded || op.body == Body::Merged;
+                Guarding { fresh_read, may_repeat: whole && !conditional, can_look_up }
+            }
+            Write::Delete { .. } => {
+                let op = ty.delete.as_ref()?;
+                let guarded = conditional && write.token().is_some();
+                Guarding { fresh_read: !guarded, may_repeat: op.method == Method::Delete, can_look_up }
+            }
+        })
+    }
+}
+
+fn call_limit(call: &Call) -> usize {
+    // A write may be answered with all that it sent, and more.
+    call.body.as_ref().map_or(0, |body| body.len().saturating_mul(4)).min(PAGE)
+}
+
+fn joined(path: &str, query: &[(String, String)]) -> String {
+    let text = query_string(query);
+    if path.contains('?') { text.replacen('?', "&", 1) } else { text }
+}
+
+fn prefixed(prefix: &str, secret: &Secret) -> String {
+    #[expect(clippy::disallowed_methods, reason = "the bytes leave for the target")]
+    let plain = secret.expose();
+    if plain.starts_with(prefix) { plain.to_owned() } else { format!("{prefix}{plain}") }
+}
+
+fn basic(user: &str, password: &Secret) -> String {
+    #[expect(clippy::disallowed_methods, reason = "the bytes leave for the target")]
+    let plain = password.expose();
+    STANDARD.encode(format!("{user}:{plain}"))
+}
+
+impl<X: Transport> Target for HttpTarget<X> {
+    fn kinds(&self) -> &KindTable {
+        self.api.table()
+    }
+
+    fn audit(&self, wanted: &[&Desired]) -> Vec<Diagnostic> {
+        wanted.iter().flat_map(|desired| body::audit(&self.api, desired)).collect()
+    }
+
+    async fn greet(&self) -> Result<Greeting, TargetError> {
+        self.hello().await
+    }
+
+    async fn observe(&self, scope: &Scope, _since: Option<&Cursor>) -> Result<Observation, TargetError> {
+        if scope.endpoint != self.endpoint {
+            let why = format!("the scope belongs to the endpoint `{}`, this is `{}`", scope.endpoint, self.endpoint);
+            return Err(TargetError::Refused { why });
+        }
+        let shape = self.shape(&scope.kind)?;
+        Ok(match self.list(&shape, scope.parent.as_ref()).await? {
+            Some(listing) => Observation::Listed(listing),
+            None => Observation::NoSuchKind,
+        })
+    }
+
+    async fn read(&self, id: &ResourceId, known: Option<&Observed>) -> Result<Option<Observed>, TargetError> {
+        self.read_one(id, known).await
+    }
+
+    async fn rehearse(&self, _write: &Write<'_>) -> Result<Rehearsal, TargetError> {
+        Ok(Rehearsal::NotOffered)
+    }
+
+    async fn write(&self, write: &Write<'_>, _fence: Option<Fence>) -> Result<Outcome, TargetError> {
+        self.carry_out(write).await
+    }
+
+    fn guarding(&self, write: &Write<'_>) -> Guarding {
+        self.guards(write).unwrap_or(Guarding { fresh_read: true, may_repeat: false, can_look_up: true })
+    }
+}

@@ -1,0 +1,20 @@
+//! The driver for HTTP APIs: a description says how, this translates. Requests are built and answers are read by pure
+//! functions; only `driver.rs` waits for anything.
+
+mod body;
+mod driver;
+mod fill;
+mod hide;
+mod observe;
+mod pages;
+mod response;
+mod scan;
+mod shape;
+mod shipped;
+#[cfg(test)]
+mod tests;
+mod wire;
+mod write;
+
+pub use driver::{HttpConfig, HttpTarget};
+pub use shipped::shipped;

@@ -1,0 +1,256 @@
+use std::collections::BTreeMap;
+
+use crate::manifest::api::Shape as ListShape;
+use crate::model::{Complete, FieldPath, Key, KindRules, Listing, Observed, ResourceId, Tally, Value};
+use crate::net::Transport;
+use crate::target::TargetError;
+
+use super::driver::{Call, HttpTarget};
+use super::fill::Scene;
+use super::pages::{Pages, announced};
+use super::response::Answer;
+use super::scan;
+use super::shape::{Item, Shape, written};
+
+/// A list that must be asked for again from its start, or why it cannot be read.
+enum Fault {
+    Restart,
+    Error(TargetError),
+}
+
+impl From<TargetError> for Fault {
+    fn from(error: TargetError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// The key fields of `key`, by path.
+pub(super) fn key_fields(rules: &KindRules, key: &Key) -> BTreeMap<FieldPath, Value> {
+    rules.key.iter().map(|field| field.path.clone()).zip(key.values()).collect()
+}
+
+impl<X: Transport> HttpTarget<X> {
+    /// Lists a kind (inside `parent`) to its end; `None` if the parent is gone.
+    pub(super) async fn list(
+        &self,
+        shape: &Shape<'_>,
+        parent: Option<&Key>,
+    ) -> Result<Option<Complete<Listing>>, TargetError> {
+        if shape.rules.parent.is_some() != parent.is_some() {
+            let why = format!(
+                "`{}` is listed {} a parent",
+                shape.ty.kind,
+                if parent.is_some() { "without" } else { "inside" }
+            );
+            return Err(TargetError::Refused { why });
+        }
+        let mut restarted = false;
+        loop {
+            match self.list_once(shape, parent).await {
+                Ok(found) => return Ok(found),
+                Err(Fault::Restart) if !restarted => restarted = true,
+                Err(Fault::Restart) => {
+                    let (request, excerpt) = (format!("GET {}{}", self.origin, shape.ty.list.path), String::new());
+                    let why = "the list's pages went stale twice (410)".to_owned();
+                    return Err(TargetError::Unreadable { request, why, excerpt });
+                }
+                Err(Fault::Error(error)) => return Err(error),
+            }
+        }
+    }
+
+    async fn list_once(&self, shape: &Shape<'_>, parent: Option<&Key>) -> Result<Option<Complete<Listing>>, Fault> {
+        let rule = &shape.ty.list;
+        let mut key = BTreeMap::new();
+        if let (Some(parent), Some(above)) = (parent, &shape.rules.parent) {
+            for (value, index) in parent.values().zip(&above.fields) {
+                if let Some(field) = shape.rules.key.get(*index) {
+                    key.insert(field.path.clone(), value);
+                }
+            }
+        }
+        let scene = Scene { rules: Some(shape.rules), key, params: Some(&self.params), ..Scene::default() };
+        let refused = |why: String| TargetError::Refused { why: format!("list of `{}`: {why}", shape.ty.kind) };
+        let own_query = self.queries(&scene, &[&self.api.query, &shape.ty.query, &rule.query])?;
+        let headers = self.queries(&scene, &[&self.api.headers, &shape.ty.headers])?;
+        let path = self.address(&scene, &rule.path)?;
+        let body = match &rule.body {
+            Some(template) => Some(written(&scene.body(template).map_err(refused)?)),
+            None => None,
+        };
+        let mut pages = Pages::new(&rule.page, &self.origin);
+        let mut ask = Some(pages.first());
+        let mut tally = Tally::default();
+        let mut listing = Listing::default();
+        let mut last: Option<Answer> = None;
+        while let Some(now) = ask {
+            let mut call =
+                Call { method: rule.method.as_str(), headers: headers.clone(), big: true, ..Call::default() };
+            call.body = body.clone();
+            match &now.url {
+                Some(url) => call.path = url.clone(),
+                None => {
+                    call.path = path.clone();
+                    call.query = own_query.iter().chain(&now.query).cloned().collect();
+                }
+            }
+            let answer = self.send(&call).await?;
+            if tally.parts > 0 && answer.status == 410 {
+                return Err(Fault::Restart);
+            }
+            if tally.parts == 0 && answer.absent(&shape.ty.absent) {
+                // Without a parent this is a wrong address rather than an empty API: nothing is concluded from it.
+                return match parent {
+                    Some(_) => Ok(None),
+                    None => Err(answer.unreadable(format!("answered {} to a list", answer.status)).into()),
+                };
+            }
+            if answer.status != 200 {
+                return Err(match answer.is_success() {
+                    true => answer.unreadable(format!("answered {} to a list, expected 200", answer.status)).into(),
+                    false => self.refusal(&answer).into(),
+                });
+            }
+            let count = self.take(shape, parent, &answer, &mut listing)?;
+            tally.parts += 1;
+            tally.items += count;
+            let text = answer.text()?;
+            tally.announced =
+                announced(rule.total.as_ref(), &answer.headers, text).map_err(|why| answer.unreadable(why))?;
+            ask = pages.after(&now, &call.path, &answer.headers, text, count).map_err(|why| answer.unreadable(why))?;
+            last = Some(answer);
+        }
+        tally.ended = true;
+        listing.pages = tally.parts;
+        let unreadable = |why: String| match &last {
+            Some(answer) => answer.unreadable(why),
+            None => TargetError::Refused { why },
+        };
+        for items in [&mut listing.items, &mut listing.ignored] {
+            items.sort_by(|a, b| a.key.cmp(&b.key));
+        }
+        if let Some(pair) = listing.items.windows(2).find(|pair| pair[0].key == pair[1].key) {
+            let why = format!("two objects with the same key {}/{}", shape.ty.kind, pair[0].key);
+            return Err(unreadable(why).into());
+        }
+        Complete::finish(listing, &tally).map(Some).map_err(|e| unreadable(e.to_string()).into())
+    }
+
+    /// Takes the items of one page; how many there were.
+    fn take(
+        &self,
+        shape: &Shape<'_>,
+        parent: Option<&Key>,
+        answer: &Answer,
+        listing: &mut Listing,
+    ) -> Result<usize, TargetError> {
+        let rule = &shape.ty.list;
+        let text = answer.text()?;
+        let found = scan::at(text, &rule.items).map_err(|why| answer.unreadable(why))?.map(str::trim);
+        let found = match found {
+            None if rule.missing_is_empty => return Ok(0),
+            Some("null") if rule.missing_is_empty => return Ok(0),
+            None => return Err(answer.unreadable(format!("there is no list at `{}`", rule.items))),
+            Some(found) => found,
+        };
+        let wrong = |expected: &str| {
+            answer.unreadable(format!(
+                "expected {expected} at `{}`, found `{}`",
+                rule.items,
+                &found[..found.len().min(1)]
+            ))
+        };
+        let items: Vec<(Option<String>, &str)> = match rule.shape {
+            ListShape::Array if found.starts_with('[') => {
+                scan::items(found).map_err(|why| answer.unreadable(why))?.into_iter().map(|raw| (None, raw)).collect()
+            }
+            ListShape::Map if found.starts_with('{') => {
+                let members = scan::members(found).map_err(|why| answer.unreadable(why))?;
+                members.into_iter().map(|(name, raw)| (Some(name), raw)).collect()
+            }
+            ListShape::Array => return Err(wrong("a list")),
+            ListShape::Map => return Err(wrong("a mapping")),
+        };
+        let count = items.len();
+        for (name, raw) in items {
+            let item = shape.item(&answer.body, raw, name.as_deref(), parent, None);
+            match item.map_err(|why| answer.unreadable(why))? {
+                Item::Managed(observed) => listing.items.push(observed),
+                Item::Ignored(observed) => listing.ignored.push(observed),
+                Item::Nothing => {}
+            }
+        }
+        Ok(count)
+    }
+
+    pub(super) fn queries(
+        &self,
+        scene: &Scene<'_>,
+        sets: &[&Vec<(String, crate::manifest::api::Template)>],
+    ) -> Result<Vec<(String, String)>, TargetError> {
+        scene.query(sets.iter().flat_map(|set| set.iter())).map_err(|why| TargetError::Refused { why })
+    }
+
+    /// Reads one object: by its address where it has one, else out of its list.
+    pub(super) async fn read_one(
+        &self,
+        id: &ResourceId,
+        known: Option<&Observed>,
+    ) -> Result<Option<Observed>, TargetError> {
+        let shape = self.shape(&id.kind)?;
+        let base = known.and_then(|observed| observed.value().ok());
+        let scene = Scene {
+            rules: Some(shape.rules),
+            key: key_fields(shape.rules, &id.key),
+            base: base.as_ref(),
+            params: Some(&self.params),
+            ..Scene::default()
+        };
+        // An id that only the server knows may be missing; then the list has to tell.
+        let get = shape.ty.get.as_ref().filter(|get| scene.path(&get.path).is_ok());
+        let Some(get) = get else { return self.find(&shape, id).await };
+        let by_key = get.path.holes().all(|h| scene.key.contains_key(&h.path()) || self.params.contains_key(&h.name));
+        let path = self.address(&scene, &get.path)?;
+        let query = self.queries(&scene, &[&self.api.query, &shape.ty.query, &get.query])?;
+        let headers = self.queries(&scene, &[&self.api.headers, &shape.ty.headers])?;
+        let answer = self.send(&Call { method: "GET", path, query, headers, ..Call::default() }).await?;
+        if answer.absent(&shape.ty.absent) {
+            // A server-made id that is gone says nothing about the key: another object may have it by now.
+            return if by_key { Ok(None) } else { self.find(&shape, id).await };
+        }
+        if answer.status != 200 {
+            return Err(match answer.is_success() {
+                true => answer.unreadable(format!("answered {} to a GET, expected 200", answer.status)),
+                false => self.refusal(&answer),
+            });
+        }
+        let Some(raw) = answer.at(&get.item)? else {
+            return match get.missing_is_absent {
+                true => Ok(None),
+                false => Err(answer.unreadable(format!("there is no object at `{}`", get.item))),
+            };
+        };
+        let parent = shape.rules.parent_key(&id.key);
+        let name = match shape.ty.list.shape {
+            ListShape::Map => id.key.texts().last(),
+            ListShape::Array => None,
+        };
+        let item = shape.item(&answer.body, raw, name.as_deref(), parent.as_ref(), answer.etag());
+        match item.map_err(|why| answer.unreadable(why))? {
+            Item::Managed(observed) | Item::Ignored(observed) if observed.key == id.key => Ok(Some(observed)),
+            Item::Managed(_) | Item::Ignored(_) if !by_key => self.find(&shape, id).await,
+            Item::Managed(other) | Item::Ignored(other) => {
+                Err(answer.unreadable(format!("asked for {}, answered with {}", id.key, other.key)))
+            }
+            Item::Nothing => Ok(None),
+        }
+    }
+
+    /// Finds one object in its list.
+    async fn find(&self, shape: &Shape<'_>, id: &ResourceId) -> Result<Option<Observed>, TargetError> {
+        let parent = shape.rules.parent_key(&id.key);
+        let Some(listing) = self.list(shape, parent.as_ref()).await? else { return Ok(None) };
+        let listing = listing.into_inner();
+        Ok(listing.items.into_iter().chain(listing.ignored).find(|observed| observed.key == id.key))
+    }
+}

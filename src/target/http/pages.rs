@@ -1,0 +1,255 @@
+use std::collections::BTreeSet;
+
+use http::HeaderMap;
+
+use crate::manifest::api::{PageRule, Place};
+use crate::model::{FieldPath, Value};
+
+use super::fill::text_of;
+use super::scan;
+
+/// Most pages of one list.
+pub(super) const MOST: usize = 10_000;
+
+/// What is asked for next.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Ask {
+    /// Added to the list's own query.
+    pub(super) query: Vec<(String, String)>,
+    /// Replaces path and query.
+    pub(super) url: Option<String>,
+    number: u64,
+    offset: u64,
+}
+
+/// Follows one list from page to page, and notices when it turns in a circle.
+pub(super) struct Pages<'a> {
+    rule: &'a PageRule,
+    origin: &'a str,
+    seen: BTreeSet<String>,
+}
+
+impl<'a> Pages<'a> {
+    pub(super) fn new(rule: &'a PageRule, origin: &'a str) -> Self {
+        Self { rule, origin, seen: BTreeSet::new() }
+    }
+
+    /// The first page.
+    pub(super) fn first(&self) -> Ask {
+        let sized = |size: &Option<(String, u64)>| size.iter().map(|(n, c)| (n.clone(), c.to_string())).collect();
+        match self.rule {
+            PageRule::Whole | PageRule::Link | PageRule::Header(_) => Ask::default(),
+            PageRule::Next { size, .. } | PageRule::Token { size, .. } => Ask { query: sized(size), ..Ask::default() },
+            PageRule::Number { name, size, .. } => {
+                let mut query: Vec<_> = sized(size);
+                query.push((name.clone(), "1".to_owned()));
+                Ask { query, number: 1, ..Ask::default() }
+            }
+            PageRule::Offset { name, size } => Ask {
+                query: vec![(size.0.clone(), size.1.to_string()), (name.clone(), "0".to_owned())],
+                ..Ask::default()
+            },
+        }
+    }
+
+    /// The page after `ask`, whose answer is at hand and held `count` items; `None` at the end.
+    pub(super) fn after(
+        &mut self,
+        ask: &Ask,
+        path: &str,
+        headers: &HeaderMap,
+        body: &str,
+        count: usize,
+    ) -> Result<Option<Ask>, String> {
+        let next = match self.rule {
+            PageRule::Whole => None,
+            PageRule::Link => link_next(headers)?.map(|url| self.follow(&url, path, false, ask)).transpose()?,
+            PageRule::Header(name) => match headers.get(name.as_str()) {
+                None => None,
+                Some(url) => {
+                    let url = url.to_str().map_err(|_| format!("the header `{name}` is not text"))?;
+                    (!url.is_empty()).then(|| self.follow(url, path, false, ask)).transpose()?
+                }
+            },
+            PageRule::Next { at, query_only, .. } => match scan::value_at(body, at)? {
+                None | Some(Value::Null) => None,
+                Some(Value::String(url)) if url.is_empty() => None,
+                Some(Value::String(url)) => Some(self.follow(&url, path, *query_only, ask)?),
+                Some(other) => return Err(format!("the next page at `{at}` is {}", other.noun())),
+            },
+            PageRule::Token { at, name, size } => match scan::value_at(body, at)? {
+                None | Some(Value::Null) => None,
+                Some(Value::String(token)) if token.is_empty() => None,
+                Some(token @ (Value::String(_) | Value::Number(_))) => {
+                    let mut query: Vec<_> = size.iter().map(|(n, c)| (n.clone(), c.to_string())).collect();
+                    query.push((name.clone(), text_of(&token).unwrap_or_default()));
+                    Some(Ask { query, ..Ask::default() })
+                }
+                Some(other) => return Err(format!("the next page's token at `{at}` is {}", other.noun())),
+            },
+            PageRule::Number { name, size, last } => {
+                let more = match last {
+                    Some(at) => match scan::value_at(body, at)? {
+                        Some(Value::Number(n)) => n.as_u64().is_some_and(|last| ask.number < last),
+                        _ => return Err(format!("`{at}` does not say how many pages there are")),
+                    },
+                    None => count > 0 && size.as_ref().is_some_and(|(_, size)| count as u64 >= *size),
+                };
+                more.then(|| {
+                    let mut query: Vec<_> = size.iter().map(|(n, c)| (n.clone(), c.to_string())).collect();
+                    query.push((name.clone(), (ask.number + 1).to_string()));
+                    Ask { query, number: ask.number + 1, ..Ask::default() }
+                })
+            }
+            PageRule::Offset { name, size } => (count as u64 >= size.1).then(|| {
+                let offset = ask.offset + count as u64;
+                let query = vec![(size.0.clone(), size.1.to_string()), (name.clone(), offset.to_string())];
+                Ask { query, offset, ..Ask::default() }
+            }),
+        };
+        if let Some(next) = &next {
+            let print = format!("{:?} {:?}", next.url, next.query);
+            if !self.seen.insert(print) || self.seen.len() >= MOST {
+                return Err("the pages turn in a circle, or there are more than 10,000".to_owned());
+            }
+        }
+        Ok(next)
+    }
+
+    /// A next page by URL: it must be on the same origin.
+    fn follow(&self, url: &str, path: &str, query_only: bool, ask: &Ask) -> Result<Ask, String> {
+        let foreign = || format!("the next page is on another origin than {}", self.origin);
+        let here = path.split('?').next().unwrap_or(path);
+        let target = if let Some(query) = url.find('?').map(|i| &url[i..]).filter(|_| query_only) {
+            format!("{here}{query}")
+        } else if url.starts_with("http://") || url.starts_with("https://") {
+            let rest = strip_origin(url, self.origin).ok_or_else(foreign)?;
+            rest.to_owned()
+        } else if url.starts_with("//") || url.contains("://") || url.contains('\\') {
+            return Err(foreign());
+        } else if url.starts_with('/') {
+            url.to_owned()
+        } else if url.starts_with('?') {
+            format!("{here}{url}")
+        } else {
+            let folder = here.rfind('/').map_or("/", |i| &here[..=i]);
+            format!("{folder}{url}")
+        };
+        let target = target.split('#').next().unwrap_or_default().to_owned();
+        Ok(Ask { url: Some(target), number: ask.number, ..Ask::default() })
+    }
+}
+
+/// What follows the origin in `url`, if it is that origin.
+fn strip_origin<'u>(url: &'u str, origin: &str) -> Option<&'u str> {
+    let (mine, theirs) = (origin.parse::<http::Uri>().ok()?, url.parse::<http::Uri>().ok()?);
+    let port =
+        |uri: &http::Uri| uri.port_u16().or_else(|| if uri.scheme_str()? == "https" { Some(443) } else { Some(80) });
+    let plain = !theirs.authority()?.as_str().contains('@');
+    let same = mine.scheme_str() == theirs.scheme_str()
+        && mine.host()?.eq_ignore_ascii_case(theirs.host()?)
+        && port(&mine) == port(&theirs);
+    let after = &url[url.find("://")? + 3..];
+    (same && plain).then(|| after.find(['/', '?']).map_or("/", |i| &after[i..]))
+}
+
+/// The URL of `rel="next"` in the `Link` headers.
+fn link_next(headers: &HeaderMap) -> Result<Option<String>, String> {
+    for value in headers.get_all(http::header::LINK) {
+        let text = value.to_str().map_err(|_| "the Link header is not text".to_owned())?;
+        let mut rest = text;
+        while let Some((_, after)) = rest.split_once('<') {
+            let (url, tail) = after.split_once('>').ok_or("the Link header has a `<` without a `>`")?;
+            let params = tail.split('<').next().unwrap_or_default();
+            let is_next = params.split(';').map(str::trim).any(|p| {
+                p.trim_end_matches([',', ' '])
+                    .strip_prefix("rel=")
+                    .is_some_and(|rel| rel.trim_matches('"').split(' ').any(|r| r.eq_ignore_ascii_case("next")))
+            });
+            if is_next {
+                return Ok(Some(url.to_owned()));
+            }
+            rest = tail;
+        }
+    }
+    Ok(None)
+}
+
+/// How many items the other side says there are.
+pub(super) fn announced(place: Option<&Place>, headers: &HeaderMap, body: &str) -> Result<Option<usize>, String> {
+    let value = match place {
+        None => return Ok(None),
+        Some(Place::Header(name)) => headers.get(name.as_str()).and_then(|v| v.to_str().ok()).map(str::to_owned),
+        Some(Place::Body(at)) => scan::value_at(body, at)?.as_ref().and_then(text_of),
+    };
+    let at = |place: &Place| match place {
+        Place::Header(name) => name.clone(),
+        Place::Body(at) => FieldPath::to_string(at),
+    };
+    match value.as_deref().map(str::trim).map(str::parse) {
+        Some(Ok(n)) => Ok(Some(n)),
+        _ => Err(format!("`{}` does not say how many items there are", place.map(at).unwrap_or_default())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(http::HeaderName::from_static(name), http::HeaderValue::from_str(value).unwrap())])
+    }
+
+    #[test]
+    fn a_next_link_stays_on_the_origin() {
+        let rule = PageRule::Header("next-page".into());
+        for (url, expected) in [
+            ("http://api.example:80/v1/r?_token=a", Some("/v1/r?_token=a")),
+            ("http://API.example/v1/r?x#f", Some("/v1/r?x")),
+            ("/v1/r?p=2", Some("/v1/r?p=2")),
+            ("?p=2", Some("/v1/r?p=2")),
+            ("r2", Some("/v1/r2")),
+            ("https://api.example/v1/r", None),
+            ("http://api.example@evil/v1/r", None),
+            ("http://api.example:81/v1/r", None),
+            ("//evil/v1", None),
+            ("ftp://api.example/", None),
+        ] {
+            let mut pages = Pages::new(&rule, "http://api.example");
+            let next = pages.after(&pages.first(), "/v1/r?p=1", &headers("next-page", url), "[]", 2);
+            assert_eq!(next.ok().flatten().and_then(|a| a.url).as_deref(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_comes_twice_is_a_circle() {
+        let rule = PageRule::Token { at: FieldPath::parse("/next"), name: "continue".into(), size: None };
+        let mut pages = Pages::new(&rule, "http://h");
+        let first = pages.first();
+        let body = r#"{"items":[],"next":"t"}"#;
+        let second = pages.after(&first, "/", &HeaderMap::new(), body, 1).unwrap().unwrap();
+        assert_eq!(second.query, [("continue".to_owned(), "t".to_owned())]);
+        assert!(pages.after(&second, "/", &HeaderMap::new(), body, 1).is_err());
+        assert_eq!(pages.after(&second, "/", &HeaderMap::new(), r#"{"items":[]}"#, 1), Ok(None));
+    }
+
+    #[test]
+    fn numbers_end_where_the_server_says() {
+        let size = Some(("page_size".to_owned(), 2));
+        let rule = PageRule::Number { name: "page".into(), size, last: Some(FieldPath::parse("/page_count")) };
+        let mut pages = Pages::new(&rule, "http://h");
+        let body = r#"{"page_count":2}"#;
+        let second = pages.after(&pages.first(), "/", &HeaderMap::new(), body, 2).unwrap().unwrap();
+        assert!(second.query.contains(&("page".to_owned(), "2".to_owned())));
+        assert_eq!(pages.after(&second, "/", &HeaderMap::new(), body, 2), Ok(None));
+        assert!(pages.after(&second, "/", &HeaderMap::new(), "{}", 2).is_err());
+    }
+
+    #[test]
+    fn the_next_link_is_found_among_others() {
+        let header =
+            headers("link", r#"<http://h/?p=1>; rel="prev", <http://h/?p=3>; rel="next", <http://h/?p=9>; rel=last"#);
+        assert_eq!(link_next(&header).unwrap().as_deref(), Some("http://h/?p=3"));
+        assert_eq!(link_next(&headers("link", r#"<http://h/?p=1>; rel="first""#)).unwrap(), None);
+    }
+}

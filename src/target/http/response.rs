@@ -1,0 +1,179 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::manifest::api::{AbsentRule, ErrorRule};
+use crate::model::{FieldPath, Value, parse_json};
+use crate::target::TargetError;
+
+use super::hide::Hider;
+use super::scan;
+
+/// The longest wait that a server may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// A whole answer, and what was asked.
+pub(super) struct Answer {
+    /// `GET http://…`, without secrets.
+    pub(super) request: String,
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) hider: Hider,
+}
+
+impl Answer {
+    pub(super) fn excerpt(&self) -> String {
+        self.hider.excerpt(&self.body)
+    }
+
+    pub(super) fn unreadable(&self, why: impl Into<String>) -> TargetError {
+        let why = self.hider.clean(&why.into());
+        TargetError::Unreadable { request: self.request.clone(), why, excerpt: self.excerpt() }
+    }
+
+    /// The body as text.
+    pub(super) fn text(&self) -> Result<&str, TargetError> {
+        std::str::from_utf8(&self.body).map_err(|_| self.unreadable("the answer is not UTF-8"))
+    }
+
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    pub(super) fn etag(&self) -> Option<&str> {
+        self.headers.get(http::header::ETAG)?.to_str().ok()
+    }
+
+    /// True if it says that the object is not there.
+    pub(super) fn absent(&self, rule: &AbsentRule) -> bool {
+        rule.statuses.contains(&self.status)
+            || (rule.null && self.is_success() && self.body.trim_ascii() == b"null")
+            || (!rule.values.is_empty() && self.is_success() && self.has_any(&rule.values))
+    }
+
+    fn has_any(&self, values: &[(FieldPath, Value)]) -> bool {
+        parse_json(&self.body).is_ok_and(|body| values.iter().any(|(at, value)| body.get(at) == Some(value)))
+    }
+
+    /// The first value of `ok` that the answer does not have. A value that is missing is `false`.
+    pub(super) fn not_ok(&self, ok: &[(FieldPath, Value)]) -> Option<String> {
+        if ok.is_empty() {
+            return None;
+        }
+        let body = parse_json(&self.body).unwrap_or(Value::Null);
+        let wrong = ok.iter().find(|(at, value)| body.get(at).unwrap_or(&Value::Bool(false)) != value);
+        wrong.map(|(at, _)| format!("`{at}` is not what success looks like"))
+    }
+
+    /// What an answer that is no success means, by what may be done next.
+    pub(super) fn refusal(&self, errors: Option<&ErrorRule>, now: jiff::Timestamp) -> TargetError {
+        let (request, status, excerpt) = (self.request.clone(), self.status, self.excerpt());
+        match status {
+            300..=399 => TargetError::Refused {
+                why: format!(
+                    "{request}: answered {status} and points to {}; redirects are not followed",
+                    self.location()
+                ),
+            },
+            401 | 403 => TargetError::Denied { request, status, excerpt },
+            409 | 412 => TargetError::Conflict { request, status, excerpt },
+            429 | 503 => TargetError::Throttled { request, status, after: self.retry_after(now) },
+            400..=499 => TargetError::Invalid { request, status, pointer: self.field(errors), excerpt },
+            500..=599 => TargetError::Failed { request, status, excerpt },
+            _ => self.unreadable(format!("answered {status}, which means nothing here")),
+        }
+    }
+
+    fn field(&self, errors: Option<&ErrorRule>) -> Option<FieldPath> {
+        let body = parse_json(&self.body).ok()?;
+        let name = body.get(errors?.pointer.as_ref()?)?.as_str()?;
+        Some(FieldPath::parse(name))
+    }
+
+    /// The origin of a redirect's target, no more: a path may hold a secret.
+    fn location(&self) -> String {
+        let uri = self.headers.get(http::header::LOCATION).and_then(|l| l.to_str().ok()?.parse::<http::Uri>().ok());
+        match uri.as_ref().map(|uri| (uri.scheme_str(), uri.host(), uri.port_u16())) {
+            Some((Some(scheme), Some(host), Some(port))) => format!("{scheme}://{host}:{port}"),
+            Some((Some(scheme), Some(host), None)) => format!("{scheme}://{host}"),
+            _ => "elsewhere".to_owned(),
+        }
+    }
+
+    /// Seconds or a date; nonsense counts as nothing, and nobody waits longer than 15 minutes.
+    fn retry_after(&self, now: jiff::Timestamp) -> Option<Duration> {
+        let text = self.headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            return Some(text.parse().map_or(LONGEST_WAIT, Duration::from_secs).min(LONGEST_WAIT));
+        }
+        let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+        let wait = Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO);
+        Some(wait.min(LONGEST_WAIT))
+    }
+
+    /// The text of the value at `path`; `None` if it is missing or null.
+    pub(super) fn at(&self, path: &FieldPath) -> Result<Option<&str>, TargetError> {
+        let found = scan::at(self.text()?, path).map_err(|why| self.unreadable(why))?;
+        Ok(found.map(str::trim).filter(|text| *text != "null"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&'static str, &str)], body: &'static str) -> Answer {
+        let headers = headers
+            .iter()
+            .map(|(n, v)| (http::HeaderName::from_static(n), http::HeaderValue::from_str(v).unwrap()))
+            .collect();
+        let body = Bytes::from_static(body.as_bytes());
+        Answer { request: "GET http://h/".into(), status, headers, body, hider: Hider::default() }
+    }
+
+    fn now() -> jiff::Timestamp {
+        "2026-11-22T10:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_wait_is_seconds_or_a_date_and_never_absurd() {
+        for (text, expected) in [
+            ("7", Some(7)),
+            ("1000000000000", Some(900)),
+            ("99999999999999999999999", Some(900)),
+            ("-5", None),
+            ("Sun, 22 Nov 2026 10:00:30 GMT", Some(30)),
+            ("Sun, 22 Nov 2020 10:00:30 GMT", Some(0)),
+            ("soon", None),
+        ] {
+            let TargetError::Throttled { after, .. } = answer(429, &[("retry-after", text)], "").refusal(None, now())
+            else {
+                panic!("429 asks to wait")
+            };
+            assert_eq!(after, expected.map(Duration::from_secs), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_shows_its_origin_and_nothing_more() {
+        let error = answer(307, &[("location", "https://evil:8443/p?token=secret")], "").refusal(None, now());
+        let TargetError::Refused { why } = error else { panic!("a redirect is refused") };
+        assert!(why.contains("https://evil:8443") && !why.contains("token"), "{why}");
+    }
+
+    #[test]
+    fn a_missing_success_flag_is_false() {
+        let ok = [(FieldPath::parse("/succeeded"), Value::Bool(true))];
+        assert!(answer(200, &[], "{}").not_ok(&ok).is_some());
+        assert!(answer(200, &[], r#"{"succeeded":true}"#).not_ok(&ok).is_none());
+    }
+
+    #[test]
+    fn absence_is_only_what_the_description_says() {
+        let rule = AbsentRule { statuses: vec![404], null: true, values: Vec::new() };
+        assert!(answer(404, &[], "").absent(&rule) && answer(200, &[], "null\n").absent(&rule));
+        assert!(!answer(403, &[], "").absent(&rule) && !answer(500, &[], "null").absent(&rule));
+    }
+}

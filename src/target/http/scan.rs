@@ -1,0 +1,142 @@
+//! Finds things in JSON bytes without building a tree.
+
+use std::collections::BTreeMap;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::model::{FieldPath, Value, parse_json};
+
+/// The bytes of the value at `path`; `None` if a step is missing.
+pub(super) fn at<'a>(text: &'a str, path: &FieldPath) -> Result<Option<&'a str>, String> {
+    let mut here = text;
+    // Proves that the whole text is one JSON value, before anything in it is believed.
+    if path.is_root() {
+        let raw: &RawValue = serde_json::from_str(here).map_err(|e| format!("not JSON: {e}"))?;
+        return Ok(Some(raw.get()));
+    }
+    for step in path.segments() {
+        match here.trim_start().as_bytes().first() {
+            Some(b'{') => match pick(here, &[step.as_str()])?.pop() {
+                Some((_, found)) => here = found,
+                None => return Ok(None),
+            },
+            Some(b'[') => {
+                let items = items(here)?;
+                match step.parse::<usize>().ok().and_then(|i| items.get(i).copied()) {
+                    Some(found) => here = found,
+                    None => return Ok(None),
+                }
+            }
+            _ => {
+                serde_json::from_str::<IgnoredAny>(here).map_err(|e| format!("not JSON: {e}"))?;
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(here))
+}
+
+/// The value at `path`.
+pub(super) fn value_at(text: &str, path: &FieldPath) -> Result<Option<Value>, String> {
+    match at(text, path)? {
+        Some(found) => parse_json(found.as_bytes()).map(Some).map_err(|e| e.to_string()),
+        None => Ok(None),
+    }
+}
+
+/// The elements of a list.
+pub(super) fn items(text: &str) -> Result<Vec<&str>, String> {
+    let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|e| format!("not a JSON list: {e}"))?;
+    Ok(raw.into_iter().map(RawValue::get).collect())
+}
+
+/// The members of a mapping.
+pub(super) fn members(text: &str) -> Result<Vec<(String, &str)>, String> {
+    let raw: BTreeMap<String, &RawValue> =
+        serde_json::from_str(text).map_err(|e| format!("not a JSON mapping: {e}"))?;
+    Ok(raw.into_iter().map(|(key, value)| (key, value.get())).collect())
+}
+
+/// Those members of a mapping that are called one of `names`, as indexes into `names`. One that stands twice is an
+/// error.
+pub(super) fn pick<'a>(text: &'a str, names: &[&str]) -> Result<Vec<(usize, &'a str)>, String> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let found = Pick(names).deserialize(&mut reader).map_err(|e| format!("not a JSON mapping: {e}"))?;
+    reader.end().map_err(|e| format!("not JSON: {e}"))?;
+    Ok(found)
+}
+
+struct Pick<'n>(&'n [&'n str]);
+
+impl<'de> DeserializeSeed<'de> for Pick<'_> {
+    type Value = Vec<(usize, &'de str)>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Pick<'_> {
+    type Value = Vec<(usize, &'de str)>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a mapping")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found: Vec<(usize, &'de str)> = Vec::with_capacity(self.0.len());
+        while let Some(name) = map.next_key_seed(Name(self.0))? {
+            match name {
+                Some(index) if found.iter().any(|(i, _)| *i == index) => {
+                    return Err(A::Error::custom(format!("the key `{}` stands twice", self.0[index])));
+                }
+                Some(index) => found.push((index, map.next_value::<&RawValue>()?.get())),
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(found)
+    }
+}
+
+struct Name<'n>(&'n [&'n str]);
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().position(|name| *name == text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_is_followed_without_building_a_tree() {
+        let text = r#"{"a":{"b/c":[10,{"d":true}]},"x":1}"#;
+        assert_eq!(at(text, &FieldPath::parse("/a/b~1c/1/d")).unwrap(), Some("true"));
+        assert_eq!(at(text, &FieldPath::parse("/a/none")).unwrap(), None);
+        assert_eq!(at(text, &FieldPath::parse("/x/y")).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_cut_off_or_said_twice_is_an_error() {
+        for text in [r#"{"a":[1,2"#, r#"{"a":1,"a":2}"#, "<html>", "", r#"{"a":1} x"#] {
+            assert!(at(text, &FieldPath::parse("/a")).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+include!(concat!(env!("OUT_DIR"), "/apis.rs"));
+
+/// The descriptions that come with the program: name and YAML, sorted by name.
+pub fn shipped() -> &'static [(&'static str, &'static str)] {
+    TABLE
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::manifest::api::ApiDescription;
+
+    #[test]
+    fn every_shipped_description_reads_without_an_error_or_a_warning() {
+        assert!(!super::shipped().is_empty());
+        for (name, text) in super::shipped() {
+            match ApiDescription::parse(name, text) {
+                Ok((api, warnings)) => assert!(warnings.is_empty(), "{}: {warnings:?}", api.name),
+                Err(errors) => panic!("{name}: {errors:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::model::{Number, Secret, SecretRef, Value, Wire, parse_json};
+
+/// The values of the secrets that one request may hold.
+pub(super) type Resolved = BTreeMap<SecretRef, Secret>;
+
+/// Puts a value into the form in which it travels.
+pub(super) fn encode(wire: Wire, value: Value) -> Result<Value, String> {
+    Ok(match (wire, value) {
+        (_, Value::Null) => Value::Null,
+        (_, Value::Secret(_)) => return Err("a secret cannot stand in a field that has a wire form".to_owned()),
+        (Wire::B64, Value::String(text)) => Value::String(STANDARD.encode(text)),
+        (Wire::Csv, Value::Array(items)) => {
+            let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+            match texts {
+                Some(texts) if texts.iter().all(|t| !t.contains(',')) => Value::String(texts.join(",")),
+                _ => return Err("a list travels as comma-separated text, so it takes texts without commas".to_owned()),
+            }
+        }
+        (Wire::Int, Value::Number(n)) => Value::String(n.as_str().to_owned()),
+        (Wire::Json, value) => {
+            let mut out = Vec::new();
+            write(&value, &mut out);
+            Value::String(String::from_utf8(out).map_err(|e| e.to_string())?)
+        }
+        (_, value) => value,
+    })
+}
+
+/// Undoes [`encode`]; a value that is already in manifest form stays.
+pub(super) fn decode(wire: Wire, value: Value) -> Result<Value, String> {
+    let Value::String(text) = value else { return Ok(value) };
+    Ok(match wire {
+        Wire::B64 => {
+            let bytes = STANDARD.decode(&text).map_err(|e| format!("expected base64: {e}"))?;
+            Value::String(String::from_utf8(bytes).map_err(|_| "base64 of something that is not text".to_owned())?)
+        }
+        Wire::Csv => Value::Array(text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(Value::from).collect()),
+        Wire::Int => Value::Number(Number::parse(&text).ok_or_else(|| format!("`{text}` is not a number"))?),
+        Wire::Json => parse_json(text.as_bytes()).map_err(|e| format!("expected JSON in a text: {e}"))?,
+    })
+}
+
+/// Writes plain JSON (a canonical text escapes data that looks like a secret reference; a server must not see that).
+/// A secret must have been put in before; here it becomes null.
+pub(super) fn write(value: &Value, out: &mut Vec<u8>) {
+    write_with(value, &Resolved::new(), out);
+}
+
+/// The same, with secrets.
+pub(super) fn write_with(value: &Value, secrets: &Resolved, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
+        Value::Number(n) => out.extend_from_slice(n.as_str().as_bytes()),
+        Value::String(text) => write_text(text, out),
+        Value::Array(items) => {
+            out.push(b'[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                write_with(item, secrets, out);
+            }
+            out.push(b']');
+        }
+        Value::Object(map) => {
+            out.push(b'{');
+            for (i, (key, item)) in map.iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                write_text(key, out);
+                out.push(b':');
+                write_with(item, secrets, out);
+            }
+            out.push(b'}');
+        }
+        Value::Secret(name) => match secrets.get(name) {
+            Some(secret) => {
+                #[expect(clippy::disallowed_methods, reason = "the bytes leave for the target")]
+                let plain = secret.expose();
+                write_text(plain, out);
+            }
+            None => out.extend_from_slice(b"null"),
+        },
+    }
+}
+
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    // Writing a text to a vector cannot fail.
+    serde_json::to_writer(out, text).unwrap_or_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codecs_run_in_both_directions() {
+        for (wire, manifest, travelling) in [
+            (Wire::B64, r#""a/b""#, r#""YS9i""#),
+            (Wire::Csv, r#"["a","b"]"#, r#""a,b""#),
+            (Wire::Csv, "[]", r#""""#),
+            (Wire::Int, "9007199254740993", r#""9007199254740993""#),
+            (Wire::Json, r#"{"a":[1]}"#, r#""{\"a\":[1]}""#),
+        ] {
+            let value = parse_json(manifest.as_bytes()).unwrap();
+            let encoded = encode(wire, value.clone()).unwrap();
+            assert_eq!(encoded.canonical().as_str(), travelling);
+            assert_eq!(decode(wire, encoded).unwrap(), value, "{manifest}");
+        }
+    }
+
+    #[test]
+    fn data_that_looks_like_a_reference_travels_as_it_is() {
+        let value = parse_json(br#"{"$secret":"x"}"#).unwrap();
+        let mut out = Vec::new();
+        write(&value, &mut out);
+        assert_eq!(out, br#"{"$secret":"x"}"#);
+    }
+}

@@ -1,0 +1,261 @@
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::manifest::api::{ApiOperation, Body, EtagRule, Method, Shape as ListShape};
+use crate::model::{Canonical, FieldPath, Kind, Mark, Observed, ResourceId, SecretMode, Value};
+use crate::net::Transport;
+use crate::target::{Outcome, TargetError, Write};
+
+use super::body::{self, Update};
+use super::driver::{Call, HttpTarget};
+use super::fill::Scene;
+use super::hide::Hider;
+use super::observe::key_fields;
+use super::response::Answer;
+use super::shape::{Item, Shape, mark_value};
+use super::wire::{self, Resolved};
+
+/// A write that is ready to be sent.
+struct Ready {
+    call: Call,
+    /// What the answer must show of it, if it is to be taken for the object.
+    stated: Option<Value>,
+}
+
+fn refused(id: &ResourceId, why: impl std::fmt::Display) -> TargetError {
+    TargetError::Refused { why: format!("{id}: {why}") }
+}
+
+impl<X: Transport> HttpTarget<X> {
+    pub(super) async fn carry_out(&self, write: &Write<'_>) -> Result<Outcome, TargetError> {
+        let id = write.id();
+        let shape = self.shape(&id.kind)?;
+        let operation = match write {
+            Write::Create { .. } => shape.ty.create.as_ref(),
+            Write::Update { .. } | Write::Unmark { .. } => shape.ty.update.as_ref(),
+            Write::Delete { .. } => shape.ty.delete.as_ref(),
+        };
+        if let Write::Unmark { owned, .. } = write
+            && (owned.observed().mark.is_none() || shape.rules.owner.is_none())
+        {
+            return Ok(Outcome::DoneUnseen);
+        }
+        let operation = operation.ok_or_else(|| refused(id, "the API has no such operation"))?;
+        let ready = self.prepare(&shape, operation, write)?;
+        let answer = self.send(&ready.call).await?;
+        self.judge(&shape, operation, write, &answer, ready.stated.as_ref())
+    }
+
+    fn prepare(&self, shape: &Shape<'_>, operation: &ApiOperation, write: &Write<'_>) -> Result<Ready, TargetError> {
+        let id = write.id();
+        let base = match write {
+            Write::Create { .. } => None,
+            Write::Update { base, .. } => Some(*base),
+            Write::Delete { owned, .. } | Write::Unmark { owned, .. } => Some(owned.observed()),
+        };
+        let base_value = match base {
+            Some(base) => Some(base.value().map_err(|e| refused(id, format!("what was observed is not JSON: {e}")))?),
+            None => None,
+        };
+        let (stated, changes, remove, mark) = match write {
+            Write::Create { desired, mark } => (desired.body.value(), BTreeMap::new(), Vec::new(), *mark),
+            Write::Update { desired, changes, remove, mark, .. } => {
+                (desired.body.value(), (*changes).clone(), remove.to_vec(), *mark)
+            }
+            Write::Delete { .. } => (Value::object(), BTreeMap::new(), Vec::new(), None),
+            Write::Unmark { .. } => {
+                let base = base_value.clone().unwrap_or_else(Value::object);
+                (unmarkable(shape, operation, id, base)?, unmarked(shape, base_value.as_ref()), Vec::new(), None)
+            }
+        };
+        let full = self.full(shape, operation, write, base, base_value.as_ref(), (&stated, &changes, &remove, mark))?;
+        let travelling = match &full {
+            Some(full) => Some(shape.to_wire(full).map_err(|why| refused(id, why))?),
+            None => None,
+        };
+        let scene = Scene {
+            rules: Some(shape.rules),
+            key: key_fields(shape.rules, &id.key),
+            stated: full.as_ref(),
+            base: base_value.as_ref(),
+            params: Some(&self.params),
+            all: travelling.as_ref(),
+        };
+        let sent = match &operation.body {
+            Body::None => None,
+            Body::Template(template) => Some(scene.body(template).map_err(|why| refused(id, why))?),
+            Body::All | Body::Merged | Body::Changes => travelling.clone().map(|body| {
+                if shape.ty.envelope.is_root() {
+                    return body;
+                }
+                let mut out = Value::object();
+                out.set(&shape.ty.envelope, body);
+                out
+            }),
+        };
+        let (secrets, hider) = self.resolve(shape, id, &stated)?;
+        let bytes = sent.map(|value| {
+            let mut out = Vec::with_capacity(256);
+            wire::write_with(&value, &secrets, &mut out);
+            Bytes::from(out)
+        });
+        let mut headers = self.queries(&scene, &[&self.api.headers, &shape.ty.headers, &operation.headers])?;
+        if let EtagRule::IfMatch { .. } = shape.ty.etag {
+            match (write, write.token()) {
+                (Write::Create { .. }, _) if operation.method == Method::Put => {
+                    headers.push(("if-none-match".to_owned(), "*".to_owned()));
+                }
+                (Write::Create { .. }, _) => {}
+                (_, Some(token)) if shape.ty.version.is_none() => {
+                    headers.push(("if-match".to_owned(), token.as_str().to_owned()));
+                }
+                (_, Some(_)) => {}
+                (_, None) => {
+                    let why = "the description says `etag: if-match`, and what was read carries no strong ETag";
+                    return Err(refused(id, why));
+                }
+            }
+        }
+        let path = self.address(&scene, &operation.path)?;
+        let query = self.queries(&scene, &[&self.api.query, &shape.ty.query, &operation.query])?;
+        let call =
+            Call { method: operation.method.as_str(), path, query, headers, body: bytes, hider, ..Call::default() };
+        let stated = match (&operation.body, write) {
+            (Body::Template(_) | Body::None, _) | (_, Write::Delete { .. }) => None,
+            _ => Some(stated),
+        };
+        Ok(Ready { call, stated })
+    }
+
+    /// What is sent, in manifest shape.
+    #[expect(clippy::type_complexity, reason = "the parts of one write, used once")]
+    fn full(
+        &self,
+        shape: &Shape<'_>,
+        operation: &ApiOperation,
+        write: &Write<'_>,
+        base: Option<&Observed>,
+        base_value: Option<&Value>,
+        (stated, changes, remove, mark): (&Value, &BTreeMap<FieldPath, Canonical>, &[FieldPath], Option<&Mark>),
+    ) -> Result<Option<Value>, TargetError> {
+        let mut full = match (write, base_value) {
+            (Write::Delete { .. }, _) => return Ok(None),
+            (Write::Create { .. }, _) | (_, None) => body::for_create(shape.rules, stated),
+            (Write::Update { .. } | Write::Unmark { .. }, Some(base)) => {
+                let update = Update { stated, base, changes, remove };
+                match &operation.body {
+                    Body::None => return Ok(None),
+                    Body::All | Body::Template(_) => body::whole(shape, &update),
+                    Body::Merged => body::merged(shape, &update),
+                    Body::Changes => {
+                        body::changes(shape, &update, operation.method).map_err(|why| refused(write.id(), why))?
+                    }
+                }
+            }
+        };
+        body::put_mark(shape, &mut full, base, base_value, mark, operation);
+        Ok(Some(full))
+    }
+
+    /// The values of the secrets in `stated`: only for fields that the description calls secret.
+    fn resolve(&self, shape: &Shape<'_>, id: &ResourceId, stated: &Value) -> Result<(Resolved, Hider), TargetError> {
+        let mut found = Vec::new();
+        body::collect_secrets(stated, &FieldPath::root(), &mut found);
+        let mut secrets = Resolved::new();
+        let mut hider = Hider::default();
+        for (path, name) in found {
+            if shape.rules.field(&path).and_then(|rule| rule.secret.as_ref()).is_none() {
+                return Err(refused(id, format!("{name} stands at `{path}`, which is not a secret field")));
+            }
+            let kind: &Kind = &id.kind;
+            let secret = self.secrets.resolve(&name, &self.target, kind).map_err(|bad| refused(id, bad.message))?;
+            hider.add(&secret);
+            secrets.insert(name, secret);
+        }
+        Ok((secrets, hider))
+    }
+
+    fn judge(
+        &self,
+        shape: &Shape<'_>,
+        operation: &ApiOperation,
+        write: &Write<'_>,
+        answer: &Answer,
+        stated: Option<&Value>,
+    ) -> Result<Outcome, TargetError> {
+        let is_delete = matches!(write, Write::Delete { .. });
+        if !answer.is_success() {
+            let gone = is_delete && (matches!(answer.status, 404 | 410) || answer.absent(&shape.ty.absent));
+            return if gone { Ok(Outcome::Gone) } else { Err(self.refusal(answer)) };
+        }
+        if let Some(why) = answer.not_ok(&operation.ok) {
+            let (request, status) = (answer.request.clone(), answer.status);
+            let excerpt = format!("{why}: {}", answer.excerpt());
+            let conditional = shape.ty.version.is_some() || shape.ty.etag != EtagRule::None;
+            return Err(match conditional {
+                true => TargetError::Conflict { request, status, excerpt },
+                false => TargetError::Invalid { request, status, pointer: None, excerpt },
+            });
+        }
+        if is_delete {
+            return Ok(Outcome::Gone);
+        }
+        let shown = stated.and_then(|stated| shown(shape, write.id(), answer, stated));
+        Ok(shown.map_or(Outcome::DoneUnseen, |observed| Outcome::Done(Box::new(observed))))
+    }
+}
+
+/// The object as the answer to a write shows it; `None` unless it is whole.
+fn shown(shape: &Shape<'_>, id: &ResourceId, answer: &Answer, stated: &Value) -> Option<Observed> {
+    if shape.ty.list.shape == ListShape::Map || answer.body.is_empty() {
+        return None;
+    }
+    let raw = answer.at(&shape.ty.envelope).ok()??;
+    let parent = shape.rules.parent_key(&id.key);
+    let item = shape.item(&answer.body, raw, None, parent.as_ref(), answer.etag()).ok()?;
+    let Item::Managed(observed) = item else { return None };
+    if observed.key != id.key {
+        return None;
+    }
+    let value = observed.value().ok()?;
+    let unseen = |name: &String| {
+        let rule = shape.rules.field(&FieldPath::parse(&format!("/{}", name.replace('~', "~0").replace('/', "~1"))));
+        rule.is_some_and(|rule| rule.initial.is_some() || matches!(rule.secret, Some(SecretMode::WriteOnly)))
+    };
+    let whole = stated.as_object()?.keys().all(|name| value.child(name).is_some() || unseen(name));
+    whole.then_some(observed)
+}
+
+/// The object as it is, for writing it back without its mark; refused where that would lose a secret.
+fn unmarkable(shape: &Shape<'_>, operation: &ApiOperation, id: &ResourceId, base: Value) -> Result<Value, TargetError> {
+    let loses = shape.rules.fields.values().any(|rule| match &rule.secret {
+        Some(SecretMode::WriteOnly) => true,
+        Some(SecretMode::Masked { omitted_clears, .. }) => *omitted_clears,
+        Some(SecretMode::Readable) | None => false,
+    });
+    if loses && matches!(operation.body, Body::All | Body::Template(_)) {
+        return Err(refused(id, "the mark stays: writing the object without its secret could clear the secret"));
+    }
+    let mut out = base;
+    for path in &shape.rules.server {
+        out.remove(path);
+    }
+    Ok(out)
+}
+
+/// The change that takes the mark off.
+fn unmarked(shape: &Shape<'_>, base: Option<&Value>) -> BTreeMap<FieldPath, Canonical> {
+    let Some(rule) = &shape.rules.owner else { return BTreeMap::new() };
+    let rest = base.and_then(|base| base.get(&rule.at)).cloned();
+    let empty = match (rule.element, mark_value(rule, &Mark::of(&placeholder()))) {
+        (true, _) => Value::Array(Vec::new()),
+        (false, Value::String(_)) => Value::from(""),
+        (false, _) => Value::Null,
+    };
+    BTreeMap::from([(rule.at.clone(), rest.unwrap_or(empty).canonical())])
+}
+
+fn placeholder() -> crate::model::ProjectName {
+    "x".parse().unwrap_or_else(|e| unreachable!("a name by its rule: {e}"))
+}

@@ -14,6 +14,7 @@ mod entries;
 mod fields;
 mod hint;
 mod project;
+mod reader;
 mod resource;
 mod scalar;
 mod set;

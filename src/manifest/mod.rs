@@ -15,6 +15,7 @@ mod entries;
 mod fields;
 mod hint;
 mod project;
+mod reader;
 mod resource;
 mod scalar;
 mod set;

@@ -107,6 +107,13 @@ impl<'a, 'i> Assembly<'a, 'i> {
                 };
                 self.diagnostics.extend(found);
             }
+            // Never a document less without a word: what is missing here would look like something to delete.
+            let refused = file.broken || file.documents.iter().any(|d| d.faulty);
+            if refused && !file.diagnostics.iter().any(Diagnostic::is_error) {
+                let place = start_of(&input.files[i].0.path);
+                let message = "the file could not be read to its end";
+                self.diagnostics.push(Diagnostic::error("yaml-syntax", message).at(place, ""));
+            }
             for (document, outcome) in file.documents.iter().zip(outcomes) {
                 self.partial |= outcome.drafts.is_empty();
                 // What was refused while reading makes second faults: the first one is enough.

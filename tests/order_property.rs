@@ -1,6 +1,8 @@
 //! Random worlds against a strict simulated server: no operation of a plan is ever refused for an order that a better
 //! one would have avoided, phases never run backwards, and the second plan is empty.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it is wrong")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -91,20 +93,20 @@ fn world(dice: &mut Dice, table: &KindTable) -> State {
         }
     }
     let mut services = Vec::new();
-    for name in 0..3 {
+    for (name, port) in ports.iter().enumerate() {
         if dice.below(3) > 0 {
             let kind = (dice.below(4) / 3).to_string();
             let mut fields = vec![("name", format!("s{name}")), ("type", kind)];
             if dice.below(3) > 0 {
-                fields.push(("port", ports[name].to_string()));
+                fields.push(("port", port.to_string()));
             }
             add("service", &fields);
             services.push(format!("s{name}"));
         }
     }
-    for name in 0..2 {
+    for (name, host) in hosts.iter().take(2).enumerate() {
         if dice.below(3) > 0 {
-            let mut fields = vec![("name", format!("r{name}")), ("host", hosts[name].to_string())];
+            let mut fields = vec![("name", format!("r{name}")), ("host", host.to_string())];
             if !services.is_empty() && dice.below(4) > 0 {
                 fields.push(("service", services[dice.below(services.len() as u64) as usize].clone()));
             }
@@ -339,13 +341,18 @@ fn stage_order(plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
-/// `Ok(false)` for a world that only two commits can reach.
+/// `Ok(false)` for a world that no order of single steps can reach (a swap of unique keys, a reference that may not be
+/// left out).
 fn holds(seed: u64, table: &KindTable, project: &Project) -> Result<bool, String> {
     let mut dice = Dice(seed);
     let (live, wanted) = (world(&mut dice, table), world(&mut dice, table));
     let record = record_of(&live);
     let first = plan(table, project, &live, desired_of(&wanted), &record);
     if first.refusals.iter().any(|r| r.gate == "cycle") {
+        // A sample of these is searched through: the planner must be right that there is no order.
+        if seed.is_multiple_of(40) && first.operations.len() <= 9 && some_order(table, &live, &first) {
+            return Err("an order was there and not found".to_owned());
+        }
         return Ok(false);
     }
     stage_order(&first)?;
@@ -360,7 +367,7 @@ fn holds(seed: u64, table: &KindTable, project: &Project) -> Result<bool, String
     if !second.is_empty() {
         return Err(format!("the second plan has {} operations", second.operations.len()));
     }
-    if seed % 50 == 0 {
+    if seed.is_multiple_of(50) {
         let mut shuffled = desired_of(&wanted);
         dice.shuffle(&mut shuffled);
         let again = plan(table, project, &live, shuffled, &record);
@@ -369,6 +376,26 @@ fn holds(seed: u64, table: &KindTable, project: &Project) -> Result<bool, String
         }
     }
     Ok(true)
+}
+
+/// True if the server would take the operations in some order: all orders are tried, a set of done ones once.
+fn some_order(table: &KindTable, live: &State, plan: &Plan) -> bool {
+    let all = (1_u32 << plan.operations.len()) - 1;
+    let mut seen = BTreeSet::from([0_u32]);
+    let mut queue = vec![(0_u32, live.clone())];
+    while let Some((done, state)) = queue.pop() {
+        if done == all {
+            return true;
+        }
+        for (n, op) in plan.operations.iter().enumerate().filter(|(n, _)| done & (1 << n) == 0) {
+            let mut server = Server { table, state: state.clone() };
+            let alone = Plan { operations: vec![op.clone()], ..plan.clone() };
+            if server.apply(&alone).is_ok() && seen.insert(done | (1 << n)) {
+                queue.push((done | (1 << n), server.state));
+            }
+        }
+    }
+    false
 }
 
 fn get_all(state: &State, which: &(Kind, Key)) -> Option<String> {
@@ -393,13 +420,13 @@ fn no_operation_is_refused_for_its_order() {
         let other = scope.spawn(|| part(1));
         part(0) + other.join().unwrap()
     });
-    // Only swaps of unique keys among survivors have no order at all.
+    // A swap of unique keys among survivors, or one by way of a reference that may not be left out, has no order at all.
     assert!(stuck < WORLDS / 5, "{stuck} worlds could not be ordered");
     println!("{stuck} of {WORLDS} worlds have no order");
 }
 
 #[test]
-fn a_hundred_thousand_operations_are_ordered_without_deep_recursion() {
+fn a_chain_of_two_thousand_updates_is_ordered_from_its_end() {
     let (table, project) = (table(), project());
     let mut state = State::new();
     for n in 0..2_000 {

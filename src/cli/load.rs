@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::net::{Git, Limits};
 use crate::source::{Source, SourceError, SourceOptions};
-use crate::target::http::shipped;
+use super::shipped;
 
 /// An API description and where it came from.
 #[derive(Clone, Debug)]

@@ -81,6 +81,16 @@ impl Store for Stores {
         self.of(&name.target)?.swap(name, expected, record, message)
     }
 
+    fn keep(
+        &self,
+        name: &RecordName,
+        expected: Option<&Tip>,
+        record: &Record,
+        message: &str,
+    ) -> Result<Tip, StoreError> {
+        self.of(&name.target)?.keep(name, expected, record, message)
+    }
+
     fn names(&self, project: &ProjectName) -> Result<Vec<RecordName>, StoreError> {
         let mut names = Vec::new();
         match &self.common {

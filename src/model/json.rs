@@ -229,7 +229,7 @@ impl Reader<'_> {
 }
 
 /// Turns a `{"$secret": …}` of a canonical text back into a reference, and `$$…` into data.
-fn dereference(mut map: BTreeMap<String, Value>) -> Value {
+fn dereference(map: BTreeMap<String, Value>) -> Value {
     if let Some(Value::String(name)) = map.get("$secret") {
         let version = map.get("version").and_then(|v| match v {
             Value::Number(n) => n.as_u64(),

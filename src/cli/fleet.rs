@@ -1,0 +1,173 @@
+//! The endpoints of a run, each with its driver, after the operator's file agreed to each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::args::LimitArgs;
+use super::load::Loaded;
+use super::stores::embedded_dir;
+use super::{Context, Exit, Stop};
+use crate::credentials::{Access, Auth, NoSecrets, Operator, SecretSource, UNREADABLE};
+use crate::model::{Diagnostic, Mark, Own, TargetConfig, TargetName, Value};
+use crate::net::{HttpTransport, NetError, Tls};
+use crate::plan::Refusal;
+use crate::reconcile::{Peer, Peers, Rate};
+use crate::server::{self, Embedded, Schema};
+use crate::target::http::{HttpConfig, HttpTarget};
+
+/// A driver as this program builds it.
+pub(super) type Driver = HttpTarget<HttpTransport>;
+
+/// Everybody that a run speaks to.
+pub(super) struct Fleet {
+    /// The endpoints.
+    pub peers: Peers<Driver>,
+    /// Targets (or endpoints of them) that are not contacted, and why.
+    pub refusals: Vec<Refusal>,
+    /// The code that a credential which cannot be read asks for.
+    pub exit: Exit,
+    embedded: Vec<Embedded>,
+}
+
+/// Requests in flight per endpoint, unless somebody says otherwise.
+const CONCURRENCY: u32 = 8;
+
+impl Fleet {
+    /// Asks the operator's file about every endpoint of `targets`, starts embedded servers, and makes the drivers.
+    /// Nothing else is contacted.
+    pub(super) async fn muster(
+        ctx: &Context,
+        loaded: &Loaded,
+        operator: &Arc<Operator>,
+        targets: &[TargetName],
+        limits: &LimitArgs,
+    ) -> Result<Self, Stop> {
+        let mut fleet =
+            Self { peers: Peers::new(), refusals: Vec::new(), exit: Exit::Done, embedded: Vec::new() };
+        let mark = Mark::of(&loaded.project.name);
+        for name in targets {
+            let (Some(target), Some(api)) = (loaded.project.targets.get(name), loaded.apis.get(name)) else { continue };
+            for (endpoint, config) in &target.endpoints {
+                let credential = config.credentials.as_deref();
+                if target.own == Own::Exclusive
+                    && let Err(diagnostic) = operator.grants_exclusive(credential, name)
+                {
+                    fleet.refuse(name, Some(endpoint.clone()), diagnostic);
+                    continue;
+                }
+                let asked = {
+                    let (operator, target) = (Arc::clone(operator), name.clone());
+                    let (endpoint, url) = (endpoint.clone(), config.url.clone());
+                    let (credential, origin) = (config.credentials.clone(), api.origin);
+                    // A value may come from a command, which blocks.
+                    tokio::task::spawn_blocking(move || {
+                        operator.access(&target, &endpoint, &url, credential.as_deref(), &origin)
+                    })
+                    .await
+                };
+                let access = match asked {
+                    Ok(Ok(access)) => access,
+                    Ok(Err(diagnostic)) => {
+                        fleet.refuse(name, Some(endpoint.clone()), diagnostic);
+                        continue;
+                    }
+                    Err(panic) => {
+                        let diagnostic = Diagnostic::error("credential-unreadable", panic.to_string());
+                        fleet.refuse(name, Some(endpoint.clone()), diagnostic);
+                        continue;
+                    }
+                };
+                let (url, access) = match config.url.as_str() {
+                    "embedded" => fleet.embed(ctx, loaded, name).await?,
+                    url => (url.to_owned(), access),
+                };
+                let secrets: Arc<dyn SecretSource> = match operator.trusts(credential, &api.origin) {
+                    true => Arc::clone(operator) as Arc<dyn SecretSource>,
+                    false => Arc::new(NoSecrets),
+                };
+                let params = target.values.iter().filter_map(|(k, v)| Some((k.clone(), text(v)?))).collect();
+                #[expect(clippy::disallowed_methods, reason = "the client certificate leaves for the target")]
+                let identity = access.identity.as_ref().map(|pem| pem.expose().as_bytes());
+                let transport = HttpTransport::new(&url, Tls { ca: access.ca.as_deref(), identity })
+                    .map_err(|e: NetError| {
+                        Stop::with(Exit::Refused, Diagnostic::error("bad-endpoint", format!("{name}/{endpoint}: {e}")))
+                    })?;
+                let config = HttpConfig {
+                    description: Arc::clone(&api.description),
+                    target: name.clone(),
+                    endpoint: endpoint.clone(),
+                    url,
+                    access,
+                    secrets,
+                    params,
+                    clock: ctx.clock.clone(),
+                };
+                let driver = HttpTarget::new(config, transport).map_err(|d| Stop::with(Exit::Invalid, *d))?;
+                let place = (name.clone(), endpoint.clone());
+                let (concurrency, rate) = speed(target, limits);
+                let mark = target.marks.then(|| mark.clone());
+                let peer = Peer::new(place.clone(), driver, mark, concurrency, rate, &ctx.clock);
+                fleet.peers.insert(place, peer);
+            }
+        }
+        Ok(fleet)
+    }
+
+    fn refuse(&mut self, target: &TargetName, endpoint: Option<crate::model::EndpointName>, diagnostic: Diagnostic) {
+        if UNREADABLE.contains(&diagnostic.code) {
+            self.exit = self.exit.and(Exit::Denied);
+        }
+        self.refusals.push(Refusal {
+            gate: diagnostic.code,
+            target: target.clone(),
+            endpoint,
+            kind: None,
+            message: diagnostic.message,
+            help: diagnostic.help.unwrap_or_else(|| "see the operator's file".to_owned()),
+        });
+    }
+
+    async fn embed(&mut self, ctx: &Context, loaded: &Loaded, name: &TargetName) -> Result<(String, Access), Stop> {
+        let dir = embedded_dir(ctx, loaded, name).join("data");
+        let config = server::Config { clock: ctx.clock.clone(), ..server::Config::open() };
+        let embedded = server::embedded(Some(&dir), Schema::built_in(), config, &ctx.entropy).await.map_err(|e| {
+            let diagnostic = Diagnostic::error("embedded-server", format!("{name}: the embedded server: {e}"))
+                .help("another run may be using it: try again when it is done");
+            Stop::with(Exit::Locked, diagnostic)
+        })?;
+        let access = Access { auth: Auth::Bearer(embedded.token.clone()), ca: None, identity: None };
+        let url = embedded.url.clone();
+        self.embedded.push(embedded);
+        Ok((url, access))
+    }
+
+    /// Stops the embedded servers, so that everything they hold is on disk.
+    pub(super) async fn dismiss(self) {
+        for embedded in self.embedded {
+            embedded.stop().await;
+        }
+    }
+}
+
+/// The lower of what the command line and the target say.
+fn speed(target: &TargetConfig, limits: &LimitArgs) -> (usize, Option<Rate>) {
+    let concurrency = match (limits.concurrency, target.concurrency) {
+        (Some(a), Some(b)) => a.min(b),
+        (a, b) => a.or(b).unwrap_or(CONCURRENCY),
+    };
+    let per_second = match (limits.rate, target.rate) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    let rate = per_second.map(|n| Rate { per_second: f64::from(n), burst: target.burst.unwrap_or(n).max(1) });
+    (concurrency as usize, rate)
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) | Value::Secret(_) => None,
+    }
+}

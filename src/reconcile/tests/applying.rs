@@ -36,7 +36,7 @@ async fn a_failure_skips_what_depends_on_it_and_nothing_else() {
     ]);
     let applied = world.apply(&plan).await;
     assert_eq!(endings(&applied), ["failed", "done", "skipped", "done", "skipped"]);
-    assert_eq!(applied.results[4].ending, Ending::Skipped { why: "op-3 was skipped, and it dependsOn".into() });
+    assert_eq!(applied.results[4].ending, Ending::Skipped { why: "op-3 was skipped, and this depends on it".into() });
     assert_eq!(applied.counts(), Counts { done: 2, failed: 1, skipped: 2, ..Counts::default() });
 }
 

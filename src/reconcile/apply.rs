@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
@@ -6,11 +7,11 @@ use futures::stream::{FuturesUnordered, StreamExt};
 
 use super::observe::{Trouble, asked, list};
 use super::peer::{Context, Peer, Peers};
-use super::perform::{Gate, Judge, Performed, Performer};
+use super::perform::{Gate, Judge, Performed, Performer, SharedRead};
 use super::schedule::{Schedule, bad_word};
 use crate::event::{Ending, Event};
 use crate::model::{Canonical, FieldPath, Key, Observed, Scope};
-use crate::plan::{OpId, Operation, Plan};
+use crate::plan::{Action, OpId, Operation, Plan};
 use crate::target::{Fence, Target};
 
 /// What a failure means for the rest.
@@ -158,6 +159,8 @@ struct Run<'a, T, J> {
     context: Context<'a>,
     schedule: Schedule,
     lanes: Vec<LaneState<'a, T>>,
+    /// By endpoint: the scopes of several changes that one request lists, so that sharing it can only save requests.
+    shared: BTreeMap<(usize, Scope), Arc<SharedRead>>,
     results: Vec<Option<OpResult>>,
     stopping: Option<String>,
 }
@@ -182,8 +185,23 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
                 lanes.push(LaneState { endpoint, running: 0, unseen: Vec::new(), jobs: Vec::new() });
             }
         }
+        let mut changes: BTreeMap<(usize, Scope), usize> = BTreeMap::new();
+        for op in operations.iter().filter(|op| matches!(op.change.action(), Action::Update | Action::Delete)) {
+            if let Some(lane) = lane_of(op)
+                && let Some(endpoint) = lanes[lane].endpoint
+            {
+                *changes.entry((lane, scope_of(endpoint, op))).or_default() += 1;
+            }
+        }
+        let many =
+            |lane: usize, scope: &Scope, n: usize| lanes[lane].endpoint.is_some_and(|e| e.pages(scope) == 1 && n > 1);
+        let shared = changes
+            .into_iter()
+            .filter(|((lane, scope), n)| many(*lane, scope, *n))
+            .map(|((lane, scope), _)| ((lane, scope.clone()), Arc::new(SharedRead::of(scope))))
+            .collect();
         let results = vec![None; operations.len()];
-        Self { apply, context, schedule, lanes, results, stopping: None }
+        Self { shared, apply, context, schedule, lanes, results, stopping: None }
     }
 
     /// Operations of refused targets, and of endpoints that nobody can speak to, do not start.
@@ -211,6 +229,7 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
                     let op = &self.apply.plan.operations[i];
                     (self.context.tell)(Event::Started { op: op.id });
                     let performer = Performer {
+                        shared: self.shared.get(&(lane, scope_of(endpoint, op))).cloned(),
                         op,
                         endpoint,
                         judge: self.apply.judge,

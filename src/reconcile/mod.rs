@@ -1,4 +1,11 @@
 //! The doing: observe, apply, retry, limit, record. Through traits only; nothing here knows an API or a terminal.
+//!
+//! ```text
+//! free ──> observe ──> settle_intent ──> (plan, consent) ──> Run::begin ──> apply ──> record_after ──> Run::finish
+//!  └ waits for other runs                                       └── Run::keep renews ──┘ gate: Run::check
+//! ```
+//!
+//! What it needs to know of differences and descriptions comes in through [`Judge`] and [`Facts`].
 
 mod apply;
 mod difference;

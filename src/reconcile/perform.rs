@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::observe::{Trouble, asked, note_wait};
+use super::observe::{Trouble, asked, list, note_wait};
 use super::peer::{Context, Peer};
 use super::retry::{Call, RETRIES, Tries, Verdict, verdict};
 use crate::event::{Ending, Event};
-use crate::model::{Canonical, Desired, FieldPath, Observed, Owned, TargetName};
+use crate::model::{Canonical, Desired, FieldPath, Key, Observed, Owned, Scope, TargetName};
 use crate::plan::{Change, Operation};
 use crate::target::{Fence, Outcome, Target, TargetError, Write};
 
@@ -94,7 +95,46 @@ enum Step {
     Delete(Box<Owned>),
 }
 
+/// A list that serves the fresh reads of several operations in one scope, as long as it is young.
+#[derive(Debug)]
+pub(super) struct SharedRead {
+    scope: Scope,
+    latest: tokio::sync::Mutex<Option<(Duration, BTreeMap<Key, Observed>)>>,
+}
+
+/// How long before it was asked for a list may have started, and still count as a read right before a write.
+const FRESH: Duration = Duration::from_secs(1);
+
+impl SharedRead {
+    pub(super) fn of(scope: Scope) -> Self {
+        Self { scope, latest: tokio::sync::Mutex::default() }
+    }
+
+    /// What is there under `key`; an error if the list failed. Those who come while it is read wait for it.
+    async fn get<T: Target>(
+        &self,
+        key: &Key,
+        endpoint: &Peer<T>,
+        context: Context<'_>,
+    ) -> Result<Option<Observed>, String> {
+        let asked = context.clock.boot();
+        let mut latest = self.latest.lock().await;
+        let young = latest.as_ref().filter(|(at, _)| asked.saturating_sub(*at) <= FRESH);
+        if let Some((_, items)) = young {
+            return Ok(items.get(key).cloned());
+        }
+        let now = context.clock.boot();
+        let listing = list(endpoint, &self.scope, context).await.map_err(|(_, why)| why)?.into_inner();
+        let items: BTreeMap<Key, Observed> = listing.items.into_iter().map(|item| (item.key.clone(), item)).collect();
+        let found = items.get(key).cloned();
+        *latest = Some((now, items));
+        Ok(found)
+    }
+}
+
 pub(super) struct Performer<'a, T, J> {
+    /// Serves the first fresh read, where others in this scope need one too.
+    pub(super) shared: Option<Arc<SharedRead>>,
     pub(super) op: &'a Operation,
     pub(super) endpoint: &'a Peer<T>,
     pub(super) judge: &'a J,
@@ -135,7 +175,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
                 None => break self.failed("the plan holds no manifest for it", attempts),
             };
             if guarding.fresh_read && !fresh && !matches!(step, Step::Create) {
-                match self.check_afresh(&mut step).await {
+                match self.check_afresh(&mut step, attempts == 0).await {
                     Ok(None) => {}
                     Ok(Some(end)) => break Performed { attempts, ..end },
                     Err(error) => break self.gave_up(&error, attempts),
@@ -240,8 +280,15 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
     }
 
     /// The read that comes right before a write that is not conditional.
-    async fn check_afresh(&self, step: &mut Step) -> Result<Option<Performed>, TargetError> {
-        let found = self.read(step).await?;
+    async fn check_afresh(&self, step: &mut Step, first: bool) -> Result<Option<Performed>, TargetError> {
+        let shared = match &self.shared {
+            Some(shared) if first => shared.get(&self.op.resource.key, self.endpoint, self.context).await.ok(),
+            _ => None,
+        };
+        let found = match shared {
+            Some(found) => found,
+            None => self.read(step).await?,
+        };
         Ok(match (self.judge.still_holds(self.op, found.as_ref()), found) {
             (Standing::Holds, Some(found)) => {
                 if let Step::Update { base, .. } = step {

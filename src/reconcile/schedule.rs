@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::peer::Place;
 use crate::event::Ending;
-use crate::plan::{OpId, Operation, Stage};
+use crate::plan::{EdgeReason, OpId, Operation, Stage};
 
 /// Which operations of a plan may start now. Pure bookkeeping, linear in operations and edges.
 ///
@@ -78,7 +78,11 @@ impl Schedule {
             for after in &op.after {
                 if let Some(&before) = index.get(&after.op) {
                     nodes[i].missing += 1;
-                    nodes[before].followers.push((i, after.reason.to_string()));
+                    let reason = match &after.reason {
+                        EdgeReason::DependsOn => "this depends on it".to_owned(),
+                        other => format!("it {other}"),
+                    };
+                    nodes[before].followers.push((i, reason));
                 }
             }
         }
@@ -134,7 +138,7 @@ impl Schedule {
                 match &why {
                     // Only what has not started can be skipped; `bad` things start nothing, so that is all of them.
                     Some(why) if matches!(node.state, State::Waiting | State::Parked | State::Ready) => {
-                        let text = format!("{why}, and it {reason}");
+                        let text = format!("{why}, and {reason}");
                         out.skipped.push((follower, text));
                         work.push((follower, Some(format!("{} was skipped", node.id))));
                     }

@@ -36,7 +36,7 @@ async fn a_failure_skips_what_depends_on_it_and_nothing_else() {
     ]);
     let applied = world.apply(&plan).await;
     assert_eq!(endings(&applied), ["failed", "done", "skipped", "done", "skipped"]);
-    assert_eq!(applied.results[4].ending, Ending::Skipped { why: "op-3 was skipped, and it dependsOn".into() });
+    assert_eq!(applied.results[4].ending, Ending::Skipped { why: "op-3 was skipped, and this depends on it".into() });
     assert_eq!(applied.counts(), Counts { done: 2, failed: 1, skipped: 2, ..Counts::default() });
 }
 
@@ -113,7 +113,16 @@ async fn without_conditional_writes_a_fresh_read_comes_first_and_a_change_stops_
     assert_eq!(endings(&world.apply(&plan).await), ["done", "conflict"]);
     let mut requests = world.requests();
     requests.sort();
-    assert_eq!(requests, ["read box/a", "read box/b", "update box/a"]);
+    assert_eq!(requests, ["list box", "update box/a"], "one list serves both");
+}
+
+#[tokio::test]
+async fn a_single_change_is_read_afresh_by_itself() {
+    let world = World::new(Manners { conditional: false, ..Manners::default() });
+    world.memory.put(&Kind::new("box"), &Key::of_texts(&["a"]), value_of("box", &["a"], 0));
+    let plan = plan_of(vec![update(1, &world.memory, "box", &["a"], 2)]);
+    assert_eq!(endings(&world.apply(&plan).await), ["done"]);
+    assert_eq!(world.requests(), ["read box/a", "update box/a"]);
 }
 
 #[tokio::test]

@@ -239,6 +239,52 @@ fn the_gate_shuts_a_minute_before_the_last_acknowledged_term_ends() {
     assert!(run.check(&"u".parse().unwrap()).is_err(), "no intent, no gate");
 }
 
+#[tokio::test(start_paused = true)]
+async fn intents_are_renewed_every_five_minutes_beside_the_writes() {
+    let store = Arc::new(Records::default());
+    let run = Arc::new(begin(&store, share(&store), "one", &Clock::System).unwrap());
+    let keeper = Arc::clone(&run);
+    let keeping = tokio::spawn(async move { keeper.keep().await });
+    tokio::time::sleep(Duration::from_secs(901)).await;
+    keeping.abort();
+    assert_eq!(store.read(&name()).unwrap().0, Some(Tip("4".into())), "the intent and three renewals");
+    run.finish(&target(), Record::clone, "done").unwrap();
+}
+
+#[tokio::test]
+async fn the_record_holds_what_was_sent_and_an_adopted_resource_has_no_mark() {
+    let world = World::new(Manners::default());
+    world.memory.put(&Kind::new("box"), &Key::of_texts(&["b"]), value_of("box", &["b"], 1));
+    let mut value = value_of("box", &["a"], 1);
+    let secret = SecretRef { name: "s".into(), version: Some(2) };
+    value.set(&FieldPath::parse("password"), Value::Secret(secret));
+    let body = value.canonical();
+    let labels: BTreeMap<String, String> = [("team".to_owned(), "x".to_owned())].into();
+    let meta = Arc::new(Meta { protect: true, on_remove: OnRemove::Keep, labels: labels.clone(), ..Meta::default() });
+    let wanted = Desired { digest: body.digest(), body: body.clone(), meta, ..(*desired("box", &["a"], 1)).clone() };
+    let adopt =
+        Change::Adopt { desired: desired("box", &["b"], 1), observed: Box::new(seen(&world.memory, "box", &["b"])) };
+    let refused = create(3, "link", &["l"], &[]);
+    let plan = plan_of(vec![
+        operation(1, id_of("box", &["a"]), Change::Create { desired: Arc::new(wanted) }, &[]),
+        operation(2, id_of("box", &["b"]), adopt, &[]),
+        refused,
+    ]);
+    world.memory.on_request(|r| (r.what == "link/l").then_some(Fault::Refuse));
+    let applied = world.apply(&plan).await;
+    let identities = [(EndpointName::only(), "me".to_owned())].into();
+    let before = Record::default();
+    let after = record_after(&before, &target(), &plan, &applied.results, &identities, head(1), &Plain);
+    let endpoint = &after.endpoints[&EndpointName::only()];
+    assert_eq!((endpoint.identity.as_deref(), endpoint.entries.len()), (Some("me"), 2));
+    let made = &endpoint.entries[&(Kind::new("box"), Key::of_texts(&["a"]))];
+    assert_eq!((&made.sent, made.digest, &made.labels), (&body, body.digest(), &labels));
+    assert!(made.marked && made.protect && made.on_remove == OnRemove::Keep && made.uid.is_some());
+    assert_eq!(made.secrets, [("s".to_owned(), Some(2))].into());
+    let adopted = &endpoint.entries[&(Kind::new("box"), Key::of_texts(&["b"]))];
+    assert!(!adopted.marked && adopted.uid.is_some());
+}
+
 #[test]
 fn an_outcome_of_a_run_that_was_settled_is_dropped() {
     let (store, clock) = (Arc::new(Records::default()), scripted());

@@ -439,8 +439,18 @@ impl Credential {
     }
 }
 
-impl SecretSource for Operator {
-    fn resolve(&self, name: &SecretRef, target: &TargetName, kind: &Kind) -> Result<Secret, Box<Diagnostic>> {
+impl Operator {
+    /// Says whether a secret may go to this target and kind, without reading its value.
+    pub fn may_resolve(&self, name: &SecretRef, target: &TargetName, kind: &Kind) -> Result<(), Box<Diagnostic>> {
+        self.entry_for(name, target, kind).map(drop)
+    }
+
+    fn entry_for(
+        &self,
+        name: &SecretRef,
+        target: &TargetName,
+        kind: &Kind,
+    ) -> Result<&SecretEntry, Box<Diagnostic>> {
         let Some(entry) = self.secrets.get(&name.name) else {
             return Err(Box::new(
                 Diagnostic::error("secret-refused", format!("the operator holds no secret `{}`", name.name))
@@ -456,6 +466,13 @@ impl SecretSource for Operator {
                     .help(format!("if it is, the operator widens its `targets` or `kinds` in {}", self.place)),
             ));
         }
+        Ok(entry)
+    }
+}
+
+impl SecretSource for Operator {
+    fn resolve(&self, name: &SecretRef, target: &TargetName, kind: &Kind) -> Result<Secret, Box<Diagnostic>> {
+        let entry = self.entry_for(name, target, kind)?;
         self.value(&name.name, &entry.source, "secret-unreadable", "secret").map_err(Box::new)
     }
 }

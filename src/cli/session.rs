@@ -1,0 +1,568 @@
+//! One run up to its plan: load, agree with the operator's file, read the records, observe, plan.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::args::{LeaveArgs, LimitArgs, SelectionArgs, SourceArgs};
+use super::fleet::{Driver, Fleet};
+use super::load::{self, Loaded};
+use super::selection::Selection;
+use super::stores::{self, Stores};
+use super::{Context, Exit, Stop};
+use crate::credentials::{Operator, REFUSALS, Redactor, UNREADABLE, Writing, hmac};
+use crate::event::Event;
+use crate::manifest;
+use crate::model::{
+    Complete, Desired, Diagnostic, Digest, EndpointName, EndpointRecord, FieldPath, Guard, Key, Kind, Project, Record,
+    Snapshot, Spans, TargetName, Value,
+};
+use crate::net::without_credentials;
+use crate::plan::{self, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
+use crate::reconcile::{self, PATIENCE, Peer, Place, Scopes, Sighting, Trouble, observe};
+use crate::report::Progress;
+use crate::source::Ancestry;
+use crate::store::Tip;
+
+/// Everything that a run knows before it plans.
+pub(super) struct Session {
+    /// Project, commit, descriptions.
+    pub loaded: Loaded,
+    /// What the operator allows.
+    pub operator: Arc<Operator>,
+    /// Hides values from output.
+    pub redactor: Redactor,
+    /// Where the records are.
+    pub stores: Arc<Stores>,
+    /// The desired state.
+    pub snapshot: Complete<Snapshot>,
+    /// The targets of this run.
+    pub targets: Vec<TargetName>,
+    /// The records as they were read, and where they stood.
+    pub records: BTreeMap<TargetName, (Option<Tip>, Record)>,
+    /// Whom the run speaks to.
+    pub fleet: Fleet,
+    selection: Selection,
+    leave: Leave,
+    accept_rewrite: Option<String>,
+    places: RefCell<BTreeMap<(String, String), Vec<(usize, Spans)>>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Leave {
+    replace: bool,
+    deletes: Option<Digest>,
+}
+
+/// A plan with what was seen on the way.
+pub(super) struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// Who answered and what was listed, by endpoint.
+    pub sightings: BTreeMap<Place, Sighting>,
+    /// What the reading alone means for the exit code.
+    pub exit: Exit,
+}
+
+/// What the user asked for.
+pub(super) struct Wishes<'a> {
+    /// Where from.
+    pub source: &'a SourceArgs,
+    /// Which part.
+    pub selection: &'a SelectionArgs,
+    /// What is allowed.
+    pub leave: &'a LeaveArgs,
+    /// How fast.
+    pub limits: &'a LimitArgs,
+    /// The work tree instead of the commit.
+    pub dirty: bool,
+}
+
+impl Session {
+    /// Loads everything and agrees with the operator's file. Contacts the record's remote, and no target.
+    pub(super) async fn open(ctx: &Context, wishes: &Wishes<'_>) -> Result<Self, Stop> {
+        let mut loaded = load::load(ctx, wishes.source, wishes.dirty)?;
+        let leave = Leave {
+            replace: wishes.leave.allow_replace,
+            deletes: wishes.leave.allow_deletes.as_deref().map(|sum| digest("--allow-deletes", sum)).transpose()?,
+        };
+        let selection = Selection::read(&wishes.selection.selectors)?;
+        let targets = choose(&loaded.project, &wishes.selection.targets)?;
+        let operator = operator(ctx)?;
+        for target in loaded.project.targets.values_mut() {
+            target.guard = target.guard.stricter(operator.ceiling());
+        }
+        let snapshot = loaded.snapshot(ctx, true)?;
+        let stores = Arc::new(Stores::open(ctx, &loaded, &operator)?);
+        let records = stores::read_all(&stores, &loaded.project.name, &targets)?;
+        let owns = records.values().any(|(_, r)| r.endpoints.values().any(|e| !e.entries.is_empty()));
+        if !owns && !snapshot.missing_folders.is_empty() {
+            loaded.snapshot(ctx, false)?;
+        }
+        for (target, (_, record)) in &records {
+            let folder = record.head.as_ref().map(|head| head.folder.as_str());
+            if let Some(folder) = folder.filter(|folder| *folder != loaded.project.folder) {
+                let message = format!(
+                    "the record of {target} belongs to the project in `{folder}`, and this one is in `{}`",
+                    loaded.project.folder
+                );
+                let help = "two projects of one name share a record: rename one of them";
+                return Err(Stop::with(Exit::Refused, Diagnostic::error("other-folder", message).help(help)));
+            }
+        }
+        let redactor = operator.redactor();
+        let fleet = Fleet::muster(ctx, &loaded, &operator, &targets, wishes.limits).await?;
+        Ok(Self {
+            loaded,
+            operator,
+            redactor,
+            stores,
+            snapshot,
+            targets,
+            records,
+            fleet,
+            selection,
+            leave,
+            accept_rewrite: wishes.leave.accept_rewrite.clone(),
+            places: RefCell::default(),
+        })
+    }
+
+    /// The project.
+    pub(super) fn project(&self) -> &Project {
+        &self.loaded.project
+    }
+
+    /// Reads the records again; true if one of them moved.
+    pub(super) fn reread(&mut self) -> Result<bool, Stop> {
+        let records = stores::read_all(&self.stores, &self.loaded.project.name, &self.targets)?;
+        let moved = records.iter().any(|(name, (tip, _))| self.records.get(name).is_none_or(|(old, _)| old != tip));
+        self.records = records;
+        Ok(moved)
+    }
+
+    /// Observes every endpoint and plans.
+    pub(super) async fn plan(&self, ctx: &Context, cancel: &CancellationToken) -> Planned {
+        let progress = if ctx.progress { Progress::listing() } else { Progress::silent() };
+        let redactor = self.redactor.clone();
+        let progress = progress.hiding(move |text| redactor.hide(text));
+        let tell = |event: Event| {
+            if ctx.verbose > 0
+                && let Some(line) = narrated(&event)
+            {
+                ctx.say(&self.redactor.hide(&line));
+            }
+            progress.listen(&event);
+        };
+        let context =
+            reconcile::Context { clock: &ctx.clock, entropy: &ctx.entropy, tell: &tell, cancel, patience: PATIENCE };
+        let desired = self.desired();
+        let nothing = EndpointRecord::default();
+        let planner = |peer: &Peer<Driver>, known: &Scopes| {
+            let (Some(config), Some(api)) = (self.project().targets.get(&peer.target), self.loaded.apis.get(&peer.target))
+            else {
+                return Vec::new();
+            };
+            let empty = Vec::new();
+            let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
+            let record = self.endpoint_record(&peer.target, &peer.name).unwrap_or(&nothing);
+            plan::missing_scopes(api.description.table(), config.own, wanted, record, &peer.name, known)
+        };
+        let sightings = observe(&self.fleet.peers, planner, context).await;
+        progress.finish();
+        let plan = self.build(&desired, &sightings);
+        let exit = reading_exit(&sightings).and(self.fleet.exit);
+        Planned { plan, sightings, exit }
+    }
+
+    /// What is wanted at each target, all of it.
+    fn desired(&self) -> BTreeMap<TargetName, Complete<Vec<Arc<Desired>>>> {
+        let mut by_target: BTreeMap<&TargetName, Vec<Arc<Desired>>> = BTreeMap::new();
+        for desired in &self.snapshot.desired {
+            by_target.entry(&desired.id.target).or_default().push(Arc::new(desired.clone()));
+        }
+        self.targets
+            .iter()
+            .map(|name| {
+                let wanted = by_target.remove(name).unwrap_or_default();
+                // What is taken out of a complete snapshot by target is complete for that target.
+                (name.clone(), self.snapshot.clone().map(|_| wanted))
+            })
+            .collect()
+    }
+
+    /// The record of one endpoint.
+    pub(super) fn endpoint_record(&self, target: &TargetName, endpoint: &EndpointName) -> Option<&EndpointRecord> {
+        self.records.get(target)?.1.endpoints.get(endpoint)
+    }
+
+    fn build(
+        &self,
+        desired: &BTreeMap<TargetName, Complete<Vec<Arc<Desired>>>>,
+        sightings: &BTreeMap<Place, Sighting>,
+    ) -> Plan {
+        let nothing = EndpointRecord::default();
+        let mut targets = Vec::new();
+        for name in &self.targets {
+            let (Some(config), Some(api), Some(wanted)) =
+                (self.project().targets.get(name), self.loaded.apis.get(name), desired.get(name))
+            else {
+                continue;
+            };
+            let record = self.records.get(name).map(|(_, record)| record);
+            let mut endpoints = Vec::new();
+            for endpoint in config.endpoints.keys() {
+                let place = (name.clone(), endpoint.clone());
+                let Some(sighting) = sightings.get(&place) else { continue };
+                let record = self.endpoint_record(name, endpoint).unwrap_or(&nothing);
+                endpoints.push(EndpointInput {
+                    name: endpoint.clone(),
+                    record,
+                    unverified: self.unverified(record),
+                    scopes: sighting.scopes.clone(),
+                });
+            }
+            let head = record.and_then(|r| r.head.as_ref());
+            targets.push(TargetInput {
+                name: name.clone(),
+                table: api.description.table(),
+                own: config.own,
+                marks: config.marks,
+                guard: head.map_or(config.guard, |head| head.guard.stricter(config.guard)),
+                desired: wanted.clone(),
+                selected: self.selected(name, wanted, record),
+                endpoints,
+                first_run: head.is_none(),
+            });
+        }
+        let input = PlanInput {
+            project: self.project(),
+            commit: self.loaded.revision.clone(),
+            snapshot: self.snapshot.digest,
+            targets,
+            allow_replace: self.leave.replace,
+            allow_deletes: self.leave.deletes,
+        };
+        let mut plan = plan::build(&input);
+        plan.refusals.extend(self.fleet.refusals.iter().cloned());
+        self.check_identities(sightings, &mut plan);
+        self.check_lineage(&mut plan);
+        self.check_trust(&mut plan);
+        self.note_orphans(&mut plan);
+        plan
+    }
+
+    /// Which resources `-l` picks: declared or recorded ones with the labels.
+    fn selected(
+        &self,
+        target: &TargetName,
+        desired: &[Arc<Desired>],
+        record: Option<&Record>,
+    ) -> Option<BTreeSet<(Kind, Key)>> {
+        if self.selection.is_all() {
+            return None;
+        }
+        let mut picked: BTreeSet<(Kind, Key)> = desired
+            .iter()
+            .filter(|d| &d.id.target == target && self.selection.picks(&d.meta.labels))
+            .map(|d| (d.id.kind.clone(), d.id.key.clone()))
+            .collect();
+        for endpoint in record.iter().flat_map(|r| r.endpoints.values()) {
+            let entries = endpoint.entries.iter().filter(|(_, entry)| self.selection.picks(&entry.labels));
+            picked.extend(entries.map(|(which, _)| which.clone()));
+        }
+        Some(picked)
+    }
+
+    /// Entries that the operator's `record-key` did not sign.
+    fn unverified(&self, record: &EndpointRecord) -> BTreeSet<(Kind, Key)> {
+        let key = match self.operator.record_key() {
+            Ok(None) => return BTreeSet::new(),
+            Ok(Some(key)) => Some(key),
+            Err(_) => None,
+        };
+        let signed = |entry: &crate::model::RecordEntry| {
+            let (Some(key), Some(signature)) = (&key, &entry.hmac) else { return false };
+            &hmac(key, &signed_bytes(entry)) == signature
+        };
+        record.entries.iter().filter(|(_, entry)| !signed(entry)).map(|(which, _)| which.clone()).collect()
+    }
+
+    /// Another server than the recorded one at the same name is not written.
+    fn check_identities(&self, sightings: &BTreeMap<Place, Sighting>, plan: &mut Plan) {
+        for ((target, endpoint), sighting) in sightings {
+            let recorded = self.endpoint_record(target, endpoint).and_then(|r| r.identity.as_deref());
+            let Some(found) = self.identity(target, endpoint, sighting) else { continue };
+            if let Some(recorded) = recorded.filter(|recorded| *recorded != found) {
+                plan.refusals.push(Refusal {
+                    gate: "identity",
+                    target: target.clone(),
+                    endpoint: Some(endpoint.clone()),
+                    kind: None,
+                    message: format!("{recorded} was applied here, and now {found} answers"),
+                    help: format!(
+                        "if it is the same server at another address, say so with `ctl record rebuild -t {target}`"
+                    ),
+                });
+            }
+        }
+    }
+
+    /// Who an endpoint is. The embedded server's address changes with every run, and it is always the same one.
+    pub(super) fn identity(&self, target: &TargetName, endpoint: &EndpointName, sighting: &Sighting) -> Option<String> {
+        let config = self.project().targets.get(target)?.endpoints.get(endpoint)?;
+        let greeting = sighting.greeting.as_ref()?;
+        Some(if config.url == "embedded" { "embedded".to_owned() } else { greeting.identity.clone() })
+    }
+
+    /// Never an older commit over a newer one, and never unseen over a rewritten history.
+    fn check_lineage(&self, plan: &mut Plan) {
+        let revision = &self.loaded.revision;
+        for (target, (_, record)) in &self.records {
+            let Some(head) = &record.head else { continue };
+            if head.snapshot == self.snapshot.digest {
+                continue;
+            }
+            let (gate, message, help) = match self.loaded.source.ancestry(&head.commit, revision) {
+                Ancestry::Same | Ancestry::Ancestor => continue,
+                Ancestry::Descendant => (
+                    "older-commit",
+                    format!("{} was applied, and {} is older", head.commit.short(), revision.short()),
+                    "to go back, commit a `git revert`".to_owned(),
+                ),
+                Ancestry::UnknownShallow => (
+                    "shallow",
+                    format!(
+                        "{} was applied, and this shallow clone cannot tell whether {} follows it",
+                        head.commit.short(),
+                        revision.short()
+                    ),
+                    "fetch more history: `git fetch --unshallow`, or `fetch-depth: 0` in CI".to_owned(),
+                ),
+                Ancestry::Unrelated | Ancestry::Missing => (
+                    "rewritten-history",
+                    format!(
+                        "{} was applied, and {} does not descend from it: history was rewritten, or this is another branch",
+                        head.commit.short(),
+                        revision.short()
+                    ),
+                    format!("if this commit is to be applied all the same: --accept-rewrite {revision}"),
+                ),
+            };
+            let accepted = self.accept_rewrite.as_ref().is_some_and(|c| c.len() >= 7 && revision.as_str().starts_with(c));
+            if gate == "rewritten-history" && accepted {
+                continue;
+            }
+            let embedded = self.project().targets.get(target).is_some_and(|t| t.endpoints.values().any(|e| e.url == "embedded"));
+            if embedded {
+                plan.diagnostics.push(Diagnostic::warning("lineage", format!("{target}: {message}")).help(help));
+                continue;
+            }
+            plan.refusals.push(Refusal { gate, target: target.clone(), endpoint: None, kind: None, message, help });
+        }
+    }
+
+    /// Grants fence writes; secrets go only where a trusted description calls a field secret.
+    fn check_trust(&self, plan: &mut Plan) {
+        let source = &self.loaded.source;
+        let repository = match source.url().map(str::to_owned).or_else(|| source.remote_url("origin")) {
+            Some(url) => without_credentials(&url),
+            None => source.common_dir().display().to_string(),
+        };
+        let mut refusals: BTreeMap<(TargetName, EndpointName, &'static str), (Diagnostic, usize)> = BTreeMap::new();
+        for op in plan.operations.iter().filter(|op| op.change.writes()) {
+            let target = &op.resource.target;
+            let Some(api) = self.loaded.apis.get(target) else { continue };
+            let Some(rules) = api.description.table().get(&op.resource.kind) else { continue };
+            let endpoint = self.project().targets.get(target).and_then(|t| t.endpoints.get(&op.endpoint));
+            let credential = endpoint.and_then(|e| e.credentials.as_deref());
+            let texts: Vec<String> = op.resource.key.texts().collect();
+            let key: Vec<(&str, &str)> =
+                rules.key.iter().map(|f| f.name.as_str()).zip(texts.iter().map(String::as_str)).collect();
+            let writing = Writing { repository: &repository, project: &self.project().name, kind: &op.resource.kind, key: &key };
+            let mut refuse = |diagnostic: Diagnostic| {
+                let place = (target.clone(), op.endpoint.clone(), diagnostic.code);
+                refusals.entry(place).or_insert((diagnostic, 0)).1 += 1;
+            };
+            if let Err(diagnostic) = self.operator.grants_write(credential, &writing) {
+                refuse(diagnostic);
+            }
+            let Some(desired) = op.change.desired() else { continue };
+            let mut secrets = Vec::new();
+            secrets_in(&desired.body.value(), &FieldPath::root(), &mut secrets);
+            for (path, name) in secrets {
+                let trusted = self.operator.trusts(credential, &api.origin);
+                if !trusted || !rules.is_secret(&path) {
+                    let why = if trusted { "is not a secret field" } else { "has a description that is not trusted" };
+                    let message = format!("the secret {} may not go to {path} of {}, which {why}", name.name, op.resource);
+                    refuse(Diagnostic::error("secret-refused", message).help(
+                        "secrets go only into fields that a shipped or pinned description calls secret",
+                    ));
+                } else if let Err(diagnostic) = self.operator.may_resolve(&name, target, &op.resource.kind) {
+                    refuse(*diagnostic);
+                }
+            }
+        }
+        for ((target, endpoint, _), (diagnostic, count)) in refusals {
+            let more = if count > 1 { format!(" (and {} more like this)", count - 1) } else { String::new() };
+            plan.refusals.push(Refusal {
+                gate: diagnostic.code,
+                target,
+                endpoint: Some(endpoint),
+                kind: None,
+                message: format!("{}{more}", diagnostic.message),
+                help: diagnostic.help.unwrap_or_default(),
+            });
+        }
+    }
+
+    /// A record whose target is gone from `ctl.yaml` is shown by each plan.
+    fn note_orphans(&self, plan: &mut Plan) {
+        use crate::store::Store;
+        for name in self.stores.names(&self.project().name).unwrap_or_default() {
+            if !self.project().targets.contains_key(&name.target) {
+                let message = format!("there is a record of the target {}, which ctl.yaml does not have", name.target);
+                plan.diagnostics.push(
+                    Diagnostic::warning("orphan-record", message)
+                        .help("what it owns is left alone; put the target back to manage it, or to release it"),
+                );
+            }
+        }
+    }
+
+    /// Fills in where the wanted values of the first `limit` operations are written.
+    pub(super) fn locate(&self, plan: &mut Plan, limit: usize) {
+        for op in plan.operations.iter_mut().take(limit) {
+            let Some(desired) = op.change.desired().cloned() else { continue };
+            for field in &mut op.fields {
+                field.source = self.span(&desired, &field.path);
+            }
+        }
+    }
+
+    fn span(&self, desired: &Desired, path: &FieldPath) -> Option<crate::model::Span> {
+        let origin = &desired.origin;
+        let key = (origin.path.to_string(), origin.blob.to_string());
+        let mut places = self.places.borrow_mut();
+        let documents = places.entry(key).or_insert_with(|| {
+            let Some(source) = self.loaded.text(&origin.path, &origin.blob) else { return Vec::new() };
+            let (documents, _) = manifest::read_documents(&source);
+            documents.into_iter().map(|d| (d.index, d.places.values)).collect()
+        });
+        let spans = &documents.iter().find(|(index, _)| *index == origin.document)?.1;
+        let in_spec: FieldPath =
+            std::iter::once("spec".to_owned()).chain(path.segments().iter().cloned()).collect();
+        spans.nearest(&in_spec).cloned()
+    }
+
+    /// The names of a kind's key fields.
+    pub(super) fn key_names(&self, target: &TargetName, kind: &Kind) -> Vec<String> {
+        let rules = self.loaded.apis.get(target).and_then(|api| api.description.table().get(kind));
+        rules.map(|r| r.key.iter().map(|f| f.name.clone()).collect()).unwrap_or_default()
+    }
+
+    /// The guard that holds for a target from this run on.
+    pub(super) fn guard(&self, target: &TargetName) -> Guard {
+        self.project().targets.get(target).map(|t| t.guard).unwrap_or_default()
+    }
+
+    /// The guard of the last applied version and this one.
+    pub(super) async fn close(self) {
+        self.fleet.dismiss().await;
+    }
+}
+
+/// What the refusals of a plan mean for the exit code.
+pub(super) fn refusal_exit(plan: &Plan) -> Exit {
+    plan.refusals.iter().fold(Exit::Done, |exit, refusal| {
+        exit.and(match refusal.gate {
+            "older-commit" | "shallow" => Exit::Conflict,
+            gate if UNREADABLE.contains(&gate) => Exit::Denied,
+            gate if REFUSALS.contains(&gate) => Exit::Refused,
+            _ => Exit::Refused,
+        })
+    })
+}
+
+/// What the reading of the endpoints means for the exit code.
+fn reading_exit(sightings: &BTreeMap<Place, Sighting>) -> Exit {
+    let scopes = || sightings.values().flat_map(|s| s.scopes.values());
+    let known = scopes().any(|s| matches!(s, crate::model::ScopeState::Known(_)));
+    let unknown = scopes().any(|s| matches!(s, crate::model::ScopeState::Unknown { .. }));
+    let trouble: BTreeSet<Trouble> = sightings.values().flat_map(|s| s.trouble.iter().copied()).collect();
+    match (unknown || sightings.values().any(|s| s.greeting.is_none()), known) {
+        (false, _) => Exit::Done,
+        (true, true) => Exit::Partial,
+        (true, false) if trouble.contains(&Trouble::Authentication) => Exit::Denied,
+        (true, false) if trouble.contains(&Trouble::Unreachable) => Exit::Unreachable,
+        (true, false) => Exit::Partial,
+    }
+}
+
+/// Reads the operator's file.
+pub(super) fn operator(ctx: &Context) -> Result<Arc<Operator>, Stop> {
+    Operator::load(&ctx.env).map(Arc::new).map_err(|d| Stop::with(Exit::Refused, d))
+}
+
+/// The targets that fit one of the globs; all of them without globs.
+pub(super) fn choose(project: &Project, globs: &[String]) -> Result<Vec<TargetName>, Stop> {
+    for glob in globs {
+        if !project.targets.keys().any(|name| crate::model::glob_matches(glob, name.as_str())) {
+            let known: Vec<&str> = project.targets.keys().map(TargetName::as_str).collect();
+            let message = format!("the project has no target `{glob}`");
+            let help = format!("it has: {}", known.join(", "));
+            return Err(Stop::with(Exit::Usage, Diagnostic::error("unknown-target", message).help(help)));
+        }
+    }
+    let fits = |name: &TargetName| globs.is_empty() || globs.iter().any(|g| crate::model::glob_matches(g, name.as_str()));
+    Ok(project.targets.keys().filter(|name| fits(name)).cloned().collect())
+}
+
+/// Reads a checksum of the command line.
+pub(super) fn digest(flag: &str, text: &str) -> Result<Digest, Stop> {
+    Digest::parse(text).ok_or_else(|| {
+        let message = format!("{flag} wants the whole checksum, 64 hexadecimal digits");
+        Stop::with(Exit::Usage, Diagnostic::error("bad-checksum", message).help("copy it from the plan"))
+    })
+}
+
+/// What the HMAC of an entry covers.
+pub(super) fn signed_bytes(entry: &crate::model::RecordEntry) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mark = if entry.marked { "marked" } else { "" };
+    for part in [entry.kind.as_str(), &entry.key.canonical(), entry.uid.as_deref().unwrap_or(""), mark] {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    bytes.extend_from_slice(entry.sent.as_bytes());
+    bytes
+}
+
+fn secrets_in(value: &Value, path: &FieldPath, out: &mut Vec<(FieldPath, crate::model::SecretRef)>) {
+    match value {
+        Value::Secret(name) => out.push((path.clone(), name.clone())),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(i, item)| secrets_in(item, &path.join(i.to_string()), out));
+        }
+        Value::Object(map) => map.iter().for_each(|(name, item)| secrets_in(item, &path.join(name.as_str()), out)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// One line for `-v`.
+fn narrated(event: &Event) -> Option<String> {
+    let line = match event {
+        Event::Listed { target, scope, pages, items } => {
+            let parent = scope.parent.as_ref().map(|p| format!(" in {p}")).unwrap_or_default();
+            format!("{target}/{} {}{parent}: {items} items in {pages} pages", scope.endpoint, scope.kind)
+        }
+        Event::ListFailed { target, scope, why } => format!("{target}/{} {}: {why}", scope.endpoint, scope.kind),
+        Event::Retrying { target, endpoint, attempt, wait, why, .. } => {
+            format!("{target}/{endpoint}: attempt {attempt} failed ({why}), again in {} ms", wait.as_millis())
+        }
+        Event::Listing { .. } | Event::Started { .. } | Event::Finished { .. } => return None,
+    };
+    Some(format!("{}\n", crate::report::sanitize::line(&line)))
+}

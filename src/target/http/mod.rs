@@ -17,4 +17,4 @@ mod wire;
 mod write;
 
 pub use driver::{HttpConfig, HttpTarget};
-pub use shipped::shipped;
+pub use shipped::{shipped, shipped_text};

@@ -78,7 +78,7 @@ impl<'a> Shape<'a> {
         if raw.len() > OBJECT {
             return Err(format!("an object of {} bytes; at most {OBJECT} are taken", raw.len()));
         }
-        let mut seen = if self.plain { self.picked(raw)? } else { self.from_wire(&tree(raw)?)? };
+        let mut seen = if self.plain { self.picked(raw)? } else { self.manifest_shape(&tree(raw)?)? };
         let mut added: Vec<(FieldPath, Value)> = Vec::new();
         if let (Some(name), Some(field)) = (name, self.rules.key.last()) {
             added.push((field.path.clone(), Value::from(name)));
@@ -156,7 +156,7 @@ impl<'a> Shape<'a> {
     }
 
     /// An item in manifest shape: stated fields from under `spec`, read pointers followed, wire forms undone.
-    fn from_wire(&self, item: &Value) -> Result<Value, String> {
+    fn manifest_shape(&self, item: &Value) -> Result<Value, String> {
         let Value::Object(root) = item else { return Err(format!("expected an object, found {}", item.noun())) };
         let mut out = if self.ty.spec.is_root() {
             item.clone()
@@ -203,7 +203,7 @@ impl<'a> Shape<'a> {
     }
 
     /// A body in the server's shape, without its envelope: wire forms applied, stated fields put under `spec`.
-    pub(super) fn to_wire(&self, body: &Value) -> Result<Value, String> {
+    pub(super) fn wire_shape(&self, body: &Value) -> Result<Value, String> {
         let mut out = body.clone();
         for (path, rule) in &self.rules.fields {
             if let Some(codec) = rule.wire

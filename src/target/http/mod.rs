@@ -11,8 +11,6 @@ mod response;
 mod scan;
 mod shape;
 mod shipped;
-#[cfg(test)]
-mod tests;
 mod wire;
 mod write;
 

@@ -312,3 +312,23 @@ fn strip_mark(rule: &OwnerRule, item: &mut Value) {
         item.set(&rule.at, Value::Array(rest));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Kind;
+
+    #[test]
+    fn an_item_is_sliced_out_of_its_page_and_not_copied() {
+        let (api, _) =
+            ApiDescription::parse("t", "api: t\netag: if-match\ntypes:\n  s: {path: \"/s/{name}\"}\n").unwrap();
+        let shape = shape_of(&api, &Kind::new("s")).unwrap();
+        let page = Bytes::from_static(br#"[{"name":"a","big":12345678901234567890123}]"#);
+        let text = std::str::from_utf8(&page).unwrap();
+        let raw = scan::items(text).unwrap()[0];
+        let Item::Managed(observed) = shape.item(&page, raw, None, None, None).unwrap() else {
+            panic!("nothing ignores it")
+        };
+        assert_eq!(observed.body.as_ptr(), raw.as_ptr());
+    }
+}

@@ -8,6 +8,8 @@ mod nearest;
 mod read;
 mod rules;
 mod template;
+#[cfg(test)]
+mod tests;
 
 pub use description::{
     AbsentRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, ErrorRule, EtagRule, GetRule, IdentityRule,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 
+use crate::model::Secret;
+
 use super::{NetError, Transport};
 
 /// How long a connection may take to stand.
@@ -25,7 +27,7 @@ pub struct Tls<'a> {
     /// Certificates of a private authority, besides the system's.
     pub ca: Option<&'a [u8]>,
     /// A client certificate and its key.
-    pub identity: Option<&'a [u8]>,
+    pub identity: Option<&'a Secret>,
 }
 
 impl HttpTransport {
@@ -52,7 +54,9 @@ impl HttpTransport {
             builder = builder.tls_certs_merge(certificates);
         }
         if let Some(pem) = tls.identity {
-            let identity = reqwest::Identity::from_pem(pem)
+            #[expect(clippy::disallowed_methods, reason = "the key proves who sends what leaves for a target")]
+            let pem = pem.expose();
+            let identity = reqwest::Identity::from_pem(pem.as_bytes())
                 .map_err(|_| unsent("the client certificate or its key cannot be read".to_owned()))?;
             builder = builder.identity(identity);
         }

@@ -108,13 +108,18 @@ struct Defaults {
 
 impl Reader<'_> {
     fn span(&self, place: &str) -> Span {
-        let mut at = 0;
+        let (mut at, mut from) = (0, 0);
         for step in place.split('/').filter(|s| !s.is_empty()) {
-            let next = [format!("{step}:"), format!("\"{step}\":"), step.to_owned()]
-                .iter()
-                .find_map(|needle| self.text[at..].find(needle.as_str()));
-            match next {
-                Some(offset) => at += offset,
+            let begins = |offset: &usize| {
+                let before = self.text[..*offset].chars().next_back();
+                before.is_none_or(|c| !c.is_alphanumeric() && !"-_/".contains(c))
+            };
+            let found = [format!("{step}:"), format!("\"{step}\":")].iter().find_map(|needle| {
+                let mut places = self.text[from..].match_indices(needle.as_str()).map(|(i, _)| from + i);
+                places.find(begins).map(|offset| (offset, offset + needle.len()))
+            });
+            match found {
+                Some(place) => (at, from) = place,
                 None => break,
             }
         }

@@ -187,10 +187,11 @@ pub(super) fn changes(shape: &Shape<'_>, update: &Update<'_>, method: Method) ->
             .map(|n| path.segments()[..n].iter().cloned().collect::<FieldPath>())
             .find(|prefix| matches!(wanted.get(prefix), Some(Value::Array(_))));
         match list {
-            Some(prefix) => match wanted.get(&prefix) {
-                Some(value) => drop(out.set(&prefix, value.clone())),
-                None => {}
-            },
+            Some(prefix) => {
+                if let Some(value) = wanted.get(&prefix) {
+                    out.set(&prefix, value.clone());
+                }
+            }
             None => drop(out.set(path, value.value())),
         }
     }

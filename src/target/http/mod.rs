@@ -11,10 +11,8 @@ mod response;
 mod scan;
 mod shape;
 mod shipped;
-#[cfg(test)]
-mod tests;
 mod wire;
 mod write;
 
 pub use driver::{HttpConfig, HttpTarget};
-pub use shipped::shipped;
+pub use shipped::{shipped, shipped_text};

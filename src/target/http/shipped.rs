@@ -5,6 +5,11 @@ pub fn shipped() -> &'static [(&'static str, &'static str)] {
     TABLE
 }
 
+/// The text of the shipped description called `name`.
+pub fn shipped_text(name: &str) -> Option<&'static str> {
+    TABLE.iter().find(|(found, _)| *found == name).map(|(_, text)| *text)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::manifest::api::ApiDescription;

@@ -71,7 +71,7 @@ impl<X: Transport> HttpTarget<X> {
         };
         let full = self.full(shape, operation, write, base, base_value.as_ref(), (&stated, &changes, &remove, mark))?;
         let travelling = match &full {
-            Some(full) => Some(shape.to_wire(full).map_err(|why| refused(id, why))?),
+            Some(full) => Some(shape.wire_shape(full).map_err(|why| refused(id, why))?),
             None => None,
         };
         let scene = Scene {
@@ -129,7 +129,6 @@ impl<X: Transport> HttpTarget<X> {
     }
 
     /// What is sent, in manifest shape.
-    #[expect(clippy::type_complexity, reason = "the parts of one write, used once")]
     fn full(
         &self,
         shape: &Shape<'_>,

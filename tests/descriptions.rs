@@ -1,20 +1,23 @@
+//! The shipped descriptions and the HTTP driver, over answers as real servers gave them.
+#![cfg(test)]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::credentials::{Access, Auth, SecretSource};
-use crate::manifest::api::ApiDescription;
-use crate::model::{
+use ctl::credentials::{Access, Auth, SecretSource};
+use ctl::manifest::api::ApiDescription;
+use ctl::model::{
     Desired, Diagnostic, EndpointName, FieldPath, Key, Kind, Mark, Meta, Observation, Observed, Origin, OwnRule, Owned,
     ResourceId, Scope, Secret, SecretRef, TargetName, Value, parse_json,
 };
-use crate::net::{NetError, Transport};
-use crate::target::{Outcome, Target, TargetError, Write};
-use crate::world::Clock;
+use ctl::net::{NetError, Transport};
+use ctl::target::{Outcome, Target, TargetError, Write};
+use ctl::world::Clock;
 
-use super::{HttpConfig, HttpTarget, shipped};
+use ctl::target::http::{HttpConfig, HttpTarget, shipped};
 
 type Script = Vec<http::Response<Bytes>>;
 
@@ -291,17 +294,4 @@ async fn an_item_of_another_parent_is_not_believed() {
     let (target, _) = target("kinto", vec![answer(200, &[], body)]);
     let result = target.observe(&scope("collection", Some(Key::of_texts(&["conf"]))), None).await;
     assert!(matches!(result, Err(TargetError::Unreadable { .. })), "{result:?}");
-}
-
-#[test]
-fn a_listing_of_ten_thousand_is_sliced_not_copied() {
-    let (api, _) = ApiDescription::parse("t", "api: t\netag: if-match\ntypes:\n  s: {path: \"/s/{name}\"}\n").unwrap();
-    let shape = super::shape::shape_of(&api, &Kind::new("s")).unwrap();
-    let page = Bytes::from_static(br#"[{"name":"a","big":12345678901234567890123}]"#);
-    let text = std::str::from_utf8(&page).unwrap();
-    let raw = super::scan::items(text).unwrap()[0];
-    let super::shape::Item::Managed(observed) = shape.item(&page, raw, None, None, None).unwrap() else {
-        panic!("nothing ignores it")
-    };
-    assert_eq!(observed.body.as_ptr(), raw.as_ptr());
 }

@@ -1,0 +1,77 @@
+use crate::model::{FieldPath, Kind, OnDelete};
+
+use super::ApiDescription;
+
+fn complaint(text: &str) -> String {
+    match ApiDescription::parse("t.yaml", text) {
+        Ok((_, warnings)) => warnings.iter().map(|w| w.message.clone()).collect::<Vec<_>>().join("\n"),
+        Err(errors) => {
+            errors.iter().map(|e| format!("{}: {}", e.labels[0].span, e.message)).collect::<Vec<_>>().join("\n")
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_with_a_place_and_a_suggestion() {
+    for (types, expected) in [
+        (
+            "s: {path: \"/s/{n}\", ignroe: []}",
+            "t.yaml:3:23: types/s/ignroe: unknown field `ignroe`; did you mean `ignore`?",
+        ),
+        ("s: {path: \"/s/{n}\", rename: {}}", "`rename` is not supported yet"),
+        ("s: {path: \"/s/{n}\", list: keys}", "`list: keys` is not supported yet"),
+        ("s: {path: \"/s/{a.id}\"}", "ids of ancestors and references are not supported yet"),
+        ("s: {path: \"s/{n}\"}", "did you mean `/s/{n}`?"),
+        ("s: {path: /profile}", "no key"),
+        ("s: {path: \"/s/{n}\", in: p}", "there is no kind `p`"),
+        ("s: {path: \"/s/{n}\", refs: {n: serv}}", "there is no kind `serv`"),
+        ("s: {path: \"/s/{s}/{n}\", in: s}", "`s` is inside itself"),
+        ("s: {path: \"/a/{b}/c/{d}\"}", "neither a parameter nor a key field of the parent"),
+        ("s: {path: \"/s/{n}\", create: {post: \"/x/{nope}\"}}", "`{nope}` is neither a key field"),
+        ("s: {path: \"/s/{n}\", page: {number: p}}", "page numbers need"),
+        ("s: {path: \"/s/{n}\", fields: {a: {wire: rot13}}}", "`wire: rot13` is not known"),
+        ("s: {path: \"/s/{n}\", update: {put: al}}", "takes a path, or one of"),
+        ("s: {path: \"/s/{n}\"}", "nothing guards against a write in between"),
+    ] {
+        let said = complaint(&format!("api: t\ntypes:\n  {types}\n"));
+        assert!(said.contains(expected), "{types}\n{said}");
+    }
+    assert!(complaint("api: [").contains("is not YAML"));
+    assert!(complaint("types: {}").contains("`api: NAME` is missing"));
+    assert!(complaint("api: t\nretry: {max: 4}\ntypes: {}").contains("`retry` is not supported yet"));
+}
+
+#[test]
+fn a_reference_finds_the_rest_of_the_key_by_name() {
+    let text = "
+api: t
+etag: if-match
+types:
+  v: {path: \"/v/{name}\"}
+  q: {path: \"/q/{v}/{name}\", list: /q}
+  b: {path: \"/b/{v}/{to}\", list: /b, refs: {v: v, to: {kind: q, on-delete: cascade}}}
+";
+    let (api, warnings) = ApiDescription::parse("t.yaml", text).unwrap();
+    assert!(warnings.is_empty());
+    let rules = api.table().get(&Kind::new("b")).unwrap();
+    let to = rules.refs.iter().find(|r| r.kind == Kind::new("q")).unwrap();
+    assert_eq!(to.through, [FieldPath::parse("v"), FieldPath::parse("to")]);
+    assert_eq!(to.on_delete, OnDelete::Cascade);
+    assert!(rules.refs.iter().any(|r| r.kind == Kind::new("v") && r.through.is_empty()));
+}
+
+#[test]
+fn a_child_names_its_parents_by_their_kinds() {
+    let text = "
+api: t
+etag: if-match
+types:
+  bucket: {path: \"/b/{id}\"}
+  collection: {in: bucket, path: \"/b/{bucket}/c/{id}\"}
+  record: {in: collection, path: \"/b/{bucket}/c/{collection}/r/{id}\"}
+";
+    let (api, _) = ApiDescription::parse("t.yaml", text).unwrap();
+    let record = api.table().get(&Kind::new("record")).unwrap();
+    assert_eq!(record.parent.as_ref().unwrap().fields, [0, 1]);
+    assert_eq!(api.types[&Kind::new("record")].list.path.to_string(), "/b/{bucket}/c/{collection}/r");
+}

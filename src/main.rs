@@ -1,3 +1,10 @@
-//! The `ctl` program.
+//! The `ctl` program: collects arguments, environment and folder, and returns the exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    ExitCode::from(ctl::cli::run(std::env::args_os().collect(), env, cwd))
+}

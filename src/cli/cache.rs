@@ -55,8 +55,7 @@ impl ParseCache {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let new = self.path.with_extension(format!("{}.new", std::process::id()));
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         let written = parts.iter().try_for_each(|part| file.write_all(part));
         let done = written.and_then(|()| std::fs::rename(&new, &self.path));
         if done.is_err() {

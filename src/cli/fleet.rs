@@ -1,6 +1,5 @@
 //! The endpoints of a run, each with its driver, after the operator's file agreed to each.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::args::LimitArgs;
@@ -42,8 +41,7 @@ impl Fleet {
         targets: &[TargetName],
         limits: &LimitArgs,
     ) -> Result<Self, Stop> {
-        let mut fleet =
-            Self { peers: Peers::new(), refusals: Vec::new(), exit: Exit::Done, embedded: Vec::new() };
+        let mut fleet = Self { peers: Peers::new(), refusals: Vec::new(), exit: Exit::Done, embedded: Vec::new() };
         let mark = Mark::of(&loaded.project.name);
         for name in targets {
             let (Some(target), Some(api)) = (loaded.project.targets.get(name), loaded.apis.get(name)) else { continue };
@@ -86,12 +84,10 @@ impl Fleet {
                     false => Arc::new(NoSecrets),
                 };
                 let params = target.values.iter().filter_map(|(k, v)| Some((k.clone(), text(v)?))).collect();
-                #[expect(clippy::disallowed_methods, reason = "the client certificate leaves for the target")]
-                let identity = access.identity.as_ref().map(|pem| pem.expose().as_bytes());
-                let transport = HttpTransport::new(&url, Tls { ca: access.ca.as_deref(), identity })
-                    .map_err(|e: NetError| {
-                        Stop::with(Exit::Refused, Diagnostic::error("bad-endpoint", format!("{name}/{endpoint}: {e}")))
-                    })?;
+                let tls = Tls { ca: access.ca.as_deref(), identity: access.identity.as_ref() };
+                let transport = HttpTransport::new(&url, tls).map_err(|e: NetError| {
+                    Stop::with(Exit::Refused, Diagnostic::error("bad-endpoint", format!("{name}/{endpoint}: {e}")))
+                })?;
                 let config = HttpConfig {
                     description: Arc::clone(&api.description),
                     target: name.clone(),
@@ -144,7 +140,7 @@ impl Fleet {
     /// Stops the embedded servers, so that everything they hold is on disk.
     pub(super) async fn dismiss(self) {
         for embedded in self.embedded {
-            embedded.stop().await;
+            drop(embedded.stop().await);
         }
     }
 }

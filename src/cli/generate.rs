@@ -60,8 +60,8 @@ pub fn pages() -> std::io::Result<Vec<(String, String)>> {
 
 fn collect(command: &clap::Command, name: &str, out: &mut Vec<(String, String)>) -> std::io::Result<()> {
     let mut text = Vec::new();
-    let titled = command.clone().name(name.to_owned()).disable_help_subcommand(true);
-    clap_mangen::Man::new(titled).date("").render(&mut text)?;
+    let titled = command.clone().disable_help_subcommand(true);
+    clap_mangen::Man::new(titled).title(name).date("").render(&mut text)?;
     let mut text = String::from_utf8_lossy(&text).into_owned();
     if name == "ctl" {
         text.push_str(EXIT_STATUS);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::args::SourceArgs;
 use super::cache::ParseCache;
+use super::shipped;
 use super::{Context, Exit, Stop};
 use crate::credentials::ApiOrigin;
 use crate::manifest::api::ApiDescription;
@@ -16,7 +17,6 @@ use crate::model::{
 };
 use crate::net::{Git, Limits};
 use crate::source::{Source, SourceError, SourceOptions};
-use super::shipped;
 
 /// An API description and where it came from.
 #[derive(Clone, Debug)]
@@ -147,9 +147,7 @@ impl Loaded {
             let path = joined(self.source.folder(), &format!("apis/{name}.yaml"));
             let own = self.trusted_file(&path, trusted)?;
             let own = match own {
-                None if !self.source.folder().is_empty() => {
-                    self.root_api(&name, trusted)?
-                }
+                None if !self.source.folder().is_empty() => self.root_api(&name, trusted)?,
                 found => found,
             };
             let (file, text, shipped_here) = match (&own, shipped::description(&name)) {
@@ -285,7 +283,8 @@ fn no_project(path: &str) -> Stop {
     let message = format!("there is no {path} in this commit");
     Stop::with(
         Exit::Invalid,
-        Diagnostic::error("no-project", message).help("`ctl init` writes one; commit it, or name a folder that has one"),
+        Diagnostic::error("no-project", message)
+            .help("`ctl init` writes one; commit it, or name a folder that has one"),
     )
 }
 

@@ -1,7 +1,22 @@
 //! The commands: one file each. They wire the other rooms together and hold no logic of their own.
 
 mod args;
+mod cache;
+mod context;
 mod exit;
+mod fleet;
+mod generate;
+mod init;
+mod load;
+mod plan;
+mod run;
+mod selection;
+mod session;
+mod shipped;
+mod stores;
 
 pub use args::Cli;
+pub use context::{Context, Stop};
 pub use exit::Exit;
+pub use generate::{SHELLS, pages, script};
+pub use run::run;

@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn all_conditions_must_hold() {
-        let labels: BTreeMap<String, String> = [("team", "shop"), ("tier", "prod")].map(|(a, b)| (a.into(), b.into())).into();
+        let labels: BTreeMap<String, String> =
+            [("team", "shop"), ("tier", "prod")].map(|(a, b)| (a.into(), b.into())).into();
         for (text, expected) in [
             ("team=shop", true),
             ("team=shop,tier!=test", true),

@@ -147,12 +147,13 @@ impl Session {
     pub(super) async fn plan(&self, ctx: &Context, cancel: &CancellationToken) -> Planned {
         let progress = if ctx.progress { Progress::listing() } else { Progress::silent() };
         let redactor = self.redactor.clone();
-        let progress = progress.hiding(move |text| redactor.hide(text));
+        let hider = self.redactor.clone();
+        let progress = progress.hiding(move |text| hider.hide(text));
         let tell = |event: Event| {
             if ctx.verbose > 0
                 && let Some(line) = narrated(&event)
             {
-                ctx.say(&self.redactor.hide(&line));
+                ctx.say(&redactor.hide(&line));
             }
             progress.listen(&event);
         };
@@ -160,14 +161,14 @@ impl Session {
             reconcile::Context { clock: &ctx.clock, entropy: &ctx.entropy, tell: &tell, cancel, patience: PATIENCE };
         let desired = self.desired();
         let nothing = EndpointRecord::default();
+        let (project, apis, records) = (self.project(), &self.loaded.apis, &self.records);
         let planner = |peer: &Peer<Driver>, known: &Scopes| {
-            let (Some(config), Some(api)) = (self.project().targets.get(&peer.target), self.loaded.apis.get(&peer.target))
-            else {
+            let (Some(config), Some(api)) = (project.targets.get(&peer.target), apis.get(&peer.target)) else {
                 return Vec::new();
             };
             let empty = Vec::new();
             let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
-            let record = self.endpoint_record(&peer.target, &peer.name).unwrap_or(&nothing);
+            let record = records.get(&peer.target).and_then(|(_, r)| r.endpoints.get(&peer.name)).unwrap_or(&nothing);
             plan::missing_scopes(api.description.table(), config.own, wanted, record, &peer.name, known)
         };
         let sightings = observe(&self.fleet.peers, planner, context).await;
@@ -351,11 +352,13 @@ impl Session {
                     format!("if this commit is to be applied all the same: --accept-rewrite {revision}"),
                 ),
             };
-            let accepted = self.accept_rewrite.as_ref().is_some_and(|c| c.len() >= 7 && revision.as_str().starts_with(c));
+            let accepted =
+                self.accept_rewrite.as_ref().is_some_and(|c| c.len() >= 7 && revision.as_str().starts_with(c));
             if gate == "rewritten-history" && accepted {
                 continue;
             }
-            let embedded = self.project().targets.get(target).is_some_and(|t| t.endpoints.values().any(|e| e.url == "embedded"));
+            let embedded =
+                self.project().targets.get(target).is_some_and(|t| t.endpoints.values().any(|e| e.url == "embedded"));
             if embedded {
                 plan.diagnostics.push(Diagnostic::warning("lineage", format!("{target}: {message}")).help(help));
                 continue;
@@ -381,7 +384,8 @@ impl Session {
             let texts: Vec<String> = op.resource.key.texts().collect();
             let key: Vec<(&str, &str)> =
                 rules.key.iter().map(|f| f.name.as_str()).zip(texts.iter().map(String::as_str)).collect();
-            let writing = Writing { repository: &repository, project: &self.project().name, kind: &op.resource.kind, key: &key };
+            let writing =
+                Writing { repository: &repository, project: &self.project().name, kind: &op.resource.kind, key: &key };
             let mut refuse = |diagnostic: Diagnostic| {
                 let place = (target.clone(), op.endpoint.clone(), diagnostic.code);
                 refusals.entry(place).or_insert((diagnostic, 0)).1 += 1;
@@ -396,10 +400,12 @@ impl Session {
                 let trusted = self.operator.trusts(credential, &api.origin);
                 if !trusted || !rules.is_secret(&path) {
                     let why = if trusted { "is not a secret field" } else { "has a description that is not trusted" };
-                    let message = format!("the secret {} may not go to {path} of {}, which {why}", name.name, op.resource);
-                    refuse(Diagnostic::error("secret-refused", message).help(
-                        "secrets go only into fields that a shipped or pinned description calls secret",
-                    ));
+                    let message =
+                        format!("the secret {} may not go to {path} of {}, which {why}", name.name, op.resource);
+                    refuse(
+                        Diagnostic::error("secret-refused", message)
+                            .help("secrets go only into fields that a shipped or pinned description calls secret"),
+                    );
                 } else if let Err(diagnostic) = self.operator.may_resolve(&name, target, &op.resource.kind) {
                     refuse(*diagnostic);
                 }
@@ -452,8 +458,7 @@ impl Session {
             documents.into_iter().map(|d| (d.index, d.places.values)).collect()
         });
         let spans = &documents.iter().find(|(index, _)| *index == origin.document)?.1;
-        let in_spec: FieldPath =
-            std::iter::once("spec".to_owned()).chain(path.segments().iter().cloned()).collect();
+        let in_spec: FieldPath = std::iter::once("spec".to_owned()).chain(path.segments().iter().cloned()).collect();
         spans.nearest(&in_spec).cloned()
     }
 
@@ -516,7 +521,8 @@ pub(super) fn choose(project: &Project, globs: &[String]) -> Result<Vec<TargetNa
             return Err(Stop::with(Exit::Usage, Diagnostic::error("unknown-target", message).help(help)));
         }
     }
-    let fits = |name: &TargetName| globs.is_empty() || globs.iter().any(|g| crate::model::glob_matches(g, name.as_str()));
+    let fits =
+        |name: &TargetName| globs.is_empty() || globs.iter().any(|g| crate::model::glob_matches(g, name.as_str()));
     Ok(project.targets.keys().filter(|name| fits(name)).cloned().collect())
 }
 

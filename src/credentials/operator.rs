@@ -445,12 +445,7 @@ impl Operator {
         self.entry_for(name, target, kind).map(drop)
     }
 
-    fn entry_for(
-        &self,
-        name: &SecretRef,
-        target: &TargetName,
-        kind: &Kind,
-    ) -> Result<&SecretEntry, Box<Diagnostic>> {
+    fn entry_for(&self, name: &SecretRef, target: &TargetName, kind: &Kind) -> Result<&SecretEntry, Box<Diagnostic>> {
         let Some(entry) = self.secrets.get(&name.name) else {
             return Err(Box::new(
                 Diagnostic::error("secret-refused", format!("the operator holds no secret `{}`", name.name))

@@ -1,0 +1,57 @@
+//! `ctl plan`: shows what would change, and changes nothing.
+
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Output, PlanArgs};
+use super::session::{Planned, Session, Wishes, refusal_exit};
+use super::{Context, Exit, Stop};
+use crate::report::{PlanView, plan_json, plan_markdown, plan_text};
+
+/// How many operations get the lines of their fields where a reader sees only the first ones.
+const LOCATED: usize = 500;
+
+/// Plans and prints.
+pub(super) async fn run(ctx: &Context, args: &PlanArgs, cancel: &CancellationToken) -> Result<Exit, Stop> {
+    let wishes = Wishes {
+        source: &args.source,
+        selection: &args.selection,
+        leave: &args.leave,
+        limits: &args.limits,
+        dirty: args.dirty,
+    };
+    let session = Session::open(ctx, &wishes).await?;
+    ctx.tell(&session.loaded.diagnostics);
+    ctx.tell(&session.snapshot.diagnostics);
+    let mut planned = session.plan(ctx, cancel).await;
+    let text = rendered(ctx, &session, &mut planned, args.output, args.show_all);
+    ctx.print(&text);
+    session.close().await;
+    let mut exit = planned.exit.and(refusal_exit(&planned.plan));
+    if cancel.is_cancelled() {
+        exit = exit.and(Exit::Interrupted);
+    }
+    if args.detailed_exitcode && !planned.plan.is_empty() {
+        exit = exit.and(Exit::Changes);
+    }
+    Ok(exit)
+}
+
+/// The plan in the form that was asked for, secrets hidden.
+pub(super) fn rendered(
+    ctx: &Context,
+    session: &Session,
+    planned: &mut Planned,
+    output: Output,
+    show_all: bool,
+) -> String {
+    let limit = if output == Output::Json || show_all { usize::MAX } else { LOCATED };
+    session.locate(&mut planned.plan, limit);
+    let plan = &planned.plan;
+    let (checksum, deletes_checksum) = (plan.checksum(), plan.deletes_checksum());
+    let text = match output {
+        Output::Text => plan_text(plan, &PlanView { style: ctx.out, show_all, checksum, deletes_checksum }),
+        Output::Json => plan_json(plan, &checksum, &deletes_checksum, &|target, kind| session.key_names(target, kind)),
+        Output::Markdown => plan_markdown(plan, &checksum),
+    };
+    session.redactor.hide(&text)
+}

@@ -1,9 +1,11 @@
 //! The commands: one file each. They wire the other rooms together and hold no logic of their own.
 
+mod apply;
 mod args;
 mod cache;
 mod context;
 mod exit;
+mod facts;
 mod fleet;
 mod generate;
 mod init;
@@ -12,6 +14,7 @@ mod plan;
 mod run;
 mod selection;
 mod session;
+mod settling;
 mod shipped;
 mod stores;
 

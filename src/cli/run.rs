@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Cli, Command};
-use super::{Context, Exit, Stop, generate, init, plan};
+use super::{Context, Exit, Stop, apply, generate, init, plan};
 use crate::model::Diagnostic;
 
 /// Runs `ctl` with these arguments, environment and folder; gives the exit code.
@@ -49,6 +49,7 @@ async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, Stop> {
     let cancel = CancellationToken::new();
     let work = async {
         match command {
+            Command::Apply(args) => apply::run(ctx, args, &cancel).await,
             Command::Init(args) => init::run(ctx, args),
             Command::Plan(args) => plan::run(ctx, args, &cancel).await,
             Command::Completions(args) => generate::completions(ctx, args),

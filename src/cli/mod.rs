@@ -13,6 +13,7 @@ mod load;
 mod plan;
 mod run;
 mod selection;
+mod serve;
 mod session;
 mod settling;
 mod shipped;

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Cli, Command};
-use super::{Context, Exit, Stop, apply, generate, init, plan};
+use super::{Context, Exit, Stop, apply, generate, init, plan, serve};
 use crate::model::Diagnostic;
 
 /// Runs `ctl` with these arguments, environment and folder; gives the exit code.
@@ -54,6 +54,7 @@ async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, Stop> {
             Command::Plan(args) => plan::run(ctx, args, &cancel).await,
             Command::Completions(args) => generate::completions(ctx, args),
             Command::Man(args) => generate::man(ctx, args),
+            Command::Serve(args) => serve::run(ctx, args, &cancel).await,
             Command::Version(args) => generate::version(ctx, args),
             _ => Err(Stop::with(Exit::Failed, Diagnostic::error("not-yet", "this command is not there yet"))),
         }

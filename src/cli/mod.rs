@@ -8,6 +8,7 @@ mod exit;
 mod facts;
 mod fleet;
 mod generate;
+mod history;
 mod init;
 mod load;
 mod plan;
@@ -18,6 +19,8 @@ mod session;
 mod settling;
 mod shipped;
 mod stores;
+mod target;
+mod validate;
 
 pub use args::Cli;
 pub use context::{Context, Stop};

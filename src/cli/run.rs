@@ -8,8 +8,10 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Cli, Command, TargetCommand};
-use super::{Context, Exit, Stop, apply, generate, history, init, plan, serve, target, validate};
+use super::args::{Cli, Command, RecordCommand, TargetCommand};
+use super::{
+    Context, Exit, Stop, apply, generate, history, init, plan, record, release, serve, show, target, validate,
+};
 use crate::model::Diagnostic;
 
 /// Runs `ctl` with these arguments, environment and folder; gives the exit code.
@@ -61,7 +63,11 @@ async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, Stop> {
             Command::Explain(args) => target::explain(ctx, args),
             Command::Serve(args) => serve::run(ctx, args, &cancel).await,
             Command::Version(args) => generate::version(ctx, args),
-            _ => Err(Stop::with(Exit::Failed, Diagnostic::error("not-yet", "this command is not there yet"))),
+            Command::Show(args) => show::run(ctx, args, &cancel).await,
+            Command::Record(RecordCommand::Show(args)) => record::show(ctx, args),
+            Command::Record(RecordCommand::Verify(args)) => record::verify(ctx, args, &cancel).await,
+            Command::Record(RecordCommand::Rebuild(args)) => record::rebuild(ctx, args, &cancel).await,
+            Command::Release(args) => release::run(ctx, args, &cancel).await,
         }
     };
     tokio::select! {

@@ -437,3 +437,52 @@ fn a_diagnostic_shows_its_line_and_its_help() {
     );
     assert!(found.ends_with("2 errors, 1 warning\n"), "{found}");
 }
+
+#[test]
+fn a_diagnostic_shows_places_of_several_files() {
+    let file = |path: &str, text: &str| Arc::new(SourceFile { path: path.into(), text: text.into() });
+    let at = |file: &Arc<SourceFile>, line, column, len| Span {
+        file: file.path.as_str().into(),
+        line,
+        column,
+        offset: 0,
+        len,
+    };
+    let filler = "x: 1\n".repeat(20);
+    let routes = file("shop/routes.yaml", &format!("kind: route\nname: checkout\n{filler}name:\tcheckout\n"));
+    let long = format!("{{{}name: checkout}}", "pad: 1, ".repeat(200));
+    let base = file("shop/base.yaml", &long);
+    let found = [true, false].map(|unicode| {
+        diagnostics_text(
+            &[Diagnostic::error("duplicate-resource", "route/checkout is declared three times")
+                .in_source(&routes, at(&routes, 23, 7, 8), "here again")
+                .in_source(&routes, at(&routes, 2, 7, 8), "first here")
+                .in_source(&base, at(&base, 1, 1608, 8), "and here")
+                .help("remove two\nor give them other names")],
+            &Style { unicode, ..Style::plain() },
+        )
+    });
+    transcript("diagnostics-with-and-without-source/several-files.txt", &found.join("\n"));
+}
+
+proptest::proptest! {
+    /// Places may be wrong in every way; text may be anything.
+    #[test]
+    fn no_source_breaks_a_diagnostic(
+        text in "([a-z \\t\u{e9}\u{4e2d}\u{1f600}\\r\\n\u{0}\u{1b}\u{202e}]|\\PC){0,60}",
+        line in 0..6_u32,
+        columns in proptest::collection::vec((0..80_u32, 0..90_usize), 1..4),
+    ) {
+        let source = Arc::new(SourceFile { path: "a.yaml".into(), text });
+        let mut diagnostic = Diagnostic::error("x", "y").help("z");
+        for (column, len) in columns {
+            let span = Span { file: "a.yaml".into(), line, column, offset: 0, len };
+            diagnostic = diagnostic.in_source(&source, span, "here");
+        }
+        let found = diagnostics_text(&[diagnostic], &Style::plain());
+        let obeyed = found.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}');
+        proptest::prop_assert!(!obeyed, "{}", found);
+        proptest::prop_assert!(!found.contains("Failed to read"), "{}", found);
+        proptest::prop_assert!(found.starts_with("error[x]: y\n") && found.ends_with("  help: z\n"), "{}", found);
+    }
+}

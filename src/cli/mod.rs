@@ -1,19 +1,29 @@
 //! The commands: one file each. They wire the other rooms together and hold no logic of their own.
 
+mod apply;
 mod args;
 mod cache;
 mod context;
 mod exit;
+mod facts;
 mod fleet;
 mod generate;
+mod history;
 mod init;
 mod load;
 mod plan;
+mod record;
+mod release;
 mod run;
 mod selection;
+mod serve;
 mod session;
+mod settling;
 mod shipped;
+mod show;
 mod stores;
+mod target;
+mod validate;
 
 pub use args::Cli;
 pub use context::{Context, Stop};

@@ -15,16 +15,18 @@ use super::{Context, Exit, Stop};
 use crate::credentials::{Operator, REFUSALS, Redactor, UNREADABLE, Writing, hmac};
 use crate::event::Event;
 use crate::manifest;
+use crate::model::Own;
 use crate::model::{
-    Complete, Desired, Diagnostic, Digest, EndpointName, EndpointRecord, FieldPath, Guard, Key, Kind, Project, Record,
-    Snapshot, Spans, TargetName, Value,
+    Canonical, Complete, Desired, Diagnostic, Digest, EndpointName, EndpointRecord, FieldPath, Guard, Key, Kind,
+    Project, Record, Scope, Snapshot, Spans, TargetName, Value,
 };
 use crate::net::without_credentials;
-use crate::plan::{self, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
+use crate::plan::{self, Change, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
 use crate::reconcile::{self, PATIENCE, Peer, Place, Scopes, Sighting, Trouble, observe};
 use crate::report::Progress;
 use crate::source::Ancestry;
 use crate::store::Tip;
+use crate::target::{Rehearsal, Target, Write};
 
 /// Everything that a run knows before it plans.
 pub(super) struct Session {
@@ -44,6 +46,8 @@ pub(super) struct Session {
     pub records: BTreeMap<TargetName, (Option<Tip>, Record)>,
     /// Whom the run speaks to.
     pub fleet: Fleet,
+    /// Targets that another run holds, and what to say of it.
+    pub locked: BTreeMap<TargetName, String>,
     selection: Selection,
     leave: Leave,
     accept_rewrite: Option<String>,
@@ -123,6 +127,7 @@ impl Session {
             targets,
             records,
             fleet,
+            locked: BTreeMap::new(),
             selection,
             leave,
             accept_rewrite: wishes.leave.accept_rewrite.clone(),
@@ -135,16 +140,17 @@ impl Session {
         &self.loaded.project
     }
 
-    /// Reads the records again; true if one of them moved.
-    pub(super) fn reread(&mut self) -> Result<bool, Stop> {
-        let records = stores::read_all(&self.stores, &self.loaded.project.name, &self.targets)?;
-        let moved = records.iter().any(|(name, (tip, _))| self.records.get(name).is_none_or(|(old, _)| old != tip));
-        self.records = records;
-        Ok(moved)
+    /// Observes what the plan needs and plans.
+    pub(super) async fn plan(&self, ctx: &Context, cancel: &CancellationToken) -> Planned {
+        self.look(ctx, cancel, false).await
     }
 
-    /// Observes every endpoint and plans.
-    pub(super) async fn plan(&self, ctx: &Context, cancel: &CancellationToken) -> Planned {
+    /// Observes every kind at every endpoint, whatever is declared or recorded.
+    pub(super) async fn plan_everything(&self, ctx: &Context, cancel: &CancellationToken) -> Planned {
+        self.look(ctx, cancel, true).await
+    }
+
+    async fn look(&self, ctx: &Context, cancel: &CancellationToken, everything: bool) -> Planned {
         let progress = if ctx.progress { Progress::listing() } else { Progress::silent() };
         let redactor = self.redactor.clone();
         let hider = self.redactor.clone();
@@ -169,7 +175,20 @@ impl Session {
             let empty = Vec::new();
             let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
             let record = records.get(&peer.target).and_then(|(_, r)| r.endpoints.get(&peer.name)).unwrap_or(&nothing);
-            plan::missing_scopes(api.description.table(), config.own, wanted, record, &peer.name, known)
+            let table = api.description.table();
+            let own = if everything { Own::Exclusive } else { config.own };
+            let mut scopes = plan::missing_scopes(table, own, wanted, record, &peer.name, known);
+            // What an interrupted run was doing has to be looked at, whatever is wanted now.
+            let open = records.get(&peer.target).into_iter().flat_map(|(_, r)| &r.intents);
+            for op in open.flat_map(|intent| &intent.operations).filter(|op| op.endpoint == peer.name) {
+                if let Some(rules) = table.get(&op.kind) {
+                    let parent = rules.parent_key(&op.key);
+                    if !known.contains_key(&(op.kind.clone(), parent.clone())) {
+                        scopes.push(Scope { endpoint: peer.name.clone(), kind: op.kind.clone(), parent });
+                    }
+                }
+            }
+            scopes
         };
         let sightings = observe(&self.fleet.peers, planner, context).await;
         progress.finish();
@@ -252,7 +271,23 @@ impl Session {
         self.check_lineage(&mut plan);
         self.check_trust(&mut plan);
         self.note_orphans(&mut plan);
+        for (target, why) in &self.locked {
+            plan.refusals.push(Refusal {
+                gate: "locked",
+                target: target.clone(),
+                endpoint: None,
+                kind: None,
+                message: why.clone(),
+                help: "wait for it with `--wait 5m`, or run again later; nothing has to be unlocked by hand".to_owned(),
+            });
+        }
         plan
+    }
+
+    /// Plans again from what was seen, after the records changed.
+    pub(super) fn plan_again(&self, planned: Planned) -> Planned {
+        let plan = self.build(&self.desired(), &planned.sightings);
+        Planned { plan, ..planned }
     }
 
     /// Which resources `-l` picks: declared or recorded ones with the labels.
@@ -278,7 +313,7 @@ impl Session {
     }
 
     /// Entries that the operator's `record-key` did not sign.
-    fn unverified(&self, record: &EndpointRecord) -> BTreeSet<(Kind, Key)> {
+    pub(super) fn unverified(&self, record: &EndpointRecord) -> BTreeSet<(Kind, Key)> {
         let key = match self.operator.record_key() {
             Ok(None) => return BTreeSet::new(),
             Ok(Some(key)) => Some(key),
@@ -424,6 +459,67 @@ impl Session {
         }
     }
 
+    /// Reads every secret that the plan sends, so that a missing one stops the run before anything is written.
+    pub(super) async fn have_secrets(&self, plan: &Plan) -> Result<(), Stop> {
+        let mut wanted = BTreeSet::new();
+        for op in plan.operations.iter().filter(|op| op.change.writes() && !plan.refused(&op.resource.target)) {
+            let Some(desired) = op.change.desired() else { continue };
+            let mut secrets = Vec::new();
+            secrets_in(&desired.body.value(), &FieldPath::root(), &mut secrets);
+            wanted.extend(secrets.into_iter().map(|(_, n)| (n, op.resource.target.clone(), op.resource.kind.clone())));
+        }
+        let operator = Arc::clone(&self.operator);
+        let read = tokio::task::spawn_blocking(move || {
+            use crate::credentials::SecretSource;
+            wanted.iter().try_for_each(|(name, target, kind)| operator.resolve(name, target, kind).map(drop))
+        });
+        match read.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(diagnostic)) => {
+                let exit = if UNREADABLE.contains(&diagnostic.code) { Exit::Denied } else { Exit::Refused };
+                Err(Stop::with(exit, *diagnostic))
+            }
+            Err(error) => Err(Stop::with(Exit::Failed, Diagnostic::error("secret-unreadable", error.to_string()))),
+        }
+    }
+
+    /// Asks the targets what the writes would do, where they can tell. One rejection refuses the whole target: no
+    /// delete before every create and update has been found good.
+    pub(super) async fn rehearse(&self, plan: &mut Plan) {
+        let mut refusals = Vec::new();
+        for op in &mut plan.operations {
+            let place = (op.resource.target.clone(), op.endpoint.clone());
+            let Some(peer) = self.fleet.peers.get(&place) else { continue };
+            let changes: BTreeMap<FieldPath, Canonical> =
+                op.fields.iter().filter_map(|f| Some((f.path.clone(), f.after.clone()?))).collect();
+            let mark = peer.mark.as_ref();
+            let write = match &op.change {
+                Change::Create { desired } => Write::Create { desired, mark },
+                Change::Update { desired, base, remove } => {
+                    Write::Update { desired, base, changes: &changes, remove, mark }
+                }
+                Change::Delete { owned, .. } => Write::Delete { id: &op.resource, owned },
+                Change::Adopt { .. } | Change::Forget { .. } | Change::Rename { .. } => continue,
+            };
+            match peer.driver.rehearse(&write).await {
+                Ok(Rehearsal::NotOffered | Rehearsal::NotYet(_)) => {}
+                Ok(Rehearsal::Accepted) => op.rehearsed = true,
+                Ok(Rehearsal::Rejected(diagnostic)) => {
+                    refusals.push((op.resource.clone(), op.endpoint.clone(), diagnostic.message.clone()));
+                }
+                Err(error) => refusals.push((op.resource.clone(), op.endpoint.clone(), error.to_string())),
+            }
+        }
+        plan.refusals.extend(refusals.into_iter().map(|(resource, endpoint, why)| Refusal {
+            gate: "rehearsal",
+            target: resource.target.clone(),
+            endpoint: Some(endpoint),
+            kind: Some(resource.kind.clone()),
+            message: format!("{resource}: the target would not take it: {why}"),
+            help: "mend the manifest, or the description".to_owned(),
+        }));
+    }
+
     /// A record whose target is gone from `ctl.yaml` is shown by each plan.
     fn note_orphans(&self, plan: &mut Plan) {
         use crate::store::Store;
@@ -473,7 +569,7 @@ impl Session {
         self.project().targets.get(target).map(|t| t.guard).unwrap_or_default()
     }
 
-    /// The guard of the last applied version and this one.
+    /// Stops what was started for this run.
     pub(super) async fn close(self) {
         self.fleet.dismiss().await;
     }
@@ -484,6 +580,7 @@ pub(super) fn refusal_exit(plan: &Plan) -> Exit {
     plan.refusals.iter().fold(Exit::Done, |exit, refusal| {
         exit.and(match refusal.gate {
             "older-commit" | "shallow" => Exit::Conflict,
+            "locked" => Exit::Locked,
             gate if UNREADABLE.contains(&gate) => Exit::Denied,
             gate if REFUSALS.contains(&gate) => Exit::Refused,
             _ => Exit::Refused,
@@ -558,7 +655,7 @@ fn secrets_in(value: &Value, path: &FieldPath, out: &mut Vec<(FieldPath, crate::
 }
 
 /// One line for `-v`.
-fn narrated(event: &Event) -> Option<String> {
+pub(super) fn narrated(event: &Event) -> Option<String> {
     let line = match event {
         Event::Listed { target, scope, pages, items } => {
             let parent = scope.parent.as_ref().map(|p| format!(" in {p}")).unwrap_or_default();

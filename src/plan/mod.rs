@@ -19,4 +19,5 @@ pub use change::{
     Summary, UnknownScope,
 };
 pub use input::{EndpointInput, PlanInput, TargetInput};
+pub use refs::refers_to;
 pub use scopes::missing_scopes;

@@ -12,6 +12,11 @@ pub(super) struct Ref {
     pub(super) optional: bool,
 }
 
+/// The objects of the same endpoint that `value` refers to, its parent not among them.
+pub fn refers_to(value: &Value, rules: &KindRules, table: &KindTable) -> Vec<(Kind, Key)> {
+    refs_of(value, rules, table).into_iter().map(|found| (found.kind, found.key)).collect()
+}
+
 /// All references of `value`, the parent not among them.
 pub(super) fn refs_of(value: &Value, rules: &KindRules, table: &KindTable) -> Vec<Ref> {
     rules.refs.iter().flat_map(|rule| refs_by(value, rule, table)).collect()

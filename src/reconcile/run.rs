@@ -214,7 +214,11 @@ impl<S: Store + 'static> Run<S> {
                     }
                     (held.tip, held.record) = (tip, now);
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    // The target was written, so the outcome is kept at least here; the next run shares it.
+                    drop(self.store.keep(&held.name, Some(&held.tip), &record, message));
+                    return Err(error.into());
+                }
             }
         }
         Err(StoreError::Moved.into())

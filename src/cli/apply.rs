@@ -1,0 +1,475 @@
+//! `ctl apply`: plans, asks, and carries the plan out under an intent in the record.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::args::{ApplyArgs, OnError, Output};
+use super::facts::{FactsOf, refreshed, sign};
+use super::plan::rendered;
+use super::session::{self, Planned, Session, Wishes, refusal_exit};
+use super::settling::settle_open;
+use super::{Context, Exit, Stop, stores};
+use crate::event::Event;
+use crate::model::{Diagnostic, Mark, Own, Process, Record, RecordHead, TargetName};
+use crate::plan::{Action, Plan};
+use crate::reconcile::{
+    self, Applied, Apply, Differences, Gate, Here, Locked, NotFinished, PATIENCE, Run, Share, Trouble, free,
+    intent_ops, record_after,
+};
+use crate::report::{Progress, Results, apply_json, apply_markdown, apply_text};
+use crate::store::{LocalLock, LockError, RecordName, StoreError, Tip, current_process, is_gone};
+
+/// Plans, asks, applies, records, reports.
+pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationToken) -> Result<Exit, Stop> {
+    let wishes = Wishes {
+        source: &args.source,
+        selection: &args.selection,
+        leave: &args.leave,
+        limits: &args.limits,
+        dirty: false,
+    };
+    let expect = args.expect.as_deref().map(|sum| session::digest("--expect", sum)).transpose()?;
+    let mut session = Session::open(ctx, &wishes).await?;
+    ctx.tell(&session.loaded.diagnostics);
+    ctx.tell(&session.snapshot.diagnostics);
+    remembered_alone(ctx, &session)?;
+    let here = Here { process: current_process(&user(ctx)), token: None };
+
+    // An interrupted run is settled before anything is planned; that needs the lock already now.
+    let mut lock = None;
+    if session.records.values().any(|(_, record)| !record.intents.is_empty()) {
+        lock = Some(local_lock(ctx, &session, &here.process, args.wait).await?);
+        acquire(ctx, &mut session, &here, args.wait).await?;
+    }
+    let mut planned = session.plan(ctx, cancel).await;
+    if settle_open(ctx, &mut session, &planned.sightings, &here)? {
+        planned = session.plan_again(planned);
+    }
+    if args.output == Output::Text {
+        let text = rendered(ctx, &session, &mut planned, Output::Text, args.show_all);
+        ctx.print(&text);
+    }
+    let checksum = planned.plan.checksum();
+    if let Some(expected) = expect.filter(|expected| *expected != checksum) {
+        let message = format!("the plan is not the one expected: {checksum}, and --expect says {expected}");
+        let help = "something moved since it was reviewed: look at the new plan";
+        return leave(session, Stop::with(Exit::Conflict, Diagnostic::error("other-plan", message).help(help))).await;
+    }
+    if args.adopt_only
+        && let Some(op) = planned.plan.operations.iter().find(|op| op.change.action() != Action::Adopt)
+    {
+        let message = format!("--adopt-only, and the plan would {} {}", op.change.action().as_str(), op.resource);
+        let help = "make the manifest say what is there, or apply without --adopt-only";
+        return leave(session, Stop::with(Exit::Refused, Diagnostic::error("adopt-only", message).help(help))).await;
+    }
+    if !will_do(&planned.plan) || cancel.is_cancelled() {
+        let exit = finish_idle(ctx, args, &mut session, &planned, lock, &here, cancel).await?;
+        session.close().await;
+        return Ok(exit);
+    }
+    if !args.yes {
+        if !ctx.interactive {
+            let diagnostic = Diagnostic::error("no-consent", "nobody can be asked, and --yes is not given")
+                .help(format!("review the plan, then run `ctl apply --yes --expect {checksum}`"));
+            return leave(session, Stop::with(Exit::Refused, diagnostic)).await;
+        }
+        if !ctx.ask("Apply this plan?") {
+            ctx.say("Nothing was written.\n");
+            session.close().await;
+            return Ok(Exit::Failed);
+        }
+    }
+    if lock.is_none() {
+        lock = Some(local_lock(ctx, &session, &here.process, args.wait).await?);
+    }
+    let before: Vec<Option<Tip>> = session.records.values().map(|(tip, _)| tip.clone()).collect();
+    acquire(ctx, &mut session, &here, args.wait).await?;
+    let moved = session.records.values().map(|(tip, _)| tip.clone()).collect::<Vec<_>>() != before;
+    if moved || !session.locked.is_empty() {
+        planned = session.plan(ctx, cancel).await;
+        if settle_open(ctx, &mut session, &planned.sightings, &here)? {
+            planned = session.plan_again(planned);
+        }
+        if planned.plan.checksum() != checksum && session.locked.is_empty() {
+            let again = args.output == Output::Text && ctx.interactive && !args.yes && {
+                let text = rendered(ctx, &session, &mut planned, Output::Text, args.show_all);
+                ctx.print(&text);
+                ctx.ask("Another run finished meanwhile. Apply this plan instead?")
+            };
+            if !again {
+                let diagnostic = Diagnostic::error(
+                    "record-moved",
+                    "another run finished meanwhile, and the plan is another one now",
+                )
+                .help("run again and look at the new plan");
+                return leave(session, Stop::with(Exit::Conflict, diagnostic)).await;
+            }
+        }
+    }
+    let exit = carry_out(ctx, args, &mut session, planned, &here, cancel).await;
+    session.close().await;
+    drop(lock);
+    exit
+}
+
+/// True if some target has something to be done and is not refused.
+fn will_do(plan: &Plan) -> bool {
+    plan.operations.iter().any(|op| !plan.refused(&op.resource.target))
+}
+
+async fn leave(session: Session, stop: Stop) -> Result<Exit, Stop> {
+    session.close().await;
+    Err(stop)
+}
+
+/// Nothing is to be done: at most the record learns of a newer commit.
+async fn finish_idle(
+    ctx: &Context,
+    args: &ApplyArgs,
+    session: &mut Session,
+    planned: &Planned,
+    mut lock: Option<LocalLock>,
+    here: &Here,
+    cancel: &CancellationToken,
+) -> Result<Exit, Stop> {
+    let mut exit = planned.exit.and(refusal_exit(&planned.plan));
+    if cancel.is_cancelled() {
+        exit = exit.and(Exit::Interrupted);
+    }
+    if planned.plan.refusals.is_empty() && planned.exit == Exit::Done && !args.adopt_only && !cancel.is_cancelled() {
+        for target in session.targets.clone() {
+            let Some((tip, record)) = session.records.get(&target).cloned() else { continue };
+            let head = head(ctx, session, &planned.plan, &target, &record, here, (0, 0));
+            let mut after = record.clone();
+            let changed = refreshed(session, &planned.sightings, &target, &mut after);
+            let newer = record.head.as_ref().is_some_and(|old| old.snapshot != session.snapshot.digest);
+            if !changed && !newer {
+                continue;
+            }
+            if lock.is_none() {
+                lock = Some(local_lock(ctx, session, &here.process, args.wait).await?);
+            }
+            after.head = Some(head);
+            sign(&session.operator, &mut after)?;
+            let name = RecordName { project: session.project().name.clone(), target: target.clone() };
+            let swapped = tokio::task::block_in_place(|| {
+                use crate::store::Store;
+                session.stores.swap(&name, tip.as_ref(), &after, &message(&planned.plan, &target, "unchanged"))
+            });
+            match swapped {
+                // Somebody else wrote it meanwhile; what they know is newer.
+                Ok(_) | Err(StoreError::Moved) => {}
+                Err(error) => return Err(stores::stop(&error)),
+            }
+        }
+    }
+    let plan = &planned.plan;
+    let results = Results { endings: BTreeMap::new(), took: Duration::ZERO };
+    match args.output {
+        Output::Text => {}
+        Output::Json => ctx.print(&session.redactor.hide(&apply_json(plan, &plan.checksum(), &results))),
+        Output::Markdown => ctx.print(&session.redactor.hide(&apply_markdown(plan, &plan.checksum(), &results))),
+    }
+    Ok(exit)
+}
+
+/// The writing half of a run: secrets, rehearsal, intents, writes, outcomes, report.
+async fn carry_out(
+    ctx: &Context,
+    args: &ApplyArgs,
+    session: &mut Session,
+    mut planned: Planned,
+    here: &Here,
+    cancel: &CancellationToken,
+) -> Result<Exit, Stop> {
+    session.have_secrets(&planned.plan).await?;
+    session.rehearse(&mut planned.plan).await;
+    let plan = &planned.plan;
+    let facts: BTreeMap<TargetName, FactsOf<'_>> =
+        session.targets.iter().filter_map(|t| Some((t.clone(), FactsOf::new(session, t)?))).collect();
+    let mut shares = Vec::new();
+    for target in &session.targets {
+        let (Some((tip, record)), Some(facts)) = (session.records.get(target), facts.get(target)) else { continue };
+        let operations = intent_ops(plan, target, facts);
+        if operations.is_empty() {
+            continue;
+        }
+        let name = RecordName { project: session.project().name.clone(), target: target.clone() };
+        shares.push(Share { name, tip: tip.clone(), record: record.clone(), operations });
+    }
+    let written: Vec<TargetName> = shares.iter().map(|share| share.name.target.clone()).collect();
+    let checksum = plan.checksum();
+    let id = format!("{}-{:08x}", ctx.clock.wall().as_second(), ctx.entropy.next() >> 32);
+    let commit = session.loaded.revision.as_str();
+    let begun = tokio::task::block_in_place(|| {
+        Run::begin(Arc::clone(&session.stores), shares, &id, here, commit, &checksum.to_string(), &ctx.clock)
+    });
+    let run = Arc::new(begun.map_err(|error| {
+        let stop = stores::stop(&error.error);
+        match error.error {
+            StoreError::Moved => Stop::with(
+                Exit::Conflict,
+                Diagnostic::error("record-moved", "another run began at the same time; nothing was written")
+                    .help("run again"),
+            ),
+            _ => stop,
+        }
+    })?);
+    let keeper = tokio::spawn({
+        let run = Arc::clone(&run);
+        async move { run.keep().await }
+    });
+    let started = ctx.clock.boot();
+    let applied = perform(ctx, args, session, plan, &*run, cancel).await;
+    let took = ctx.clock.boot().saturating_sub(started);
+    keeper.abort();
+
+    let mut exit = outcome_exit(&applied).and(planned.exit).and(refusal_exit(plan));
+    for target in &written {
+        let Some(facts) = facts.get(target) else { continue };
+        let (done, undone) = counts(plan, &applied, target);
+        let word = if undone == 0 { "done" } else { "partial" };
+        let identities = planned
+            .sightings
+            .iter()
+            .filter(|((t, _), _)| t == target)
+            .filter_map(|((t, e), sighting)| Some((e.clone(), session.identity(t, e, sighting)?)))
+            .collect();
+        let after = |record: &Record| {
+            let head = RecordHead {
+                result: word.to_owned(),
+                ..head(ctx, session, plan, target, record, here, (done, undone))
+            };
+            let mut after = record_after(record, target, plan, &applied.results, &identities, head, facts);
+            refreshed(session, &planned.sightings, target, &mut after);
+            // The key was read when the plan was made, so this cannot fail here.
+            drop(sign(&session.operator, &mut after));
+            after
+        };
+        let finished = tokio::task::block_in_place(|| run.finish(target, after, &message(plan, target, word)));
+        if let Err(error) = finished {
+            exit = exit.and(Exit::Partial);
+            let help = match &error {
+                NotFinished::Lost => "run again: the record says what stands".to_owned(),
+                NotFinished::Store(_) => "it is kept on this machine; the next run here shares it".to_owned(),
+            };
+            ctx.tell(&[Diagnostic::error(
+                "outcome-lost",
+                format!("the outcome at {target} is not in the record: {error}"),
+            )
+            .help(help)]);
+        }
+    }
+    if cancel.is_cancelled() {
+        exit = exit.and(Exit::Interrupted);
+    }
+    let endings = applied.results.iter().map(|result| (result.id, result.ending.clone())).collect();
+    let results = Results { endings, took };
+    let text = match args.output {
+        Output::Text => apply_text(plan, &results, &ctx.out),
+        Output::Json => apply_json(plan, &checksum, &results),
+        Output::Markdown => apply_markdown(plan, &checksum, &results),
+    };
+    ctx.print(&session.redactor.hide(&text));
+    let exit = exit.after_writing(applied.wrote());
+    Ok(if args.detailed_exitcode { exit.and(Exit::Changes) } else { exit })
+}
+
+async fn perform(
+    ctx: &Context,
+    args: &ApplyArgs,
+    session: &Session,
+    plan: &Plan,
+    gate: &dyn Gate,
+    cancel: &CancellationToken,
+) -> Applied {
+    let operations = plan.operations.iter().filter(|op| !plan.refused(&op.resource.target)).count();
+    let progress = if ctx.progress { Progress::applying(operations) } else { Progress::silent() };
+    let hider = session.redactor.clone();
+    let progress = progress.hiding(move |text| hider.hide(text));
+    let redactor = session.redactor.clone();
+    let tell = |event: Event| {
+        if ctx.verbose > 0
+            && let Some(line) = session::narrated(&event)
+        {
+            ctx.say(&redactor.hide(&line));
+        }
+        progress.listen(&event);
+    };
+    let tables = session.loaded.tables();
+    let mut records = BTreeMap::new();
+    for (target, (_, record)) in &session.records {
+        for (endpoint, known) in &record.endpoints {
+            records.insert((target.clone(), endpoint.clone()), known.clone());
+        }
+    }
+    let own: BTreeMap<TargetName, Own> = session.project().targets.iter().map(|(n, t)| (n.clone(), t.own)).collect();
+    let mark = Mark::of(&session.project().name);
+    let judge = Differences { plan, tables: &tables, records: &records, own: &own, mark: &mark };
+    let context =
+        reconcile::Context { clock: &ctx.clock, entropy: &ctx.entropy, tell: &tell, cancel, patience: PATIENCE };
+    let on_error = match args.on_error {
+        OnError::Continue => reconcile::OnError::Continue,
+        OnError::Stop => reconcile::OnError::Stop,
+    };
+    let apply = Apply { plan, endpoints: &session.fleet.peers, judge: &judge, gate, fence: None, on_error };
+    let applied = reconcile::apply(apply, context).await;
+    progress.finish();
+    applied
+}
+
+/// Takes the lock of the repository on this machine, waiting for others at most `wait`.
+pub(super) async fn local_lock(
+    ctx: &Context,
+    session: &Session,
+    me: &Process,
+    wait: Duration,
+) -> Result<LocalLock, Stop> {
+    let end = ctx.clock.boot() + wait;
+    loop {
+        match LocalLock::take(&ctx.state, session.loaded.source.common_dir(), me) {
+            Ok(lock) => return Ok(lock),
+            Err(error @ LockError::Held { .. }) => {
+                let left = end.saturating_sub(ctx.clock.boot());
+                if left.is_zero() {
+                    let diagnostic = Diagnostic::error("locked", error.to_string())
+                        .help("wait for it with `--wait 5m`, or run again later");
+                    return Err(Stop::with(Exit::Locked, diagnostic));
+                }
+                ctx.clock.sleep(left.min(Duration::from_millis(200))).await;
+            }
+            Err(error @ LockError::Io(_)) => {
+                let diagnostic = Diagnostic::error("state-folder", error.to_string())
+                    .help("choose a folder that can be written with --state DIR");
+                return Err(Stop::with(Exit::Failed, diagnostic));
+            }
+        }
+    }
+}
+
+/// Reads every record again, waiting at most `wait` for the runs that hold them. Who is still held is left out.
+pub(super) async fn acquire(ctx: &Context, session: &mut Session, here: &Here, wait: Duration) -> Result<(), Stop> {
+    let end = ctx.clock.boot() + wait;
+    let alive = |process: &Process| !is_gone(process, &here.process);
+    session.locked.clear();
+    for target in session.targets.clone() {
+        let name = RecordName { project: session.project().name.clone(), target: target.clone() };
+        let left = end.saturating_sub(ctx.clock.boot());
+        match free(&session.stores, &name, here, &alive, left, &ctx.clock).await {
+            Ok(found) => {
+                session.records.insert(target, (found.tip, found.record));
+            }
+            Err(Locked::Held(intent)) => {
+                let holder = &intent.holder;
+                let message = format!(
+                    "another run holds {target}: {} (process {} on {}){}",
+                    holder.who,
+                    holder.pid,
+                    holder.host,
+                    intent.until.and_then(until).map(|t| format!(", until {t}")).unwrap_or_default()
+                );
+                session.locked.insert(target, message);
+            }
+            Err(Locked::Store(error)) => return Err(stores::stop(&error)),
+        }
+    }
+    Ok(())
+}
+
+fn until(second: i64) -> Option<String> {
+    jiff::Timestamp::from_second(second).ok().map(|t| t.to_string())
+}
+
+/// In CI a record that only this runner sees is worth nothing.
+fn remembered_alone(ctx: &Context, session: &Session) -> Result<(), Stop> {
+    if !ctx.ci {
+        return Ok(());
+    }
+    let alone = session.targets.iter().find(|name| {
+        session.project().targets.get(*name).is_some_and(|target| {
+            target.own != Own::Exclusive
+                && !session.stores.shared(name)
+                && target.endpoints.values().all(|e| e.url != "embedded")
+        })
+    });
+    match alone {
+        None => Ok(()),
+        Some(target) => {
+            let message = format!("in CI the record of {target} would be lost with this runner");
+            let help =
+                "share it with `record: {push: origin}` in ctl.yaml (or `record: {file: …}`, or `own: exclusive`)";
+            Err(Stop::with(Exit::Refused, Diagnostic::error("record-not-shared", message).help(help)))
+        }
+    }
+}
+
+/// The head of the next version of a target's record.
+pub(super) fn head(
+    ctx: &Context,
+    session: &Session,
+    plan: &Plan,
+    target: &TargetName,
+    before: &Record,
+    here: &Here,
+    (done, undone): (u64, u64),
+) -> RecordHead {
+    RecordHead {
+        number: before.head.as_ref().map_or(0, |head| head.number) + 1,
+        time: ctx.clock.wall().as_second(),
+        commit: session.loaded.revision.clone(),
+        snapshot: session.snapshot.digest,
+        checksum: plan.checksum(),
+        folder: session.project().folder.clone(),
+        who: here.process.who.clone(),
+        result: "done".to_owned(),
+        done,
+        undone,
+        token: here.token,
+        guard: session.guard(target),
+    }
+}
+
+fn counts(plan: &Plan, applied: &Applied, target: &TargetName) -> (u64, u64) {
+    let here = plan.operations.iter().zip(&applied.results).filter(|(op, _)| &op.resource.target == target);
+    let (done, undone): (Vec<_>, Vec<_>) = here.partition(|(_, r)| r.ending == crate::event::Ending::Done);
+    (done.len() as u64, undone.len() as u64)
+}
+
+pub(super) fn message(plan: &Plan, target: &TargetName, result: &str) -> String {
+    format!("{}: {result} at {target}, commit {}", plan.project, plan.commit.short())
+}
+
+/// What the operations' endings mean for the exit code.
+fn outcome_exit(applied: &Applied) -> Exit {
+    let counts = applied.counts();
+    let bad = counts.failed + counts.skipped + counts.conflict + counts.in_doubt;
+    if bad == 0 {
+        return Exit::Done;
+    }
+    if applied.wrote() && counts.done > 0 {
+        return Exit::Partial;
+    }
+    let troubles = || applied.results.iter().filter_map(|r| r.trouble);
+    if counts.conflict > 0 || troubles().any(|t| t == Trouble::Conflict) {
+        Exit::Conflict
+    } else if troubles().any(|t| t == Trouble::Authentication) {
+        Exit::Denied
+    } else if troubles().any(|t| t == Trouble::Unreachable) {
+        Exit::Unreachable
+    } else if counts.failed + counts.in_doubt > 0 {
+        Exit::Failed
+    } else {
+        Exit::Done
+    }
+}
+
+/// Who runs this, for the record.
+pub(super) fn user(ctx: &Context) -> String {
+    ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| ctx.env.get(*name).filter(|v| !v.is_empty()).cloned())
+        .unwrap_or_else(|| "unknown".to_owned())
+}

@@ -1,0 +1,95 @@
+//! What an interrupted run left behind is looked at and settled, by the next run that writes.
+
+use std::collections::BTreeMap;
+
+use super::facts::sign;
+use super::session::Session;
+use super::{Context, Stop, stores};
+use crate::model::{Canonical, Diagnostic, IntentOp, Mark, Observed, ScopeState, TargetName};
+use crate::reconcile::{Here, Hold, Place, Seen, Sighting, is_as_sent, settle_intent, standing};
+use crate::store::{RecordName, Store, is_gone};
+
+/// Settles every expired intent of the run's targets from what was just seen. True if a record changed.
+pub(super) fn settle_open(
+    ctx: &Context,
+    session: &mut Session,
+    sightings: &BTreeMap<Place, Sighting>,
+    here: &Here,
+) -> Result<bool, Stop> {
+    let mut settled = false;
+    let mark = Mark::of(&session.project().name);
+    let alive = |process: &crate::model::Process| !is_gone(process, &here.process);
+    for target in session.targets.clone() {
+        if session.locked.contains_key(&target) {
+            continue;
+        }
+        let Some((tip, record)) = session.records.get(&target).cloned() else { continue };
+        let mut after = record.clone();
+        let wall = ctx.clock.wall().as_second();
+        for intent in &record.intents {
+            let Hold::Expired(why) = standing(intent, here, wall, &alive) else { continue };
+            let look = |op: &IntentOp| seen(session, sightings, &target, op);
+            let sent = |op: &IntentOp, sent: &Canonical, found: &Observed| {
+                let rules = session.loaded.apis.get(&target).and_then(|api| api.description.table().get(&op.kind));
+                match (rules, found.value()) {
+                    (Some(rules), Ok(value)) => is_as_sent(rules, sent, &value),
+                    _ => false,
+                }
+            };
+            let settlement = settle_intent(&after, intent, &mark, &look, &sent);
+            let message = format!(
+                "settled what run {} of {} left at {target} ({why}): {} operations looked at",
+                intent.run,
+                intent.holder.who,
+                intent.operations.len()
+            );
+            ctx.tell(&[Diagnostic::note("settled", message)]);
+            for (op, why) in &settlement.in_doubt {
+                let message = format!("{target}:{}/{} is in doubt: {why}", op.kind, op.key);
+                let help = "look at it; if it is to be managed, `ctl apply` will offer to adopt it";
+                ctx.tell(&[Diagnostic::warning("in-doubt", message).help(help)]);
+            }
+            for (op, why) in &settlement.later {
+                let message = format!("{target}:{}/{} could not be looked at: {why}", op.kind, op.key);
+                ctx.tell(&[Diagnostic::warning("not-settled", message).help("the next run looks again")]);
+            }
+            after = settlement.record;
+        }
+        if after == record {
+            continue;
+        }
+        sign(&session.operator, &mut after)?;
+        let name = RecordName { project: session.project().name.clone(), target: target.clone() };
+        let message = format!("{}: settled at {target}", session.project().name);
+        let swapped = tokio::task::block_in_place(|| session.stores.swap(&name, tip.as_ref(), &after, &message));
+        let tip = match swapped {
+            Ok(tip) => tip,
+            Err(error) => return Err(stores::stop(&error)),
+        };
+        session.records.insert(target, (Some(tip), after));
+        settled = true;
+    }
+    Ok(settled)
+}
+
+fn seen<'s>(
+    session: &Session,
+    sightings: &'s BTreeMap<Place, Sighting>,
+    target: &TargetName,
+    op: &IntentOp,
+) -> Seen<'s> {
+    let Some(sighting) = sightings.get(&(target.clone(), op.endpoint.clone())) else {
+        return Seen::Unknown("its endpoint is not part of this run");
+    };
+    let Some(rules) = session.loaded.apis.get(target).and_then(|api| api.description.table().get(&op.kind)) else {
+        return Seen::Unknown("its kind is not described any more");
+    };
+    match sighting.scopes.get(&(op.kind.clone(), rules.parent_key(&op.key))) {
+        Some(ScopeState::Known(listing)) => match listing.items.iter().find(|item| item.key == op.key) {
+            Some(item) => Seen::There(item),
+            None => Seen::Absent,
+        },
+        Some(ScopeState::Unknown { why }) => Seen::Unknown(why),
+        None => Seen::Unknown("it was not listed"),
+    }
+}

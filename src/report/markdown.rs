@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::apply_json::{Results, spelled};
 use super::apply_text::{done_line, time};
 use super::diagnostics::diagnostics_text;
-use super::plan_text::{face, notes, number, path_of, summary_line};
+use super::plan_text::{PlanView, cause_word, face, notes, number, path_of, summary_line};
 use super::sanitize::{fenced, line, markdown};
 use super::style::Style;
 use super::value_text::{Shown, show};
@@ -17,7 +17,8 @@ const LIMIT: usize = 60_000;
 const RESERVE: usize = 1_500;
 
 /// `plan -o markdown`: a comment for a pull request. Nothing in it mentions, links or embeds.
-pub fn plan_markdown(plan: &Plan, checksum: &Digest) -> String {
+pub fn plan_markdown(plan: &Plan, view: &PlanView<'_>) -> String {
+    let checksum = view.checksum;
     let mut out = format!(
         "### Plan for {} at {}\n\n{}\n\n",
         markdown(plan.project.as_str()),

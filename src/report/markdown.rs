@@ -47,19 +47,6 @@ pub fn plan_markdown(plan: &Plan, view: &PlanView<'_>) -> String {
         let head = "> [!CAUTION]\n> A guard refuses this plan: what it concerns is not written.";
         append(&mut out, &format!("{head}\n\n{}\n", fenced("text", &refused)));
     }
-    if !plan.unknown_scopes.is_empty() {
-        let text: Vec<String> = plan
-            .unknown_scopes
-            .iter()
-            .map(|s| line(&format!("{}/{} {}: {}", s.target, s.scope.endpoint, s.scope.kind, s.why)).into_owned())
-            .collect();
-        let block = format!("Not read, so nothing happens there:\n\n{}\n", fenced("text", &text.join("\n")));
-        append(&mut out, &block);
-    }
-    if !plan.diagnostics.is_empty() {
-        append(&mut out, &fenced("text", &diagnostics_text(&plan.diagnostics, &style)));
-        out.push('\n');
-    }
     let gone: Vec<String> = plan
         .operations
         .iter()
@@ -80,6 +67,19 @@ pub fn plan_markdown(plan: &Plan, view: &PlanView<'_>) -> String {
             text.push_str(&format!("… and {} more, below\n", number(gone.len() - GONE)));
         }
         append(&mut out, &format!("**What goes away**\n\n{}\n", fenced("diff", &text)));
+    }
+    if !plan.unknown_scopes.is_empty() {
+        let text: Vec<String> = plan
+            .unknown_scopes
+            .iter()
+            .map(|s| line(&format!("{} {}: {}", spot(&s.target, &s.scope.endpoint), s.scope.kind, s.why)).into_owned())
+            .collect();
+        let block = format!("Not read, so nothing happens there:\n\n{}\n", fenced("text", &text.join("\n")));
+        append(&mut out, &block);
+    }
+    if !plan.diagnostics.is_empty() {
+        append(&mut out, &fenced("text", &diagnostics_text(&plan.diagnostics, &style)));
+        out.push('\n');
     }
     let mut left = plan.operations.len();
     for ops in &targets {
@@ -215,14 +215,15 @@ fn operation(plan: &Plan, op: &Operation, style: &Style, view: &PlanView<'_>) ->
         "~" | "-/+" => "!",
         _ => " ",
     };
-    let said = [cause_word(op).map(str::to_owned), view.place(op)].into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let place = if said.is_empty() { said } else { format!("  ({said})") };
     let half = match (op.change.action(), op.replaces) {
-        (Action::Delete, Some(_)) => "  (takes it away)",
-        (Action::Create, Some(_)) => "  (makes it again)",
-        _ => "",
+        (Action::Delete, Some(_)) => Some("takes it away"),
+        (Action::Create, Some(_)) => Some("makes it again"),
+        _ => None,
     };
-    let head = format!("{sign} {word} {}{half}{}", op.resource.local(), place);
+    let said = [half, cause_word(op)].into_iter().flatten().map(str::to_owned).chain(view.place(op));
+    let said = said.collect::<Vec<_>>().join(", ");
+    let tail = if said.is_empty() { said } else { format!("  ({said})") };
+    let head = format!("{sign} {word} {}{tail}", op.resource.local());
     let mut out = format!("{}\n", line(&head));
     for note in notes(plan, op) {
         out.push_str(&format!("    # {}\n", line(&note)));

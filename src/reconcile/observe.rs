@@ -153,7 +153,7 @@ pub(super) async fn asked<T, R, F>(
 where
     F: Future<Output = Result<R, TargetError>>,
 {
-    let mut tries = Tries::default();
+    let mut tries = Tries::at_most(endpoint.retries);
     endpoint.first_attempt();
     for attempt in 1.. {
         endpoint.turn(context.clock).await;

@@ -36,7 +36,7 @@ impl Transport for Tape {
         _: usize,
     ) -> Result<http::Response<Bytes>, NetError> {
         let mut line = format!("{} {}", request.method(), request.uri().path_and_query().unwrap());
-        for name in ["if-match", "if-none-match"] {
+        for name in ["if-match", "if-none-match", "ctl-fencing-token"] {
             if let Some(value) = request.headers().get(name) {
                 line += &format!(" {name}: {}", value.to_str().unwrap());
             }
@@ -71,6 +71,10 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> http::Response<B
 }
 
 fn target(description: &str, answers: Script) -> (HttpTarget<Tape>, Tape) {
+    target_with(description, BTreeMap::new(), answers)
+}
+
+fn target_with(description: &str, params: BTreeMap<String, String>, answers: Script) -> (HttpTarget<Tape>, Tape) {
     let text = shipped().iter().find(|(name, _)| *name == description).map_or(description, |(_, text)| *text);
     let (api, _) = ApiDescription::parse("test.yaml", text).unwrap();
     let tape = Tape { answers: Arc::new(Mutex::new(answers)), ..Tape::default() };
@@ -81,7 +85,7 @@ fn target(description: &str, answers: Script) -> (HttpTarget<Tape>, Tape) {
         url: "http://127.0.0.1:8081".into(),
         access: Access { auth: Auth::Bearer(Secret::new("the-credential")), ..Access::anonymous() },
         secrets: Arc::new(Safe),
-        params: BTreeMap::new(),
+        params,
         clock: Clock::System,
     };
     (HttpTarget::new(config, tape.clone()).unwrap(), tape)
@@ -294,4 +298,166 @@ async fn an_item_of_another_parent_is_not_believed() {
     let (target, _) = target("kinto", vec![answer(200, &[], body)]);
     let result = target.observe(&scope("collection", Some(Key::of_texts(&["conf"]))), None).await;
     assert!(matches!(result, Err(TargetError::Unreadable { .. })), "{result:?}");
+}
+
+const KEY_VALUE: &str = include_str!("fixtures/api/key-value-store.yaml");
+const TREE: &str = include_str!("fixtures/api/config-tree.yaml");
+
+#[tokio::test]
+async fn pages_go_on_after_the_last_key_and_writes_compare_and_swap() {
+    let first = r#"{"header":{"revision":"5"},"kvs":[{"key":"Y2ZnL2E=","create_revision":"2","mod_revision":"3","version":"2","value":"Mg=="},{"key":"Y2ZnL2I=","create_revision":"5","mod_revision":"5","version":"1","value":"eCB5"}],"more":true,"count":"3"}"#;
+    let second = r#"{"header":{"revision":"5"},"kvs":[{"key":"Y2ZnL2U=","create_revision":"4","mod_revision":"4","version":"1"}],"count":"1"}"#;
+    let done =
+        r#"{"header":{"revision":"7"},"succeeded":true,"responses":[{"response_put":{"header":{"revision":"7"}}}]}"#;
+    let stale = r#"{"header":{"revision":"8"}}"#;
+    let answers = [first, second, done, done, stale].map(|body| answer(200, &[], body)).into();
+    let (target, tape) = target_with(KEY_VALUE, BTreeMap::from([("prefix".into(), "cfg/".into())]), answers);
+    let items = listed(&target, &scope("kv", None)).await;
+    let keys: Vec<String> = items.iter().map(|i| i.key.texts().collect()).collect();
+    assert_eq!(keys, ["cfg/a", "cfg/b", "cfg/e"]);
+    assert_eq!(items[1].value().unwrap().get(&FieldPath::parse("value")), Some(&Value::from("x y")));
+    assert_eq!(items[0].token.as_ref().unwrap().as_str(), "3");
+    let wanted = desired(&target, "kv", &json(r#"{"key":"cfg/c","value":"1"}"#));
+    assert_eq!(target.write(&Write::Create { desired: &wanted, mark: None }, None).await.unwrap(), Outcome::DoneUnseen);
+    let wanted = desired(&target, "kv", &json(r#"{"key":"cfg/a","value":"9"}"#));
+    let changes = BTreeMap::from([(FieldPath::parse("value"), Value::from("9").canonical())]);
+    let write = Write::Update { desired: &wanted, base: &items[0], changes: &changes, remove: &[], mark: None };
+    assert!(!target.guarding(&write).fresh_read, "the version guards it");
+    target.write(&write, None).await.unwrap();
+    let id = ResourceId { target: "t".parse().unwrap(), kind: Kind::new("kv"), key: items[1].key.clone() };
+    let owned = Owned::claim(items[1].clone(), None, OwnRule::Exclusive).unwrap();
+    let error = target.write(&Write::Delete { id: &id, owned: &owned }, None).await.unwrap_err();
+    assert!(matches!(error, TargetError::Conflict { status: 200, .. }), "a compare that fails is a 200: {error:?}");
+    assert_eq!(
+        *tape.asked.lock().unwrap(),
+        [
+            r#"POST /v3/kv/range {"key":"Y2ZnLw==","limit":2,"range_end":"Y2ZnMA=="}"#,
+            r#"POST /v3/kv/range {"key":"Y2ZnL2IA","limit":2,"range_end":"Y2ZnMA=="}"#,
+            r#"POST /v3/kv/txn {"compare":[{"key":"Y2ZnL2M=","result":"EQUAL","target":"VERSION","version":"0"}],"success":[{"request_put":{"key":"Y2ZnL2M=","value":"MQ=="}}]}"#,
+            r#"POST /v3/kv/txn {"compare":[{"key":"Y2ZnL2E=","mod_revision":"3","result":"EQUAL","target":"MOD"}],"success":[{"request_put":{"key":"Y2ZnL2E=","value":"OQ=="}}]}"#,
+            r#"POST /v3/kv/txn {"compare":[{"key":"Y2ZnL2I=","mod_revision":"5","result":"EQUAL","target":"MOD"}],"success":[{"request_delete_range":{"key":"Y2ZnL2I="}}]}"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_tree_of_servers_and_routes_is_read_merged_and_guarded_by_its_own_tags() {
+    let servers = r#"{"srv0":{"listen":["127.0.0.1:20191"],"routes":[{"@id":"r-a"}]}}"#;
+    let routes = r#"[{"@id":"r-a","handle":[]},{"handle":[{"handler":"static_response"}]}]"#;
+    let server = r#"{"listen":["127.0.0.1:20191"],"routes":[{"@id":"r-a"}]}"#;
+    let tag = "\"/config/apps/http/servers/srv0 d0dc46e67eecfbc4\"";
+    let (target, tape) = target(
+        TREE,
+        vec![
+            answer(200, &[("etag", "\"/config/apps/http/servers 1\"")], servers),
+            answer(200, &[], routes),
+            answer(200, &[("etag", tag)], server),
+            answer(200, &[], ""),
+            answer(200, &[], ""),
+            answer(200, &[], "null\n"),
+        ],
+    );
+    let items = listed(&target, &scope("server", None)).await;
+    assert_eq!((items.len(), items[0].token.as_ref()), (1, None), "the list's tag is not the item's");
+    let known = listed(&target, &scope("route", Some(items[0].key.clone()))).await;
+    assert_eq!(known.len(), 1, "what cannot be addressed is ignored");
+    let wanted = desired(&target, "server", &json(r#"{"name":"srv0","listen":["127.0.0.1:20199"]}"#));
+    let listen = json(r#"["127.0.0.1:20199"]"#);
+    let changes = BTreeMap::from([(FieldPath::parse("listen"), listen.canonical())]);
+    let write = Write::Update { desired: &wanted, base: &items[0], changes: &changes, remove: &[], mark: None };
+    assert!(target.guarding(&write).fresh_read);
+    let fresh = target.read(&wanted.id, Some(&items[0])).await.unwrap().unwrap();
+    let write = Write::Update { desired: &wanted, base: &fresh, changes: &changes, remove: &[], mark: None };
+    target.write(&write, None).await.unwrap();
+    let id = ResourceId { target: "t".parse().unwrap(), kind: Kind::new("route"), key: known[0].key.clone() };
+    let owned = Owned::claim(known[0].clone(), None, OwnRule::Exclusive).unwrap();
+    assert_eq!(target.write(&Write::Delete { id: &id, owned: &owned }, None).await.unwrap(), Outcome::Gone);
+    assert_eq!(target.read(&wanted.id, None).await.unwrap(), None, "a null is nothing");
+    let patch = format!(
+        r#"PATCH /config/apps/http/servers/srv0 if-match: {tag} {{"listen":["127.0.0.1:20199"],"routes":[{{"@id":"r-a"}}]}}"#
+    );
+    assert_eq!(
+        *tape.asked.lock().unwrap(),
+        [
+            "GET /config/apps/http/servers",
+            "GET /config/apps/http/servers/srv0/routes",
+            "GET /config/apps/http/servers/srv0",
+            patch.as_str(),
+            "DELETE /id/r-a",
+            "GET /config/apps/http/servers/srv0",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_unchanged_list_is_not_read_again() {
+    let text = "api: t\netag: if-match\ntypes:\n  s: {path: \"/s/{name}\", revalidate: etag}\n";
+    let page = || answer(200, &[("etag", "W/\"7\"")], r#"[{"name":"a"}]"#);
+    let (target, tape) = target(text, vec![page(), answer(304, &[], ""), page(), answer(304, &[], "")]);
+    let Observation::Listed(listing) = target.observe(&scope("s", None), None).await.unwrap() else { panic!("listed") };
+    let cursor = listing.cursor.clone().unwrap();
+    assert_eq!(target.observe(&scope("s", None), Some(&cursor)).await.unwrap(), Observation::Unchanged);
+    assert!(matches!(target.observe(&scope("s", None), Some(&cursor)).await.unwrap(), Observation::Listed(_)));
+    let unasked = target.observe(&scope("s", None), None).await;
+    assert!(unasked.is_err(), "a 304 that nobody asked for says nothing: {unasked:?}");
+    assert_eq!(
+        *tape.asked.lock().unwrap(),
+        ["GET /s", "GET /s if-none-match: W/\"7\"", "GET /s if-none-match: W/\"7\"", "GET /s"]
+    );
+}
+
+#[tokio::test]
+async fn a_list_of_summaries_is_completed_object_by_object() {
+    let text = "
+api: t
+types:
+  d:
+    path: /d/{uid}
+    key: [title]
+    list: {get: /d, summary: true}
+    get: {get: \"/d/{uid}\", item: /board}
+    update: {put: all}
+";
+    let (target, tape) = target(
+        text,
+        vec![
+            answer(200, &[], r#"[{"uid":"u1","title":"a"},{"uid":"u2","title":"b"}]"#),
+            answer(200, &[], r#"{"meta":{},"board":{"uid":"u1","title":"a","panels":[1]}}"#),
+            answer(404, &[], ""),
+        ],
+    );
+    let items = listed(&target, &scope("d", None)).await;
+    assert_eq!(items.len(), 1, "one that went in between is not there");
+    assert_eq!(items[0].value().unwrap().get(&FieldPath::parse("panels")), Some(&json("[1]")));
+    assert_eq!(*tape.asked.lock().unwrap(), ["GET /d", "GET /d/u1", "GET /d/u2"]);
+}
+
+#[tokio::test]
+async fn a_kind_with_one_object_is_read_and_changed_and_never_made() {
+    let text = "api: t\netag: if-match\ntypes:\n  settings: {path: /settings, key: []}\n";
+    let (target, tape) =
+        target(text, vec![answer(200, &[("etag", "\"1\"")], r#"{"mode":"a","uptime":9}"#), answer(204, &[], "")]);
+    let rules = target.kinds().get(&Kind::new("settings")).unwrap().clone();
+    assert!(!rules.can_create && !rules.can_delete && rules.key.is_empty());
+    let items = listed(&target, &scope("settings", None)).await;
+    assert_eq!((items.len(), items[0].key.is_empty()), (1, true));
+    let wanted = desired(&target, "settings", &json(r#"{"mode":"b"}"#));
+    let changes = BTreeMap::from([(FieldPath::parse("mode"), Value::from("b").canonical())]);
+    let write = Write::Update { desired: &wanted, base: &items[0], changes: &changes, remove: &[], mark: None };
+    target.write(&write, None).await.unwrap();
+    assert_eq!(tape.asked.lock().unwrap()[1], r#"PUT /settings if-match: "1" {"mode":"b","uptime":9}"#);
+}
+
+#[tokio::test]
+async fn a_leader_says_its_tenure_where_the_api_wants_to_know() {
+    let text = "api: t\nfence: Ctl-Fencing-Token\ntypes:\n  s: {path: \"/s/{name}\", write: {put: all}}\n";
+    let (target, tape) = target(text, vec![answer(204, &[], ""), answer(204, &[], "")]);
+    let wanted = desired(&target, "s", &json(r#"{"name":"a"}"#));
+    let write = Write::Create { desired: &wanted, mark: None };
+    target.write(&write, Some(ctl::target::Fence(7))).await.unwrap();
+    target.write(&write, None).await.unwrap();
+    assert_eq!(
+        *tape.asked.lock().unwrap(),
+        [r#"PUT /s/a ctl-fencing-token: 7 {"name":"a"}"#, r#"PUT /s/a {"name":"a"}"#]
+    );
 }

@@ -132,6 +132,11 @@ impl<'a> Shape<'a> {
         Ok(if ignored { Item::Ignored(observed) } else { Item::Managed(observed) })
     }
 
+    /// One item in manifest shape, as a tree.
+    pub(super) fn tree(&self, raw: &str) -> Result<Value, String> {
+        self.manifest_shape(&tree(raw)?)
+    }
+
     fn picked(&self, raw: &str) -> Result<Value, String> {
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
         let mut map = BTreeMap::new();

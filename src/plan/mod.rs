@@ -19,4 +19,4 @@ pub use change::{
     Summary, UnknownScope,
 };
 pub use input::{EndpointInput, PlanInput, TargetInput};
-pub use scopes::missing_scopes;
+pub use scopes::{missing_scopes, scope_keys};

@@ -22,7 +22,7 @@ use crate::model::{
 };
 use crate::net::without_credentials;
 use crate::plan::{self, Change, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
-use crate::reconcile::{self, PATIENCE, Peer, Place, Scopes, Sighting, Trouble, observe};
+use crate::reconcile::{self, PATIENCE, Peer, Place, Scopes, Sighting, Trouble, observe_with_keys};
 use crate::report::Progress;
 use crate::source::Ancestry;
 use crate::store::Tip;
@@ -193,7 +193,14 @@ impl Session {
             }
             scopes
         };
-        let sightings = observe(&self.fleet.peers, planner, context).await;
+        let keys = |peer: &Peer<Driver>, scope: &crate::model::Scope| {
+            let Some(api) = apis.get(&peer.target) else { return Vec::new() };
+            let empty = Vec::new();
+            let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
+            let record = records.get(&peer.target).and_then(|(_, r)| r.endpoints.get(&peer.name)).unwrap_or(&nothing);
+            plan::scope_keys(api.description.table(), wanted, record, scope)
+        };
+        let sightings = observe_with_keys(&self.fleet.peers, planner, keys, context).await;
         progress.finish();
         let plan = self.build(&desired, &sightings);
         let exit = reading_exit(&sightings).and(self.fleet.exit);

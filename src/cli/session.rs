@@ -15,6 +15,7 @@ use super::{Context, Exit, Stop};
 use crate::credentials::{Operator, REFUSALS, Redactor, UNREADABLE, Writing, hmac};
 use crate::event::Event;
 use crate::manifest;
+use crate::model::Own;
 use crate::model::{
     Canonical, Complete, Desired, Diagnostic, Digest, EndpointName, EndpointRecord, FieldPath, Guard, Key, Kind,
     Project, Record, Scope, Snapshot, Spans, TargetName, Value,
@@ -139,8 +140,17 @@ impl Session {
         &self.loaded.project
     }
 
-    /// Observes every endpoint and plans.
+    /// Observes what the plan needs and plans.
     pub(super) async fn plan(&self, ctx: &Context, cancel: &CancellationToken) -> Planned {
+        self.look(ctx, cancel, false).await
+    }
+
+    /// Observes every kind at every endpoint, whatever is declared or recorded.
+    pub(super) async fn plan_everything(&self, ctx: &Context, cancel: &CancellationToken) -> Planned {
+        self.look(ctx, cancel, true).await
+    }
+
+    async fn look(&self, ctx: &Context, cancel: &CancellationToken, everything: bool) -> Planned {
         let progress = if ctx.progress { Progress::listing() } else { Progress::silent() };
         let redactor = self.redactor.clone();
         let hider = self.redactor.clone();
@@ -166,7 +176,8 @@ impl Session {
             let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
             let record = records.get(&peer.target).and_then(|(_, r)| r.endpoints.get(&peer.name)).unwrap_or(&nothing);
             let table = api.description.table();
-            let mut scopes = plan::missing_scopes(table, config.own, wanted, record, &peer.name, known);
+            let own = if everything { Own::Exclusive } else { config.own };
+            let mut scopes = plan::missing_scopes(table, own, wanted, record, &peer.name, known);
             // What an interrupted run was doing has to be looked at, whatever is wanted now.
             let open = records.get(&peer.target).into_iter().flat_map(|(_, r)| &r.intents);
             for op in open.flat_map(|intent| &intent.operations).filter(|op| op.endpoint == peer.name) {
@@ -302,7 +313,7 @@ impl Session {
     }
 
     /// Entries that the operator's `record-key` did not sign.
-    fn unverified(&self, record: &EndpointRecord) -> BTreeSet<(Kind, Key)> {
+    pub(super) fn unverified(&self, record: &EndpointRecord) -> BTreeSet<(Kind, Key)> {
         let key = match self.operator.record_key() {
             Ok(None) => return BTreeSet::new(),
             Ok(Some(key)) => Some(key),

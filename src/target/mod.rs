@@ -181,7 +181,7 @@ pub enum TargetError {
         why: String,
     },
     /// Something else was there than expected (409, 412, a failed compare).
-    #[error("{request}: answered {status}: what is there is not what was expected")]
+    #[error("{request}: answered {status}: what is there is not what was expected{}", said(excerpt))]
     Conflict {
         /// Method and URL.
         request: String,
@@ -201,7 +201,7 @@ pub enum TargetError {
         after: Option<Duration>,
     },
     /// The server failed (5xx): it may have happened.
-    #[error("{request}: answered {status}")]
+    #[error("{request}: answered {status}{}", said(excerpt))]
     Failed {
         /// Method and URL.
         request: String,
@@ -211,7 +211,7 @@ pub enum TargetError {
         excerpt: String,
     },
     /// Not logged in, or not allowed (401, 403).
-    #[error("{request}: answered {status}: not allowed")]
+    #[error("{request}: answered {status}: not allowed{}", said(excerpt))]
     Denied {
         /// Method and URL.
         request: String,
@@ -221,7 +221,7 @@ pub enum TargetError {
         excerpt: String,
     },
     /// The server refuses what was sent (other 4xx, or its success check failed).
-    #[error("{request}: answered {status}: refused")]
+    #[error("{request}: answered {status}: refused{}", said(excerpt))]
     Invalid {
         /// Method and URL.
         request: String,
@@ -233,7 +233,7 @@ pub enum TargetError {
         excerpt: String,
     },
     /// The answer is not what the description says, so nothing may be concluded from it.
-    #[error("{request}: {why}")]
+    #[error("{request}: {why}{}", said(excerpt))]
     Unreadable {
         /// Method and URL.
         request: String,
@@ -248,4 +248,10 @@ pub enum TargetError {
         /// Which rule, and why.
         why: String,
     },
+}
+
+/// The server's own words, if it had some.
+fn said(excerpt: &str) -> String {
+    let text = excerpt.trim();
+    if text.is_empty() { String::new() } else { format!(": {text}") }
 }

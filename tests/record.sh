@@ -184,7 +184,7 @@ case_two_applies_at_once() {
 case_two_applies_in_one_repository() {
   world one_repository slow=150ms
   clone a
-  run a "$W/out.a" apply --yes; local a=$!
+  run a "$W/out.a" apply --yes --concurrency 1; local a=$!
   wait_for 10 has_live 1
   apply a
   claim "the second is told who is at work" -- code 9
@@ -326,10 +326,11 @@ case_stale_lock() {
   clone a; apply a
   services "$W/author" 1 6 81; push_commit second
   git -C "$W/a" fetch --quiet origin main && git -C "$W/a" reset --quiet --hard FETCH_HEAD
-  local lock
-  for lock in "$W/a/.git/$REF.lock" "$W"/a/.git/refs/ctl/remotes/*/shop/edge.lock; do
-    mkdir -p "$(dirname "$lock")"; touch -d '5 minutes ago' "${lock//\*/x}"
+  git -C "$W/a" for-each-ref --format='%(refname)' refs/ctl | while read -r ref; do
+    touch -d '5 minutes ago' "$W/a/.git/$ref.lock"
   done
+  claim "(there is one for the copy and one for what is fetched)" -- \
+    [ "$(find "$W/a/.git/refs/ctl" -name '*.lock' | wc -l)" = 2 ]
   apply a
   claim "an old lock of a process that died is no obstacle" -- code 0
   claim "all stands once" -- converged a
@@ -455,7 +456,7 @@ case_record_in_a_folder() {
   claim "a folder that the operator does not allow is refused" -- code 7
   claim "nothing is written" -- [ -z "$(live)" ]
   mkdir -p "$HOME/.config/ctl"
-  printf 'record: ["%s"]\nallow: ["http://127.0.0.1:*"]\n' "$W/kept" >"$HOME/.config/ctl/credentials.yaml"
+  printf 'record: {file: ["%s"]}\nallow: ["http://127.0.0.1:*"]\n' "$W/kept" >"$HOME/.config/ctl/credentials.yaml"
   chmod 600 "$HOME/.config/ctl/credentials.yaml"
   CI=true apply a
   claim "an allowed one counts as shared" -- code 0

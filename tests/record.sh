@@ -352,6 +352,57 @@ case_stale_lock_of_a_local_record() {
   claim "the new state is live" -- [ "$(ports)" = "81 " ]
 }
 
+case_lock_at_the_remote() {
+  world remote_lock
+  clone a; apply a; local n; n=$(writes)
+  services "$W/author" 1 6 81; push_commit second; clone a
+  touch "$W/remote.git/$REF.lock"
+  apply a
+  claim "a lock that a dead push left at the remote is named" -- says "edge.lock"
+  claim "as a record that cannot be reached" -- code 8
+  claim "nothing is written" -- [ "$(writes)" = "$n" ]
+  rm "$W/remote.git/$REF.lock"
+  apply a
+  claim "without it, all goes on" -- code 0
+  claim "all stands once" -- converged a
+}
+
+# as_guest CLONE ARGS…: as a user who may read the clone and no more.
+as_guest() {
+  local dir=$1 prefix=(); shift
+  chmod -R a-w "$W/$dir/.git"
+  [ "$(id -u)" = 0 ] && prefix=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+  "${prefix[@]}" "$ROOT/ctl" -C "$W/$dir" --state "$ROOT/guest/$CASE" "$@" >"$OUT" 2>&1
+  CODE=$?
+  chmod -R u+w "$W/$dir/.git"
+}
+
+case_repository_that_cannot_be_written() {
+  world read_only
+  if [ "$(id -u)" = 0 ] && ! command -v setpriv >/dev/null; then
+    echo "skip  read_only: root may write everything, and there is no setpriv"
+    return
+  fi
+  cp "$CTL" "$ROOT/ctl"; mkdir -p "$ROOT/guest"
+  chmod 755 "$ROOT" "$ROOT/ctl" "$HOME"; chmod 777 "$ROOT/guest"
+  git config --global safe.directory '*'
+  clone a; project "$W/a" ""; git -C "$W/a" commit --quiet -am local
+  as_guest a apply --yes
+  claim "where the record cannot be written, nothing is" -- code 4
+  claim "at the server neither" -- [ -z "$(live)" ]
+  claim "it names the other place" -- says "record: {file:"
+  as_guest a plan
+  claim "planning needs no leave to write" -- code 0
+  chmod -R a+rwX "$W/remote.git"
+  clone b; as_guest b apply --yes
+  claim "a pushed record needs none either" -- code 0
+  claim "all stands once" -- converged b
+  as_guest b apply --yes
+  claim "and is read again" -- code 0
+  claim "without a write" -- [ "$(writes)" = 6 ]
+  git config --global --unset safe.directory
+}
+
 case_remote_gone() {
   world gone
   clone a; apply a; local n; n=$(writes)

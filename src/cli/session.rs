@@ -281,6 +281,7 @@ impl Session {
         self.check_lineage(&mut plan);
         self.check_trust(&mut plan);
         self.note_orphans(&mut plan);
+        self.note_intents(&mut plan);
         for (target, why) in &self.locked {
             plan.refusals.push(Refusal {
                 gate: "locked",
@@ -540,6 +541,30 @@ impl Session {
                     Diagnostic::warning("orphan-record", message)
                         .help("what it owns is left alone; put the target back to manage it, or to release it"),
                 );
+            }
+        }
+    }
+
+    /// A run that has not ended is shown by each plan; only a run that writes waits for it or settles it.
+    fn note_intents(&self, plan: &mut Plan) {
+        for (target, (_, record)) in &self.records {
+            if self.locked.contains_key(target) {
+                continue;
+            }
+            for intent in &record.intents {
+                let (holder, count) = (&intent.holder, intent.operations.len());
+                let until = intent.until.and_then(|t| jiff::Timestamp::from_second(t).ok());
+                let message = format!(
+                    "{target}: the run {} of {} (process {} on {}) has not ended{}: {count} operations may be half done",
+                    intent.run,
+                    holder.who,
+                    holder.pid,
+                    holder.host,
+                    until.map(|t| format!(", its term is {t}")).unwrap_or_default()
+                );
+                plan.diagnostics.push(Diagnostic::note("open-intent", message).help(
+                    "`ctl apply` waits for it with `--wait`, or settles what it left; nothing is unlocked by hand",
+                ));
             }
         }
     }

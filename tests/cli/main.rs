@@ -7,4 +7,5 @@
 )]
 
 mod apply;
+mod record;
 mod sandbox;

@@ -322,7 +322,12 @@ async fn perform(
 }
 
 /// Takes the lock of the repository on this machine, waiting for others at most `wait`.
-async fn local_lock(ctx: &Context, session: &Session, me: &Process, wait: Duration) -> Result<LocalLock, Stop> {
+pub(super) async fn local_lock(
+    ctx: &Context,
+    session: &Session,
+    me: &Process,
+    wait: Duration,
+) -> Result<LocalLock, Stop> {
     let end = ctx.clock.boot() + wait;
     loop {
         match LocalLock::take(&ctx.state, session.loaded.source.common_dir(), me) {
@@ -346,7 +351,7 @@ async fn local_lock(ctx: &Context, session: &Session, me: &Process, wait: Durati
 }
 
 /// Reads every record again, waiting at most `wait` for the runs that hold them. Who is still held is left out.
-async fn acquire(ctx: &Context, session: &mut Session, here: &Here, wait: Duration) -> Result<(), Stop> {
+pub(super) async fn acquire(ctx: &Context, session: &mut Session, here: &Here, wait: Duration) -> Result<(), Stop> {
     let end = ctx.clock.boot() + wait;
     let alive = |process: &Process| !is_gone(process, &here.process);
     session.locked.clear();

@@ -8,8 +8,10 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Cli, Command};
-use super::{Context, Exit, Stop, apply, generate, init, plan, serve};
+use super::args::{Cli, Command, RecordCommand, TargetCommand};
+use super::{
+    Context, Exit, Stop, apply, generate, history, init, plan, record, release, serve, show, target, validate,
+};
 use crate::model::Diagnostic;
 
 /// Runs `ctl` with these arguments, environment and folder; gives the exit code.
@@ -54,9 +56,18 @@ async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, Stop> {
             Command::Plan(args) => plan::run(ctx, args, &cancel).await,
             Command::Completions(args) => generate::completions(ctx, args),
             Command::Man(args) => generate::man(ctx, args),
+            Command::Validate(args) => validate::run(ctx, args),
+            Command::History(args) => history::run(ctx, args),
+            Command::Target(TargetCommand::List(args)) => target::list(ctx, args),
+            Command::Target(TargetCommand::Describe(args)) => target::describe(ctx, args),
+            Command::Explain(args) => target::explain(ctx, args),
             Command::Serve(args) => serve::run(ctx, args, &cancel).await,
             Command::Version(args) => generate::version(ctx, args),
-            _ => Err(Stop::with(Exit::Failed, Diagnostic::error("not-yet", "this command is not there yet"))),
+            Command::Show(args) => show::run(ctx, args, &cancel).await,
+            Command::Record(RecordCommand::Show(args)) => record::show(ctx, args),
+            Command::Record(RecordCommand::Verify(args)) => record::verify(ctx, args, &cancel).await,
+            Command::Record(RecordCommand::Rebuild(args)) => record::rebuild(ctx, args, &cancel).await,
+            Command::Release(args) => release::run(ctx, args, &cancel).await,
         }
     };
     tokio::select! {

@@ -15,13 +15,14 @@ use super::{Context, Exit, Stop};
 use crate::credentials::{Operator, REFUSALS, Redactor, UNREADABLE, Writing, hmac};
 use crate::event::Event;
 use crate::manifest;
+use crate::model::Own;
 use crate::model::{
     Canonical, Complete, Desired, Diagnostic, Digest, EndpointName, EndpointRecord, FieldPath, Guard, Key, Kind,
     Project, Record, Scope, Snapshot, Spans, TargetName, Value,
 };
 use crate::net::without_credentials;
 use crate::plan::{self, Change, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
-use crate::reconcile::{self, PATIENCE, Peer, Place, Scopes, Sighting, Trouble, observe};
+use crate::reconcile::{self, PATIENCE, Peer, Place, Scopes, Sighting, Trouble, observe_with_keys};
 use crate::report::Progress;
 use crate::source::Ancestry;
 use crate::store::Tip;
@@ -50,8 +51,11 @@ pub(super) struct Session {
     selection: Selection,
     leave: Leave,
     accept_rewrite: Option<String>,
-    places: RefCell<BTreeMap<(String, String), Vec<(usize, Spans)>>>,
+    places: RefCell<BTreeMap<File, Vec<(usize, Spans)>>>,
 }
+
+/// Path and blob.
+type File = (String, String);
 
 #[derive(Clone, Debug, Default)]
 struct Leave {
@@ -139,8 +143,17 @@ impl Session {
         &self.loaded.project
     }
 
-    /// Observes every endpoint and plans.
+    /// Observes what the plan needs and plans.
     pub(super) async fn plan(&self, ctx: &Context, cancel: &CancellationToken) -> Planned {
+        self.look(ctx, cancel, false).await
+    }
+
+    /// Observes every kind at every endpoint, whatever is declared or recorded.
+    pub(super) async fn plan_everything(&self, ctx: &Context, cancel: &CancellationToken) -> Planned {
+        self.look(ctx, cancel, true).await
+    }
+
+    async fn look(&self, ctx: &Context, cancel: &CancellationToken, everything: bool) -> Planned {
         let progress = if ctx.progress { Progress::listing() } else { Progress::silent() };
         let redactor = self.redactor.clone();
         let hider = self.redactor.clone();
@@ -166,7 +179,8 @@ impl Session {
             let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
             let record = records.get(&peer.target).and_then(|(_, r)| r.endpoints.get(&peer.name)).unwrap_or(&nothing);
             let table = api.description.table();
-            let mut scopes = plan::missing_scopes(table, config.own, wanted, record, &peer.name, known);
+            let own = if everything { Own::Exclusive } else { config.own };
+            let mut scopes = plan::missing_scopes(table, own, wanted, record, &peer.name, known);
             // What an interrupted run was doing has to be looked at, whatever is wanted now.
             let open = records.get(&peer.target).into_iter().flat_map(|(_, r)| &r.intents);
             for op in open.flat_map(|intent| &intent.operations).filter(|op| op.endpoint == peer.name) {
@@ -179,7 +193,14 @@ impl Session {
             }
             scopes
         };
-        let sightings = observe(&self.fleet.peers, planner, context).await;
+        let keys = |peer: &Peer<Driver>, scope: &crate::model::Scope| {
+            let Some(api) = apis.get(&peer.target) else { return Vec::new() };
+            let empty = Vec::new();
+            let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
+            let record = records.get(&peer.target).and_then(|(_, r)| r.endpoints.get(&peer.name)).unwrap_or(&nothing);
+            plan::scope_keys(api.description.table(), wanted, record, scope)
+        };
+        let sightings = observe_with_keys(&self.fleet.peers, planner, keys, context).await;
         progress.finish();
         let plan = self.build(&desired, &sightings);
         let exit = reading_exit(&sightings).and(self.fleet.exit);
@@ -302,7 +323,7 @@ impl Session {
     }
 
     /// Entries that the operator's `record-key` did not sign.
-    fn unverified(&self, record: &EndpointRecord) -> BTreeSet<(Kind, Key)> {
+    pub(super) fn unverified(&self, record: &EndpointRecord) -> BTreeSet<(Kind, Key)> {
         let key = match self.operator.record_key() {
             Ok(None) => return BTreeSet::new(),
             Ok(Some(key)) => Some(key),

@@ -8,8 +8,8 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Cli, Command};
-use super::{Context, Exit, Stop, apply, generate, init, plan};
+use super::args::{Cli, Command, TargetCommand};
+use super::{Context, Exit, Stop, apply, generate, history, init, plan, serve, target, validate};
 use crate::model::Diagnostic;
 
 /// Runs `ctl` with these arguments, environment and folder; gives the exit code.
@@ -54,6 +54,12 @@ async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, Stop> {
             Command::Plan(args) => plan::run(ctx, args, &cancel).await,
             Command::Completions(args) => generate::completions(ctx, args),
             Command::Man(args) => generate::man(ctx, args),
+            Command::Validate(args) => validate::run(ctx, args),
+            Command::History(args) => history::run(ctx, args),
+            Command::Target(TargetCommand::List(args)) => target::list(ctx, args),
+            Command::Target(TargetCommand::Describe(args)) => target::describe(ctx, args),
+            Command::Explain(args) => target::explain(ctx, args),
+            Command::Serve(args) => serve::run(ctx, args, &cancel).await,
             Command::Version(args) => generate::version(ctx, args),
             _ => Err(Stop::with(Exit::Failed, Diagnostic::error("not-yet", "this command is not there yet"))),
         }

@@ -479,8 +479,8 @@ pub struct ServeArgs {
 #[command(after_long_help = "\
 Examples:
   ctl explain duplicate-key
-  ctl explain dns:rrset
-  ctl explain rabbitmq:queue")]
+  ctl explain dns:zone
+  ctl explain ctl:service")]
 pub struct ExplainArgs {
     /// An error code, or api:kind, or target:kind
     #[arg(value_name = "WHAT")]

@@ -51,8 +51,11 @@ pub(super) struct Session {
     selection: Selection,
     leave: Leave,
     accept_rewrite: Option<String>,
-    places: RefCell<BTreeMap<(String, String), Vec<(usize, Spans)>>>,
+    places: RefCell<BTreeMap<File, Vec<(usize, Spans)>>>,
 }
+
+/// Path and blob.
+type File = (String, String);
 
 #[derive(Clone, Debug, Default)]
 struct Leave {

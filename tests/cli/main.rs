@@ -1,0 +1,6 @@
+//! The program from outside: a real repository, a state folder of its own, the real binary.
+
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that cannot go on ends here; PATH comes from outside")]
+
+mod apply;
+mod sandbox;

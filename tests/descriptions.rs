@@ -463,32 +463,6 @@ async fn a_leader_says_its_tenure_where_the_api_wants_to_know() {
 }
 
 /// A measurement, not a claim: `cargo test --release --test descriptions -- --ignored --nocapture`.
-#[tokio::test]
-#[ignore = "a measurement of an optimised build"]
-async fn ten_thousand_items_are_listed_quickly() {
-    let text = std::fs::read_to_string("src/server/api.yaml").unwrap();
-    let page = |n: usize| {
-        let item = |i: usize| {
-            format!(
-                r#"{{"name":"service-{i:05}","uid":"{i:032x}","revision":{i},"etag":"\\"{i:016x}\\"","labels":{{"managed-by":"ctl/shop","team":"a"}},"spec":{{"owner":"team-{i}","tags":["a","b","c"],"port":8080,"text":"{}"}}}}"#,
-                "x".repeat(200)
-            )
-        };
-        let items: Vec<String> = (n * 1000..(n + 1) * 1000).map(item).collect();
-        let next = if n < 9 { format!(r#","next":"t{n}""#) } else { String::new() };
-        answer(200, &[], &format!(r#"{{"items":[{}]{next}}}"#, items.join(",")))
-    };
-    let size = page(0).body().len() / 1000;
-    for _ in 0..5 {
-        let (target, _) = target(&text, (0..10).map(page).collect());
-        let clock = Clock::System;
-        let began = clock.boot();
-        let items = listed(&target, &scope("service", None)).await;
-        let took = clock.boot() - began;
-        assert_eq!((items.len(), items[0].mark.is_some()), (10_000, true));
-        println!("10,000 items of {size} bytes: {:.1} ms", took.as_secs_f64() * 1e3);
-    }
-}
 
 const LOGIN: &str = "
 api: t

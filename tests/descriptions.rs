@@ -470,7 +470,7 @@ async fn ten_thousand_items_are_listed_quickly() {
     let page = |n: usize| {
         let item = |i: usize| {
             format!(
-                r#"{{"name":"service-{i:05}","uid":"{i:032x}","revision":{i},"etag":"\\"{i:016x}\\"","labels":{{"managed-by":"ctl/shop","team":"a"}},"spec":{{"owner":"team-{i}","tags":["a","b","c"],"port":8080,"text":"{}"}}}}"#,
+                r#"{{"name":"service-{i:05}","uid":"{i:032x}","revision":{i},"etag":"{i:016x}","labels":{{"managed-by":"ctl/shop","team":"a"}},"spec":{{"owner":"team-{i}","tags":["a","b","c"],"port":8080,"text":"{}"}}}}"#,
                 "x".repeat(200)
             )
         };
@@ -600,4 +600,16 @@ async fn a_login_that_is_refused_is_an_answer_and_not_a_circle() {
     let result = target.observe(&scope("s", None), None).await;
     assert!(result.is_err());
     assert_eq!(tape.asked.lock().unwrap().len(), 4, "a login, a list that is refused, a list, a login that fails");
+}
+
+#[test]
+fn the_examples_of_the_documentation_are_descriptions() {
+    let text = include_str!("../docs/api-descriptions.md");
+    let blocks: Vec<&str> = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 3);
+    for block in blocks {
+        if let Err(errors) = ApiDescription::parse("docs/api-descriptions.md", block) {
+            panic!("{block}\n{errors:?}");
+        }
+    }
 }

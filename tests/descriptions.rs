@@ -481,12 +481,15 @@ async fn ten_thousand_items_are_listed_quickly() {
     let size = page(0).body().len() / 1000;
     for _ in 0..5 {
         let (target, _) = target(&text, (0..10).map(page).collect());
-        let clock = Clock::System;
-        let began = clock.boot();
+        let clock = || {
+            let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+            Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap())
+        };
+        let began = clock();
         let items = listed(&target, &scope("service", None)).await;
-        let took = clock.boot() - began;
+        let took = clock() - began;
         assert_eq!((items.len(), items[0].mark.is_some()), (10_000, true));
-        println!("10,000 items of {size} bytes: {:.1} ms", took.as_secs_f64() * 1e3);
+        println!("10,000 items of {size} bytes: {:.1} ms of this thread", took.as_secs_f64() * 1e3);
     }
 }
 

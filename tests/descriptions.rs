@@ -462,10 +462,9 @@ async fn a_leader_says_its_tenure_where_the_api_wants_to_know() {
     );
 }
 
-/// A measurement, not a claim: `cargo test --release --test descriptions -- --ignored --nocapture`.
+/// Prints what it takes; in an optimised build: `cargo test --release --test descriptions ten_thousand -- --nocapture`.
 #[tokio::test]
-#[ignore = "a measurement of an optimised build"]
-async fn ten_thousand_items_are_listed_quickly() {
+async fn ten_thousand_items_of_ten_pages_are_listed_whole() {
     let text = std::fs::read_to_string("src/server/api.yaml").unwrap();
     let page = |n: usize| {
         let item = |i: usize| {
@@ -479,7 +478,7 @@ async fn ten_thousand_items_are_listed_quickly() {
         answer(200, &[], &format!(r#"{{"items":[{}]{next}}}"#, items.join(",")))
     };
     let size = page(0).body().len() / 1000;
-    for _ in 0..5 {
+    for _ in 0..2 {
         let (target, _) = target(&text, (0..10).map(page).collect());
         let clock = || {
             let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);

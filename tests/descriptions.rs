@@ -462,7 +462,35 @@ async fn a_leader_says_its_tenure_where_the_api_wants_to_know() {
     );
 }
 
-/// A measurement, not a claim: `cargo test --release --test descriptions -- --ignored --nocapture`.
+/// Prints what it takes; in an optimised build: `cargo test --release --test descriptions ten_thousand -- --nocapture`.
+#[tokio::test]
+async fn ten_thousand_items_of_ten_pages_are_listed_whole() {
+    let text = std::fs::read_to_string("src/server/api.yaml").unwrap();
+    let page = |n: usize| {
+        let item = |i: usize| {
+            format!(
+                r#"{{"name":"service-{i:05}","uid":"{i:032x}","revision":{i},"etag":"{i:016x}","labels":{{"managed-by":"ctl/shop","team":"a"}},"spec":{{"owner":"team-{i}","tags":["a","b","c"],"port":8080,"text":"{}"}}}}"#,
+                "x".repeat(200)
+            )
+        };
+        let items: Vec<String> = (n * 1000..(n + 1) * 1000).map(item).collect();
+        let next = if n < 9 { format!(r#","next":"t{n}""#) } else { String::new() };
+        answer(200, &[], &format!(r#"{{"items":[{}]{next}}}"#, items.join(",")))
+    };
+    let size = page(0).body().len() / 1000;
+    for _ in 0..2 {
+        let (target, _) = target(&text, (0..10).map(page).collect());
+        let clock = || {
+            let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+            Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap())
+        };
+        let began = clock();
+        let items = listed(&target, &scope("service", None)).await;
+        let took = clock() - began;
+        assert_eq!((items.len(), items[0].mark.is_some()), (10_000, true));
+        println!("10,000 items of {size} bytes: {:.1} ms of this thread", took.as_secs_f64() * 1e3);
+    }
+}
 
 const LOGIN: &str = "
 api: t
@@ -574,4 +602,16 @@ async fn a_login_that_is_refused_is_an_answer_and_not_a_circle() {
     let result = target.observe(&scope("s", None), None).await;
     assert!(result.is_err());
     assert_eq!(tape.asked.lock().unwrap().len(), 4, "a login, a list that is refused, a list, a login that fails");
+}
+
+#[test]
+fn the_examples_of_the_documentation_are_descriptions() {
+    let text = include_str!("../docs/api-descriptions.md");
+    let blocks: Vec<&str> = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 3);
+    for block in blocks {
+        if let Err(errors) = ApiDescription::parse("docs/api-descriptions.md", block) {
+            panic!("{block}\n{errors:?}");
+        }
+    }
 }

@@ -198,7 +198,18 @@ impl Session {
             let empty = Vec::new();
             let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
             let record = records.get(&peer.target).and_then(|(_, r)| r.endpoints.get(&peer.name)).unwrap_or(&nothing);
-            plan::scope_keys(api.description.table(), wanted, record, scope)
+            let table = api.description.table();
+            let mut keys = plan::scope_keys(table, wanted, record, scope);
+            // What an interrupted run was doing is asked for too: what nobody asked for must not look absent.
+            let open = records.get(&peer.target).into_iter().flat_map(|(_, r)| &r.intents);
+            let here = open.flat_map(|intent| &intent.operations).filter(|op| {
+                let parent = table.get(&op.kind).and_then(|rules| rules.parent_key(&op.key));
+                op.endpoint == peer.name && op.kind == scope.kind && parent == scope.parent
+            });
+            keys.extend(here.map(|op| op.key.clone()));
+            keys.sort();
+            keys.dedup();
+            keys
         };
         let sightings = observe_with_keys(&self.fleet.peers, planner, keys, context).await;
         progress.finish();

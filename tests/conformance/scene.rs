@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -79,6 +79,8 @@ pub(crate) struct Scene {
     pub(crate) subject: Arc<dyn Subject>,
     pub(crate) sandbox: Sandbox,
     pub(crate) proxy: Proxy,
+    /// The operator's file.
+    operator: String,
     commits: Cell<u32>,
 }
 
@@ -97,7 +99,7 @@ impl Scene {
         if let Some(secrets) = subject.secrets() {
             operator += &format!("secrets: {secrets}\n");
         }
-        let sandbox = Sandbox::new().env("CTL_CREDENTIALS_YAML", operator);
+        let sandbox = Sandbox::new();
         sandbox.write(
             "ctl.yaml",
             &format!(
@@ -106,7 +108,7 @@ impl Scene {
                 subject.api()
             ),
         );
-        Some(Self { subject, sandbox, proxy, commits: Cell::new(0) })
+        Some(Self { subject, sandbox, proxy, operator, commits: Cell::new(0) })
     }
 
     /// Commits these manifests and nothing else.
@@ -149,14 +151,20 @@ impl Scene {
         assert!(held == *expected, "the server holds\n{}\nand should hold\n{}", text(&held), text(expected));
     }
 
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.sandbox.command(args);
+        command.env("CTL_CREDENTIALS_YAML", &self.operator);
+        command
+    }
+
     /// Runs `ctl` with these arguments.
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
-        ran(self.sandbox.command(args).output().unwrap())
+        ran(self.command(args).output().unwrap())
     }
 
     /// Starts `ctl`; its process id is in the cell as soon as it runs.
     pub(crate) fn start(&self, args: &[&str], pid: &AtomicU32) -> Child {
-        let mut command = self.sandbox.command(args);
+        let mut command = self.command(args);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let child = command.spawn().unwrap();
         pid.store(child.id(), Ordering::SeqCst);

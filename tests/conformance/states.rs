@@ -134,12 +134,14 @@ pub(crate) fn leaves_foreign_objects_alone(scene: &Scene) {
 
 pub(crate) fn never_deletes_a_container_with_foreign_objects(scene: &Scene) {
     scene.apply(State::All);
-    scene.subject.make_foreign();
     scene.declare_text("# nothing\n");
     scene.proxy.forget();
     let plan = scene.run(&["plan", "-o", "json"]).exits(7).json();
     let sum = plan["deletes_checksum"].as_str().expect("a checksum").to_owned();
-    scene.run(&["apply", "--yes", "--allow-deletes", &sum]).exits(7);
+    // It came after somebody agreed to the deletes: that is not agreed to.
+    scene.subject.make_foreign();
+    scene.run(&["apply", "--yes"]).exits(7).says("foreign").says("not ours");
+    scene.run(&["apply", "--yes", "--allow-deletes", &sum]).exits(7).says("foreign");
     assert_eq!(scene.proxy.writes(), Vec::<String>::new());
     assert!(scene.subject.foreign_stands());
     scene.holds(&scene.subject.expected(State::All));

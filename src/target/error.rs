@@ -62,7 +62,7 @@ pub enum TargetError {
         excerpt: String,
     },
     /// The server refuses what was sent (other 4xx, or its success check failed).
-    #[error("{request}: answered {status}: refused{}", said(excerpt))]
+    #[error("{request}: answered {status}: refused{}{}", named(pointer.as_ref()), said(excerpt))]
     Invalid {
         /// Method and URL.
         request: String,
@@ -89,6 +89,11 @@ pub enum TargetError {
         /// Which rule, and why.
         why: String,
     },
+}
+
+/// The field that the server names, if it does.
+fn named(pointer: Option<&FieldPath>) -> String {
+    pointer.map(|path| format!(": `{path}`")).unwrap_or_default()
 }
 
 /// The server's own words, if it had some.

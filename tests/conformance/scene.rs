@@ -68,6 +68,12 @@ pub(crate) trait Subject: Send + Sync {
     fn drift(&self);
     /// Whether a path is one that a read or a write of what `drift` changes goes to.
     fn rival_path(&self, path: &str) -> bool;
+    /// Whether every write carries a precondition that the server checks.
+    fn conditional(&self) -> bool;
+    /// Whether the server makes it by itself, together with its container.
+    fn makes_itself(&self, _address: &str) -> bool {
+        false
+    }
     /// A manifest that the server refuses though the description does not, and words of its reason.
     fn refused(&self) -> (String, Vec<&'static str>);
     /// Takes away everything.

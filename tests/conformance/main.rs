@@ -8,7 +8,13 @@
 //! server itself must hold afterwards. The reference server runs in this process. The others are found by the
 //! variables that `tests/servers/start` prints; without them a test says that it was skipped, or fails with
 //! `CTL_TEST_ALL=1`.
-#![expect(clippy::unwrap_used, reason = "helpers of a test have nobody else to tell")]
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "helpers of a test have nobody else to tell; where servers are comes from outside"
+)]
 
 #[path = "../support/proxy.rs"]
 mod proxy;

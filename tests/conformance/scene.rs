@@ -200,7 +200,6 @@ pub(crate) fn ran(output: std::process::Output) -> Ran {
 
 /// The variables of a server that `tests/servers/start` started: its URL and two more.
 pub(crate) fn server(name: &str, more: &[&str]) -> Option<Vec<String>> {
-    #[expect(clippy::disallowed_methods, reason = "where a server is, a test is told by its environment")]
     let read = |name: String| std::env::var(name).ok().filter(|value| !value.is_empty());
     let mut values = Vec::new();
     for suffix in std::iter::once(&"URL").chain(more) {

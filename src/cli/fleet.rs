@@ -10,9 +10,10 @@ use crate::credentials::{Access, Auth, NoSecrets, Operator, SecretSource, UNREAD
 use crate::model::{Diagnostic, Mark, Own, TargetConfig, TargetName, Value};
 use crate::net::{HttpTransport, NetError, Paced, Tls};
 use crate::plan::Refusal;
-use crate::reconcile::{Peer, Peers, Rate};
+use crate::reconcile::{Peer, Peers};
 use crate::server::{self, Embedded, Schema};
 use crate::target::http::{HttpConfig, HttpTarget};
+use crate::world::Rate;
 
 /// A driver as this program builds it.
 pub(super) type Driver = HttpTarget<Paced<HttpTransport>>;

@@ -198,7 +198,18 @@ impl Session {
             let empty = Vec::new();
             let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
             let record = records.get(&peer.target).and_then(|(_, r)| r.endpoints.get(&peer.name)).unwrap_or(&nothing);
-            plan::scope_keys(api.description.table(), wanted, record, scope)
+            let table = api.description.table();
+            let mut keys = plan::scope_keys(table, wanted, record, scope);
+            // What an interrupted run was doing is asked for too: what nobody asked for must not look absent.
+            let open = records.get(&peer.target).into_iter().flat_map(|(_, r)| &r.intents);
+            let here = open.flat_map(|intent| &intent.operations).filter(|op| {
+                let parent = table.get(&op.kind).and_then(|rules| rules.parent_key(&op.key));
+                op.endpoint == peer.name && op.kind == scope.kind && parent == scope.parent
+            });
+            keys.extend(here.map(|op| op.key.clone()));
+            keys.sort();
+            keys.dedup();
+            keys
         };
         let sightings = observe_with_keys(&self.fleet.peers, planner, keys, context).await;
         progress.finish();
@@ -281,6 +292,7 @@ impl Session {
         self.check_lineage(&mut plan);
         self.check_trust(&mut plan);
         self.note_orphans(&mut plan);
+        self.note_intents(&mut plan);
         for (target, why) in &self.locked {
             plan.refusals.push(Refusal {
                 gate: "locked",
@@ -540,6 +552,30 @@ impl Session {
                     Diagnostic::warning("orphan-record", message)
                         .help("what it owns is left alone; put the target back to manage it, or to release it"),
                 );
+            }
+        }
+    }
+
+    /// A run that has not ended is shown by each plan; only a run that writes waits for it or settles it.
+    fn note_intents(&self, plan: &mut Plan) {
+        for (target, (_, record)) in &self.records {
+            if self.locked.contains_key(target) {
+                continue;
+            }
+            for intent in &record.intents {
+                let (holder, count) = (&intent.holder, intent.operations.len());
+                let until = intent.until.and_then(|t| jiff::Timestamp::from_second(t).ok());
+                let message = format!(
+                    "{target}: the run {} of {} (process {} on {}) has not ended{}: {count} operations may be half done",
+                    intent.run,
+                    holder.who,
+                    holder.pid,
+                    holder.host,
+                    until.map(|t| format!(", its term is {t}")).unwrap_or_default()
+                );
+                plan.diagnostics.push(Diagnostic::note("open-intent", message).help(
+                    "`ctl apply` waits for it with `--wait`, or settles what it left; nothing is unlocked by hand",
+                ));
             }
         }
     }

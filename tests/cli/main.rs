@@ -6,5 +6,12 @@
     reason = "a test that cannot go on ends here; PATH comes from outside"
 )]
 
-mod apply;
+#[path = "../support/fake.rs"]
+mod fake;
 mod sandbox;
+
+mod apply;
+mod hostile;
+mod input;
+mod record;
+mod trust;

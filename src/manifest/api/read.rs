@@ -876,6 +876,9 @@ impl Reader<'_> {
         if own.is_some() {
             rule.shape = Shape::One;
         }
+        if rule.shape == Shape::One {
+            (rule.page, rule.total) = (PageRule::Whole, None);
+        }
         match found.or(own).or(derived) {
             Some(path) => rule.path = path,
             None => {

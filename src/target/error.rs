@@ -98,6 +98,23 @@ fn named(pointer: Option<&FieldPath>) -> String {
 
 /// The server's own words, if it had some.
 fn said(excerpt: &str) -> String {
-    let text = excerpt.trim();
+    // One line, whatever the server's page looked like.
+    let text = excerpt.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.is_empty() { String::new() } else { format!(": {text}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_field_and_says_why_on_one_line() {
+        let refused = TargetError::Invalid {
+            request: "PUT http://h/things/a".to_owned(),
+            status: 422,
+            pointer: Some(FieldPath::parse("/spec/port")),
+            excerpt: "too\n\n  large ".to_owned(),
+        };
+        assert_eq!(refused.to_string(), "PUT http://h/things/a: answered 422: refused: `/spec/port`: too large");
+    }
 }

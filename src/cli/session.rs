@@ -22,7 +22,7 @@ use crate::model::{
 };
 use crate::net::without_credentials;
 use crate::plan::{self, Change, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
-use crate::reconcile::{self, PATIENCE, Peer, Place, Scopes, Sighting, Trouble, observe};
+use crate::reconcile::{self, PATIENCE, Peer, Place, Scopes, Sighting, Trouble, observe_with_keys};
 use crate::report::Progress;
 use crate::source::Ancestry;
 use crate::store::Tip;
@@ -51,8 +51,11 @@ pub(super) struct Session {
     selection: Selection,
     leave: Leave,
     accept_rewrite: Option<String>,
-    places: RefCell<BTreeMap<(String, String), Vec<(usize, Spans)>>>,
+    places: RefCell<BTreeMap<File, Vec<(usize, Spans)>>>,
 }
+
+/// Path and blob.
+type File = (String, String);
 
 #[derive(Clone, Debug, Default)]
 struct Leave {
@@ -190,7 +193,25 @@ impl Session {
             }
             scopes
         };
-        let sightings = observe(&self.fleet.peers, planner, context).await;
+        let keys = |peer: &Peer<Driver>, scope: &crate::model::Scope| {
+            let Some(api) = apis.get(&peer.target) else { return Vec::new() };
+            let empty = Vec::new();
+            let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
+            let record = records.get(&peer.target).and_then(|(_, r)| r.endpoints.get(&peer.name)).unwrap_or(&nothing);
+            let table = api.description.table();
+            let mut keys = plan::scope_keys(table, wanted, record, scope);
+            // What an interrupted run was doing is asked for too: what nobody asked for must not look absent.
+            let open = records.get(&peer.target).into_iter().flat_map(|(_, r)| &r.intents);
+            let here = open.flat_map(|intent| &intent.operations).filter(|op| {
+                let parent = table.get(&op.kind).and_then(|rules| rules.parent_key(&op.key));
+                op.endpoint == peer.name && op.kind == scope.kind && parent == scope.parent
+            });
+            keys.extend(here.map(|op| op.key.clone()));
+            keys.sort();
+            keys.dedup();
+            keys
+        };
+        let sightings = observe_with_keys(&self.fleet.peers, planner, keys, context).await;
         progress.finish();
         let plan = self.build(&desired, &sightings);
         let exit = reading_exit(&sightings).and(self.fleet.exit);

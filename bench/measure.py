@@ -172,7 +172,7 @@ def spec(number):
 
 
 def manifest(number, change=0):
-    lines = ["apiVersion: reference", "kind: service", "metadata:", f"  name: svc-{number:05}", "spec:"]
+    lines = ["apiVersion: ctl", "kind: service", "metadata:", f"  name: svc-{number:05}", "spec:"]
     for key, value in spec(number).items():
         if key == "port":
             value += change
@@ -200,7 +200,7 @@ def project(name, count, url):
     folder.mkdir()
     (folder / "ctl.yaml").write_text(
         "apiVersion: ctl/v1\nkind: Project\nmetadata: {name: bench}\nmanifests: [manifests/]\n"
-        f"targets:\n  edge: {{api: reference, url: \"{url}\"}}\n"
+        f"targets:\n  edge: {{api: ctl, url: \"{url}\"}}\n"
     )
     for number in range(count):
         write(folder, number)

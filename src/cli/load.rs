@@ -13,10 +13,11 @@ use crate::credentials::ApiOrigin;
 use crate::manifest::api::ApiDescription;
 use crate::manifest::{self, PROJECT_FILE, ParsedFile, SetInput};
 use crate::model::{
-    Complete, Diagnostic, KindTable, Project, Revision, Snapshot, SourceFile, TargetName, Tree, TreeEntry,
+    Complete, Diagnostic, FieldPath, KindTable, Project, Revision, Snapshot, SourceFile, TargetName, Tree, TreeEntry,
 };
 use crate::net::{Git, Limits};
 use crate::source::{Source, SourceError, SourceOptions};
+use crate::target::http::audit;
 
 /// An API description and where it came from.
 #[derive(Clone, Debug)]
@@ -220,10 +221,48 @@ impl Loaded {
             missing_folders: entries.missing_folders.clone(),
         });
         let snapshot = manifest::assemble(input).map_err(invalid)?;
+        let unfit = self.unfit(&snapshot);
+        if !unfit.is_empty() {
+            return Err(invalid(unfit));
+        }
         Ok(snapshot.map(|mut snapshot| {
             snapshot.diagnostics.extend(entries.diagnostics.iter().cloned());
             snapshot
         }))
+    }
+
+    /// What the APIs cannot hold although it is a good manifest: a stated mark, an object that is never touched.
+    fn unfit(&self, snapshot: &Snapshot) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        for desired in &snapshot.desired {
+            let (Some(api), Some(target)) =
+                (self.apis.get(&desired.id.target), self.project.targets.get(&desired.id.target))
+            else {
+                continue;
+            };
+            let Some(rules) = api.description.table().get(&desired.id.kind) else { continue };
+            let states_mark = target.marks
+                && rules.owner.as_ref().is_some_and(|owner| {
+                    let field = owner.at.segments().last().map(String::as_str).unwrap_or_default();
+                    !owner.element && desired.body.as_str().contains(field)
+                });
+            if rules.ignore.is_empty() && !states_mark {
+                continue;
+            }
+            for diagnostic in audit(&api.description, desired) {
+                // Secrets in the wrong place are refused, not invalid: that is the plan's to say.
+                if diagnostic.code == "secret-in-plain-field" || (diagnostic.code == "mark-field" && !target.marks) {
+                    continue;
+                }
+                let source = self.text(&desired.origin.path, &desired.origin.blob);
+                let span = source.as_ref().and_then(|s| manifest::body_span(s, &desired.origin, &FieldPath::root()));
+                found.push(match (source, span) {
+                    (Some(source), Some(span)) => diagnostic.in_source(&source, span, ""),
+                    _ => diagnostic,
+                });
+            }
+        }
+        found
     }
 
     fn read_all(&self, entries: &[&TreeEntry]) -> Result<Vec<Vec<u8>>, Stop> {

@@ -15,6 +15,7 @@ pub struct Faults {
     html: f64,
     throttle: f64,
     lie: f64,
+    conflict: f64,
     status: Option<(u16, f64)>,
     fail_page: Option<u64>,
     loop_page: Option<u64>,
@@ -41,6 +42,8 @@ pub struct Fate {
     pub lie: bool,
     /// Send the token of this page as the one of the next.
     pub loop_page: bool,
+    /// Answer a write 412, as if somebody else had been faster; nothing done. Reads go on.
+    pub conflict: bool,
 }
 
 impl Faults {
@@ -54,6 +57,7 @@ impl Faults {
             html: 0.0,
             throttle: 0.0,
             lie: 0.0,
+            conflict: 0.0,
             status: None,
             fail_page: None,
             loop_page: None,
@@ -79,6 +83,7 @@ impl Faults {
                 "html" => faults.html = share(value)?,
                 "throttle" => faults.throttle = share(value)?,
                 "lie" => faults.lie = share(value)?,
+                "conflict" => faults.conflict = share(value)?,
                 "status" => {
                     let (status, often) = value.split_once(':').unwrap_or((value, "1"));
                     let status = status.parse::<u16>().ok().filter(|s| (200..600).contains(s));
@@ -108,8 +113,10 @@ impl Faults {
             status: hit(self.throttle).then_some(429),
             lie: hit(self.lie),
             loop_page: page.is_some() && page == self.loop_page,
+            conflict: false,
         };
         let by_chance = hit(self.status.map_or(0.0, |(_, share)| share));
+        fate.conflict = hit(self.conflict);
         if let (true, Some((status, _))) = (by_chance, self.status) {
             fate.status = Some(status);
         }
@@ -135,8 +142,8 @@ fn duration(text: &str) -> Option<Duration> {
 
 fn bad(part: &str, why: &str) -> Diagnostic {
     Diagnostic::error("bad-faults", format!("`{part}` is no fault: {why}")).help(
-        "faults are slow=TIME[:SHARE], drop-request=, drop-answer=, truncate=, html=, throttle=, lie=SHARE, \
-         status=CODE[:SHARE], fail-page=N, loop-page=N, gone-page=N and seed=N, with commas between them",
+        "faults are slow=TIME[:SHARE], drop-request=, drop-answer=, truncate=, html=, throttle=, lie=, \
+         conflict=SHARE, status=CODE[:SHARE], fail-page=N, loop-page=N, gone-page=N and seed=N, with commas between them",
     )
 }
 
@@ -167,7 +174,18 @@ mod tests {
 
     #[test]
     fn what_is_no_fault_is_named() {
-        for text in ["slow", "slow=fast", "slow=2", "lie=2", "lie=x", "status=99", "fail-page=0", "seed=x", "typo=1"] {
+        for text in [
+            "slow",
+            "slow=fast",
+            "slow=2",
+            "lie=2",
+            "lie=x",
+            "conflict=1.1",
+            "status=99",
+            "fail-page=0",
+            "seed=x",
+            "typo=1",
+        ] {
             let problem = Faults::parse(text).unwrap_err();
             assert!(problem.message.contains(text), "{}", problem.message);
         }

@@ -215,6 +215,7 @@ impl Server {
                 let response = self.store.read(&call);
                 if fate.loop_page { looped(response, &call) } else { response }
             }
+            Ok(_) if fate.conflict => refuse(&Refusal::new(412, "a conflict, on purpose")),
             Ok(call) => {
                 let uid = format!("{:016x}{:016x}", self.config.entropy.next(), self.config.entropy.next());
                 self.store.write(call, uid, fate.lie).await
@@ -470,6 +471,8 @@ mod tests {
             ("html=1", put, 200, "<title>", false),
             ("throttle=1", put, 429, "retry-after: 1", false),
             ("status=503", put, 503, "on purpose", false),
+            ("conflict=1", put, 412, "on purpose", false),
+            ("conflict=1", "GET /v1/service", 200, "\"total\":0}", false),
             ("truncate=1", put, 201, "\"etag\"", true),
             ("fail-page=1", "GET /v1/service", 500, "", false),
             ("gone-page=1", "GET /v1/service", 410, "", false),

@@ -6,7 +6,7 @@ use crate::model::{Canonical, Desired, Diagnostic, FieldPath, KindRules, Mark, O
 use super::shape::{Shape, find_mark, mark_value};
 
 /// What cannot be held by the API, or must not be sent to it.
-pub(super) fn audit(api: &ApiDescription, desired: &Desired) -> Vec<Diagnostic> {
+pub fn audit(api: &ApiDescription, desired: &Desired) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let bad = |code: &'static str, message: String| Diagnostic::error(code, format!("{}: {message}", desired.id));
     let Some(rules) = api.table().get(&desired.id.kind) else {

@@ -14,5 +14,6 @@ mod shipped;
 mod wire;
 mod write;
 
+pub use body::audit;
 pub use driver::{HttpConfig, HttpTarget};
 pub use shipped::{shipped, shipped_text};

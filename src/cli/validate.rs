@@ -1,0 +1,89 @@
+//! `ctl validate`: checks manifests and descriptions; contacts nothing.
+
+use super::args::{Plain, ValidateArgs};
+use super::load::{self, Loaded};
+use super::{Context, Exit, Stop};
+use crate::manifest::api::ApiDescription;
+use crate::model::Diagnostic;
+use crate::report::diagnostics_json;
+
+/// Validates a project, or single descriptions.
+pub(super) fn run(ctx: &Context, args: &ValidateArgs) -> Result<Exit, Stop> {
+    if !args.api.is_empty() {
+        return descriptions(ctx, args);
+    }
+    let loaded = match load::load(ctx, &args.source, args.dirty) {
+        Ok(loaded) => loaded,
+        Err(stop) => return told(ctx, args, None, stop.exit, &stop.diagnostics),
+    };
+    match loaded.snapshot(ctx, true) {
+        Ok(snapshot) => {
+            let mut diagnostics = loaded.diagnostics.clone();
+            diagnostics.extend(snapshot.diagnostics.iter().cloned());
+            for folder in &snapshot.missing_folders {
+                let message = format!("the manifest folder {folder} is not there: that is an empty set");
+                diagnostics.push(Diagnostic::warning("missing-folder", message).help("take it out of ctl.yaml"));
+            }
+            told(ctx, args, Some((&loaded, snapshot.desired.len())), Exit::Done, &diagnostics)
+        }
+        Err(stop) => told(ctx, args, Some((&loaded, 0)), stop.exit, &stop.diagnostics),
+    }
+}
+
+fn told(
+    ctx: &Context,
+    args: &ValidateArgs,
+    found: Option<(&Loaded, usize)>,
+    exit: Exit,
+    diagnostics: &[Diagnostic],
+) -> Result<Exit, Stop> {
+    match args.output {
+        Plain::Json => {
+            let document = serde_json::json!({
+                "format_version": "1.0",
+                "valid": exit == Exit::Done,
+                "project": found.map(|(loaded, _)| loaded.project.name.as_str()),
+                "commit": found.map(|(loaded, _)| loaded.revision.as_str()),
+                "resources": found.map_or(0, |(_, resources)| resources),
+                "diagnostics": diagnostics_json(diagnostics),
+            });
+            ctx.print(&format!("{document:#}\n"));
+        }
+        Plain::Text => {
+            ctx.tell(diagnostics);
+            if let Some((loaded, resources)) = found.filter(|_| exit == Exit::Done) {
+                let targets = loaded.project.targets.len();
+                let (project, commit) = (&loaded.project.name, loaded.revision.short());
+                ctx.print(&format!(
+                    "{project} at {commit} is valid: {resources} {}, {targets} {}.\n",
+                    if resources == 1 { "resource" } else { "resources" },
+                    if targets == 1 { "target" } else { "targets" },
+                ));
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn descriptions(ctx: &Context, args: &ValidateArgs) -> Result<Exit, Stop> {
+    let mut exit = Exit::Done;
+    for path in &args.api {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(ctx.path(path)).map_err(|e| {
+            let message = format!("{file} cannot be read: {e}");
+            Stop::with(Exit::Failed, Diagnostic::error("cannot-read", message).help("check the path"))
+        })?;
+        match ApiDescription::parse(&file, &text) {
+            Ok((api, warnings)) => {
+                ctx.tell(&warnings);
+                let kinds: Vec<&str> = api.types.keys().map(|kind| kind.as_str()).collect();
+                ctx.print(&format!("{file} is valid: {} ({}), sha256:{}\n", api.name, kinds.join(", "), api.digest()));
+            }
+            Err(errors) => {
+                ctx.tell(&errors);
+                exit = Exit::Invalid;
+            }
+        }
+    }
+    Ok(exit)
+}

@@ -13,7 +13,7 @@ use super::session::{self, Planned, Session, Wishes, refusal_exit};
 use super::settling::settle_open;
 use super::{Context, Exit, Stop, stores};
 use crate::event::Event;
-use crate::model::{Diagnostic, Mark, Own, Process, Record, RecordHead, TargetName};
+use crate::model::{Diagnostic, Digest, Mark, Own, Process, Record, RecordHead, TargetName};
 use crate::plan::{Action, Plan};
 use crate::reconcile::{
     self, Applied, Apply, Differences, Gate, Here, Locked, NotFinished, PATIENCE, Run, Share, Trouble, free,
@@ -52,7 +52,7 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
         let text = rendered(ctx, &session, &mut planned, Output::Text, args.show_all);
         ctx.print(&text);
     }
-    let checksum = planned.plan.checksum();
+    let checksum = planned.checksum;
     if let Some(expected) = expect.filter(|expected| *expected != checksum) {
         let message = format!("the plan is not the one expected: {checksum}, and --expect says {expected}");
         let help = "something moved since it was reviewed: look at the new plan";
@@ -93,7 +93,7 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
         if settle_open(ctx, &mut session, &planned.sightings, &here)? {
             planned = session.plan_again(planned);
         }
-        if planned.plan.checksum() != checksum && session.locked.is_empty() {
+        if planned.checksum != checksum && session.locked.is_empty() {
             let again = args.output == Output::Text && ctx.interactive && !args.yes && {
                 let text = rendered(ctx, &session, &mut planned, Output::Text, args.show_all);
                 ctx.print(&text);
@@ -142,7 +142,7 @@ async fn finish_idle(
     if planned.plan.refusals.is_empty() && planned.exit == Exit::Done && !args.adopt_only && !cancel.is_cancelled() {
         for target in session.targets.clone() {
             let Some((tip, record)) = session.records.get(&target).cloned() else { continue };
-            let head = head(ctx, session, &planned.plan, &target, &record, here, (0, 0));
+            let head = head(ctx, session, planned.checksum, &target, &record, here, (0, 0));
             let mut after = record.clone();
             let changed = refreshed(session, &planned.sightings, &target, &mut after);
             let newer = record.head.as_ref().is_some_and(|old| old.snapshot != session.snapshot.digest);
@@ -170,8 +170,8 @@ async fn finish_idle(
     let results = Results { endings: BTreeMap::new(), took: Duration::ZERO };
     match args.output {
         Output::Text => {}
-        Output::Json => ctx.print(&session.redactor.hide(&apply_json(plan, &plan.checksum(), &results))),
-        Output::Markdown => ctx.print(&session.redactor.hide(&apply_markdown(plan, &plan.checksum(), &results))),
+        Output::Json => ctx.print(&session.redactor.hide(&apply_json(plan, &planned.checksum, &results))),
+        Output::Markdown => ctx.print(&session.redactor.hide(&apply_markdown(plan, &planned.checksum, &results))),
     }
     Ok(exit)
 }
@@ -201,7 +201,7 @@ async fn carry_out(
         shares.push(Share { name, tip: tip.clone(), record: record.clone(), operations });
     }
     let written: Vec<TargetName> = shares.iter().map(|share| share.name.target.clone()).collect();
-    let checksum = plan.checksum();
+    let checksum = planned.checksum;
     let id = format!("{}-{:08x}", ctx.clock.wall().as_second(), ctx.entropy.next() >> 32);
     let commit = session.loaded.revision.as_str();
     let begun = tokio::task::block_in_place(|| {
@@ -241,7 +241,7 @@ async fn carry_out(
         let after = |record: &Record| {
             let head = RecordHead {
                 result: word.to_owned(),
-                ..head(ctx, session, plan, target, record, here, (done, undone))
+                ..head(ctx, session, checksum, target, record, here, (done, undone))
             };
             let mut after = record_after(record, target, plan, &applied.results, &identities, head, facts);
             refreshed(session, &planned.sightings, target, &mut after);
@@ -405,7 +405,7 @@ fn remembered_alone(ctx: &Context, session: &Session) -> Result<(), Stop> {
 pub(super) fn head(
     ctx: &Context,
     session: &Session,
-    plan: &Plan,
+    checksum: Digest,
     target: &TargetName,
     before: &Record,
     here: &Here,
@@ -416,7 +416,7 @@ pub(super) fn head(
         time: ctx.clock.wall().as_second(),
         commit: session.loaded.revision.clone(),
         snapshot: session.snapshot.digest,
-        checksum: plan.checksum(),
+        checksum,
         folder: session.project().folder.clone(),
         who: here.process.who.clone(),
         result: "done".to_owned(),

@@ -212,7 +212,7 @@ impl Loaded {
         }
         let texts = |entry: &TreeEntry| self.text(&entry.path, &entry.blob);
         // The tree is complete, every manifest of it was read and parsed: so is the set.
-        let input = self.tree.clone().map(|_| SetInput {
+        let input = self.tree.as_ref().map(|_| SetInput {
             project: &self.project,
             revision: self.revision.clone(),
             kinds: &tables,

@@ -47,7 +47,7 @@ pub(super) fn rendered(
     let limit = if output == Output::Json || show_all { usize::MAX } else { LOCATED };
     session.locate(&mut planned.plan, limit);
     let plan = &planned.plan;
-    let (checksum, deletes_checksum) = (plan.checksum(), plan.deletes_checksum());
+    let (checksum, deletes_checksum) = (planned.checksum, plan.deletes_checksum());
     let text = match output {
         Output::Text => plan_text(plan, &PlanView { style: ctx.out, show_all, checksum, deletes_checksum }),
         Output::Json => plan_json(plan, &checksum, &deletes_checksum, &|target, kind| session.key_names(target, kind)),

@@ -63,6 +63,8 @@ struct Leave {
 pub(super) struct Planned {
     /// The plan.
     pub plan: Plan,
+    /// Its checksum.
+    pub checksum: Digest,
     /// Who answered and what was listed, by endpoint.
     pub sightings: BTreeMap<Place, Sighting>,
     /// What the reading alone means for the exit code.
@@ -183,21 +185,21 @@ impl Session {
         progress.finish();
         let plan = self.build(&desired, &sightings);
         let exit = reading_exit(&sightings).and(self.fleet.exit);
-        Planned { plan, sightings, exit }
+        Planned { checksum: plan.checksum(), plan, sightings, exit }
     }
 
     /// What is wanted at each target, all of it.
     fn desired(&self) -> BTreeMap<TargetName, Complete<Vec<Arc<Desired>>>> {
         let mut by_target: BTreeMap<&TargetName, Vec<Arc<Desired>>> = BTreeMap::new();
         for desired in &self.snapshot.desired {
-            by_target.entry(&desired.id.target).or_default().push(Arc::new(desired.clone()));
+            by_target.entry(&desired.id.target).or_default().push(Arc::clone(desired));
         }
         self.targets
             .iter()
             .map(|name| {
                 let wanted = by_target.remove(name).unwrap_or_default();
                 // What is taken out of a complete snapshot by target is complete for that target.
-                (name.clone(), self.snapshot.clone().map(|_| wanted))
+                (name.clone(), self.snapshot.as_ref().map(|_| wanted))
             })
             .collect()
     }
@@ -276,7 +278,7 @@ impl Session {
     /// Plans again from what was seen, after the records changed.
     pub(super) fn plan_again(&self, planned: Planned) -> Planned {
         let plan = self.build(&self.desired(), &planned.sightings);
-        Planned { plan, ..planned }
+        Planned { checksum: plan.checksum(), plan, ..planned }
     }
 
     /// Which resources `-l` picks: declared or recorded ones with the labels.
@@ -417,7 +419,7 @@ impl Session {
             if let Err(diagnostic) = self.operator.grants_write(credential, &writing) {
                 refuse(diagnostic);
             }
-            let Some(desired) = op.change.desired() else { continue };
+            let Some(desired) = op.change.desired().filter(|d| d.body.may_hold_secret()) else { continue };
             let mut secrets = Vec::new();
             secrets_in(&desired.body.value(), &FieldPath::root(), &mut secrets);
             for (path, name) in secrets {
@@ -452,7 +454,7 @@ impl Session {
     pub(super) async fn have_secrets(&self, plan: &Plan) -> Result<(), Stop> {
         let mut wanted = BTreeSet::new();
         for op in plan.operations.iter().filter(|op| op.change.writes() && !plan.refused(&op.resource.target)) {
-            let Some(desired) = op.change.desired() else { continue };
+            let Some(desired) = op.change.desired().filter(|d| d.body.may_hold_secret()) else { continue };
             let mut secrets = Vec::new();
             secrets_in(&desired.body.value(), &FieldPath::root(), &mut secrets);
             wanted.extend(secrets.into_iter().map(|(_, n)| (n, op.resource.target.clone(), op.resource.kind.clone())));
@@ -479,8 +481,12 @@ impl Session {
         for op in &mut plan.operations {
             let place = (op.resource.target.clone(), op.endpoint.clone());
             let Some(peer) = self.fleet.peers.get(&place) else { continue };
-            let changes: BTreeMap<FieldPath, Canonical> =
-                op.fields.iter().filter_map(|f| Some((f.path.clone(), f.after.clone()?))).collect();
+            let changes: BTreeMap<FieldPath, Canonical> = match &op.change {
+                Change::Update { .. } => {
+                    op.fields.iter().filter_map(|f| Some((f.path.clone(), f.after.clone()?))).collect()
+                }
+                _ => BTreeMap::new(),
+            };
             let mark = peer.mark.as_ref();
             let write = match &op.change {
                 Change::Create { desired } => Write::Create { desired, mark },

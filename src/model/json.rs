@@ -349,6 +349,11 @@ impl Canonical {
         parse_with(&self.0, true).unwrap_or_else(|e| unreachable!("canonical bytes parse: {e}"))
     }
 
+    /// False if there is certainly no secret reference inside; cheap.
+    pub fn may_hold_secret(&self) -> bool {
+        self.0.contains(&b'$') && self.as_str().contains("{\"$secret\":")
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

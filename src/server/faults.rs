@@ -15,6 +15,7 @@ pub struct Faults {
     html: f64,
     throttle: f64,
     lie: f64,
+    conflict: f64,
     status: Option<(u16, f64)>,
     fail_page: Option<u64>,
     loop_page: Option<u64>,
@@ -39,6 +40,8 @@ pub struct Fate {
     pub status: Option<u16>,
     /// Acknowledge a write and store nothing.
     pub lie: bool,
+    /// Answer a write 412, nothing done.
+    pub conflict: bool,
     /// Send the token of this page as the one of the next.
     pub loop_page: bool,
 }
@@ -54,6 +57,7 @@ impl Faults {
             html: 0.0,
             throttle: 0.0,
             lie: 0.0,
+            conflict: 0.0,
             status: None,
             fail_page: None,
             loop_page: None,
@@ -79,6 +83,7 @@ impl Faults {
                 "html" => faults.html = share(value)?,
                 "throttle" => faults.throttle = share(value)?,
                 "lie" => faults.lie = share(value)?,
+                "conflict" => faults.conflict = share(value)?,
                 "status" => {
                     let (status, often) = value.split_once(':').unwrap_or((value, "1"));
                     let status = status.parse::<u16>().ok().filter(|s| (200..600).contains(s));
@@ -107,6 +112,7 @@ impl Faults {
             html: hit(self.html),
             status: hit(self.throttle).then_some(429),
             lie: hit(self.lie),
+            conflict: hit(self.conflict),
             loop_page: page.is_some() && page == self.loop_page,
         };
         let by_chance = hit(self.status.map_or(0.0, |(_, share)| share));
@@ -135,7 +141,7 @@ fn duration(text: &str) -> Option<Duration> {
 
 fn bad(part: &str, why: &str) -> Diagnostic {
     Diagnostic::error("bad-faults", format!("`{part}` is no fault: {why}")).help(
-        "faults are slow=TIME[:SHARE], drop-request=, drop-answer=, truncate=, html=, throttle=, lie=SHARE, \
+        "faults are slow=TIME[:SHARE], drop-request=, drop-answer=, truncate=, html=, throttle=, lie=, conflict=SHARE, \
          status=CODE[:SHARE], fail-page=N, loop-page=N, gone-page=N and seed=N, with commas between them",
     )
 }

@@ -215,6 +215,7 @@ impl Server {
                 let response = self.store.read(&call);
                 if fate.loop_page { looped(response, &call) } else { response }
             }
+            Ok(_) if fate.conflict => refuse(&Refusal::new(412, "a conflict, on purpose")),
             Ok(call) => {
                 let uid = format!("{:016x}{:016x}", self.config.entropy.next(), self.config.entropy.next());
                 self.store.write(call, uid, fate.lie).await
@@ -466,6 +467,8 @@ mod tests {
         for (spec, line, status, holds, stored) in [
             ("drop-request=1", put, 0, "", false),
             ("drop-answer=1", put, 0, "", true),
+            ("conflict=1", put, 412, "on purpose", false),
+            ("conflict=1", "GET /v1/service", 200, "items", false),
             ("lie=1", put, 201, "\"name\":\"a\"", false),
             ("html=1", put, 200, "<title>", false),
             ("throttle=1", put, 429, "retry-after: 1", false),

@@ -36,7 +36,7 @@ impl Transport for Tape {
         _: usize,
     ) -> Result<http::Response<Bytes>, NetError> {
         let mut line = format!("{} {}", request.method(), request.uri().path_and_query().unwrap());
-        for name in ["if-match", "if-none-match"] {
+        for name in ["if-match", "if-none-match", "ctl-fencing-token"] {
             if let Some(value) = request.headers().get(name) {
                 line += &format!(" {name}: {}", value.to_str().unwrap());
             }
@@ -71,6 +71,10 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> http::Response<B
 }
 
 fn target(description: &str, answers: Script) -> (HttpTarget<Tape>, Tape) {
+    target_with(description, BTreeMap::new(), answers)
+}
+
+fn target_with(description: &str, params: BTreeMap<String, String>, answers: Script) -> (HttpTarget<Tape>, Tape) {
     let text = shipped().iter().find(|(name, _)| *name == description).map_or(description, |(_, text)| *text);
     let (api, _) = ApiDescription::parse("test.yaml", text).unwrap();
     let tape = Tape { answers: Arc::new(Mutex::new(answers)), ..Tape::default() };
@@ -81,7 +85,7 @@ fn target(description: &str, answers: Script) -> (HttpTarget<Tape>, Tape) {
         url: "http://127.0.0.1:8081".into(),
         access: Access { auth: Auth::Bearer(Secret::new("the-credential")), ..Access::anonymous() },
         secrets: Arc::new(Safe),
-        params: BTreeMap::new(),
+        params,
         clock: Clock::System,
     };
     (HttpTarget::new(config, tape.clone()).unwrap(), tape)
@@ -294,4 +298,306 @@ async fn an_item_of_another_parent_is_not_believed() {
     let (target, _) = target("kinto", vec![answer(200, &[], body)]);
     let result = target.observe(&scope("collection", Some(Key::of_texts(&["conf"]))), None).await;
     assert!(matches!(result, Err(TargetError::Unreadable { .. })), "{result:?}");
+}
+
+const KEY_VALUE: &str = include_str!("fixtures/api/key-value-store.yaml");
+const TREE: &str = include_str!("fixtures/api/config-tree.yaml");
+
+#[tokio::test]
+async fn pages_go_on_after_the_last_key_and_writes_compare_and_swap() {
+    let first = r#"{"header":{"revision":"5"},"kvs":[{"key":"Y2ZnL2E=","create_revision":"2","mod_revision":"3","version":"2","value":"Mg=="},{"key":"Y2ZnL2I=","create_revision":"5","mod_revision":"5","version":"1","value":"eCB5"}],"more":true,"count":"3"}"#;
+    let second = r#"{"header":{"revision":"5"},"kvs":[{"key":"Y2ZnL2U=","create_revision":"4","mod_revision":"4","version":"1"}],"count":"1"}"#;
+    let done =
+        r#"{"header":{"revision":"7"},"succeeded":true,"responses":[{"response_put":{"header":{"revision":"7"}}}]}"#;
+    let stale = r#"{"header":{"revision":"8"}}"#;
+    let answers = [first, second, done, done, stale].map(|body| answer(200, &[], body)).into();
+    let (target, tape) = target_with(KEY_VALUE, BTreeMap::from([("prefix".into(), "cfg/".into())]), answers);
+    let items = listed(&target, &scope("kv", None)).await;
+    let keys: Vec<String> = items.iter().map(|i| i.key.texts().collect()).collect();
+    assert_eq!(keys, ["cfg/a", "cfg/b", "cfg/e"]);
+    assert_eq!(items[1].value().unwrap().get(&FieldPath::parse("value")), Some(&Value::from("x y")));
+    assert_eq!(items[0].token.as_ref().unwrap().as_str(), "3");
+    let wanted = desired(&target, "kv", &json(r#"{"key":"cfg/c","value":"1"}"#));
+    assert_eq!(target.write(&Write::Create { desired: &wanted, mark: None }, None).await.unwrap(), Outcome::DoneUnseen);
+    let wanted = desired(&target, "kv", &json(r#"{"key":"cfg/a","value":"9"}"#));
+    let changes = BTreeMap::from([(FieldPath::parse("value"), Value::from("9").canonical())]);
+    let write = Write::Update { desired: &wanted, base: &items[0], changes: &changes, remove: &[], mark: None };
+    assert!(!target.guarding(&write).fresh_read, "the version guards it");
+    target.write(&write, None).await.unwrap();
+    let id = ResourceId { target: "t".parse().unwrap(), kind: Kind::new("kv"), key: items[1].key.clone() };
+    let owned = Owned::claim(items[1].clone(), None, OwnRule::Exclusive).unwrap();
+    let error = target.write(&Write::Delete { id: &id, owned: &owned }, None).await.unwrap_err();
+    assert!(matches!(error, TargetError::Conflict { status: 200, .. }), "a compare that fails is a 200: {error:?}");
+    assert_eq!(
+        *tape.asked.lock().unwrap(),
+        [
+            r#"POST /v3/kv/range {"key":"Y2ZnLw==","limit":2,"range_end":"Y2ZnMA=="}"#,
+            r#"POST /v3/kv/range {"key":"Y2ZnL2IA","limit":2,"range_end":"Y2ZnMA=="}"#,
+            r#"POST /v3/kv/txn {"compare":[{"key":"Y2ZnL2M=","result":"EQUAL","target":"VERSION","version":"0"}],"success":[{"request_put":{"key":"Y2ZnL2M=","value":"MQ=="}}]}"#,
+            r#"POST /v3/kv/txn {"compare":[{"key":"Y2ZnL2E=","mod_revision":"3","result":"EQUAL","target":"MOD"}],"success":[{"request_put":{"key":"Y2ZnL2E=","value":"OQ=="}}]}"#,
+            r#"POST /v3/kv/txn {"compare":[{"key":"Y2ZnL2I=","mod_revision":"5","result":"EQUAL","target":"MOD"}],"success":[{"request_delete_range":{"key":"Y2ZnL2I="}}]}"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_tree_of_servers_and_routes_is_read_merged_and_guarded_by_its_own_tags() {
+    let servers = r#"{"srv0":{"listen":["127.0.0.1:20191"],"routes":[{"@id":"r-a"}]}}"#;
+    let routes = r#"[{"@id":"r-a","handle":[]},{"handle":[{"handler":"static_response"}]}]"#;
+    let server = r#"{"listen":["127.0.0.1:20191"],"routes":[{"@id":"r-a"}]}"#;
+    let tag = "\"/config/apps/http/servers/srv0 d0dc46e67eecfbc4\"";
+    let (target, tape) = target(
+        TREE,
+        vec![
+            answer(200, &[("etag", "\"/config/apps/http/servers 1\"")], servers),
+            answer(200, &[], routes),
+            answer(200, &[("etag", tag)], server),
+            answer(200, &[], ""),
+            answer(200, &[], ""),
+            answer(200, &[], "null\n"),
+        ],
+    );
+    let items = listed(&target, &scope("server", None)).await;
+    assert_eq!((items.len(), items[0].token.as_ref()), (1, None), "the list's tag is not the item's");
+    let known = listed(&target, &scope("route", Some(items[0].key.clone()))).await;
+    assert_eq!(known.len(), 1, "what cannot be addressed is ignored");
+    let wanted = desired(&target, "server", &json(r#"{"name":"srv0","listen":["127.0.0.1:20199"]}"#));
+    let listen = json(r#"["127.0.0.1:20199"]"#);
+    let changes = BTreeMap::from([(FieldPath::parse("listen"), listen.canonical())]);
+    let write = Write::Update { desired: &wanted, base: &items[0], changes: &changes, remove: &[], mark: None };
+    assert!(target.guarding(&write).fresh_read);
+    let fresh = target.read(&wanted.id, Some(&items[0])).await.unwrap().unwrap();
+    let write = Write::Update { desired: &wanted, base: &fresh, changes: &changes, remove: &[], mark: None };
+    target.write(&write, None).await.unwrap();
+    let id = ResourceId { target: "t".parse().unwrap(), kind: Kind::new("route"), key: known[0].key.clone() };
+    let owned = Owned::claim(known[0].clone(), None, OwnRule::Exclusive).unwrap();
+    assert_eq!(target.write(&Write::Delete { id: &id, owned: &owned }, None).await.unwrap(), Outcome::Gone);
+    assert_eq!(target.read(&wanted.id, None).await.unwrap(), None, "a null is nothing");
+    let patch = format!(
+        r#"PATCH /config/apps/http/servers/srv0 if-match: {tag} {{"listen":["127.0.0.1:20199"],"routes":[{{"@id":"r-a"}}]}}"#
+    );
+    assert_eq!(
+        *tape.asked.lock().unwrap(),
+        [
+            "GET /config/apps/http/servers",
+            "GET /config/apps/http/servers/srv0/routes",
+            "GET /config/apps/http/servers/srv0",
+            patch.as_str(),
+            "DELETE /id/r-a",
+            "GET /config/apps/http/servers/srv0",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_unchanged_list_is_not_read_again() {
+    let text = "api: t\netag: if-match\ntypes:\n  s: {path: \"/s/{name}\", revalidate: etag}\n";
+    let page = || answer(200, &[("etag", "W/\"7\"")], r#"[{"name":"a"}]"#);
+    let (target, tape) = target(text, vec![page(), answer(304, &[], ""), page(), answer(304, &[], "")]);
+    let Observation::Listed(listing) = target.observe(&scope("s", None), None).await.unwrap() else { panic!("listed") };
+    let cursor = listing.cursor.clone().unwrap();
+    assert_eq!(target.observe(&scope("s", None), Some(&cursor)).await.unwrap(), Observation::Unchanged);
+    assert!(matches!(target.observe(&scope("s", None), Some(&cursor)).await.unwrap(), Observation::Listed(_)));
+    let unasked = target.observe(&scope("s", None), None).await;
+    assert!(unasked.is_err(), "a 304 that nobody asked for says nothing: {unasked:?}");
+    assert_eq!(
+        *tape.asked.lock().unwrap(),
+        ["GET /s", "GET /s if-none-match: W/\"7\"", "GET /s if-none-match: W/\"7\"", "GET /s"]
+    );
+}
+
+#[tokio::test]
+async fn a_list_of_summaries_is_completed_object_by_object() {
+    let text = "
+api: t
+types:
+  d:
+    path: /d/{uid}
+    key: [title]
+    list: {get: /d, summary: true}
+    get: {get: \"/d/{uid}\", item: /board}
+    update: {put: all}
+";
+    let (target, tape) = target(
+        text,
+        vec![
+            answer(200, &[], r#"[{"uid":"u1","title":"a"},{"uid":"u2","title":"b"}]"#),
+            answer(200, &[], r#"{"meta":{},"board":{"uid":"u1","title":"a","panels":[1]}}"#),
+            answer(404, &[], ""),
+        ],
+    );
+    let items = listed(&target, &scope("d", None)).await;
+    assert_eq!(items.len(), 1, "one that went in between is not there");
+    assert_eq!(items[0].value().unwrap().get(&FieldPath::parse("panels")), Some(&json("[1]")));
+    assert_eq!(*tape.asked.lock().unwrap(), ["GET /d", "GET /d/u1", "GET /d/u2"]);
+}
+
+#[tokio::test]
+async fn a_kind_with_one_object_is_read_and_changed_and_never_made() {
+    let text = "api: t\netag: if-match\ntypes:\n  settings: {path: /settings, key: []}\n";
+    let (target, tape) =
+        target(text, vec![answer(200, &[("etag", "\"1\"")], r#"{"mode":"a","uptime":9}"#), answer(204, &[], "")]);
+    let rules = target.kinds().get(&Kind::new("settings")).unwrap().clone();
+    assert!(!rules.can_create && !rules.can_delete && rules.key.is_empty());
+    let items = listed(&target, &scope("settings", None)).await;
+    assert_eq!((items.len(), items[0].key.is_empty()), (1, true));
+    let wanted = desired(&target, "settings", &json(r#"{"mode":"b"}"#));
+    let changes = BTreeMap::from([(FieldPath::parse("mode"), Value::from("b").canonical())]);
+    let write = Write::Update { desired: &wanted, base: &items[0], changes: &changes, remove: &[], mark: None };
+    target.write(&write, None).await.unwrap();
+    assert_eq!(tape.asked.lock().unwrap()[1], r#"PUT /settings if-match: "1" {"mode":"b","uptime":9}"#);
+}
+
+#[tokio::test]
+async fn a_leader_says_its_tenure_where_the_api_wants_to_know() {
+    let text = "api: t\nfence: Ctl-Fencing-Token\ntypes:\n  s: {path: \"/s/{name}\", write: {put: all}}\n";
+    let (target, tape) = target(text, vec![answer(204, &[], ""), answer(204, &[], "")]);
+    let wanted = desired(&target, "s", &json(r#"{"name":"a"}"#));
+    let write = Write::Create { desired: &wanted, mark: None };
+    target.write(&write, Some(ctl::target::Fence(7))).await.unwrap();
+    target.write(&write, None).await.unwrap();
+    assert_eq!(
+        *tape.asked.lock().unwrap(),
+        [r#"PUT /s/a ctl-fencing-token: 7 {"name":"a"}"#, r#"PUT /s/a {"name":"a"}"#]
+    );
+}
+
+/// A measurement, not a claim: `cargo test --release --test descriptions -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "a measurement of an optimised build"]
+async fn ten_thousand_items_are_listed_quickly() {
+    let text = std::fs::read_to_string("src/server/api.yaml").unwrap();
+    let page = |n: usize| {
+        let item = |i: usize| {
+            format!(
+                r#"{{"name":"service-{i:05}","uid":"{i:032x}","revision":{i},"etag":"\\"{i:016x}\\"","labels":{{"managed-by":"ctl/shop","team":"a"}},"spec":{{"owner":"team-{i}","tags":["a","b","c"],"port":8080,"text":"{}"}}}}"#,
+                "x".repeat(200)
+            )
+        };
+        let items: Vec<String> = (n * 1000..(n + 1) * 1000).map(item).collect();
+        let next = if n < 9 { format!(r#","next":"t{n}""#) } else { String::new() };
+        answer(200, &[], &format!(r#"{{"items":[{}]{next}}}"#, items.join(",")))
+    };
+    let size = page(0).body().len() / 1000;
+    for _ in 0..5 {
+        let (target, _) = target(&text, (0..10).map(page).collect());
+        let clock = Clock::System;
+        let began = clock.boot();
+        let items = listed(&target, &scope("service", None)).await;
+        let took = clock.boot() - began;
+        assert_eq!((items.len(), items[0].mark.is_some()), (10_000, true));
+        println!("10,000 items of {size} bytes: {:.1} ms", took.as_secs_f64() * 1e3);
+    }
+}
+
+const LOGIN: &str = "
+api: t
+auth: {login: {form: {user: \"{user}\", password: \"{password}\"}, post: /login, token: /token, prefix: \"Token \", expires: /lives}}
+types:
+  s: {path: \"/s/{name}\", write: {put: all}}
+";
+
+/// A server that gives out tokens `t1`, `t2`, … and takes only the latest, until it forgets it.
+struct Door {
+    given: u32,
+    forgotten: bool,
+    lives: u32,
+    seen: Vec<String>,
+}
+
+async fn door(lives: u32) -> (String, Arc<Mutex<Door>>) {
+    use axum::routing::{get, post};
+    let state = Arc::new(Mutex::new(Door { given: 0, forgotten: false, lives, seen: Vec::new() }));
+    let (at_login, at_list) = (Arc::clone(&state), Arc::clone(&state));
+    let app = axum::Router::new()
+        .route(
+            "/login",
+            post(async move |headers: http::HeaderMap, body: String| {
+                let mut door = at_login.lock().unwrap();
+                let kind = headers["content-type"].to_str().unwrap().to_owned();
+                door.seen.push(format!("login {kind} {body} {}", headers.contains_key("authorization")));
+                (door.given, door.forgotten) = (door.given + 1, false);
+                format!(r#"{{"token":"t{}","lives":{}}}"#, door.given, door.lives)
+            }),
+        )
+        .route(
+            "/s",
+            get(async move |headers: http::HeaderMap| {
+                let mut door = at_list.lock().unwrap();
+                let sent = headers.get("authorization").map_or("", |v| v.to_str().unwrap()).to_owned();
+                let good = !door.forgotten && sent == format!("Token t{}", door.given);
+                door.seen.push(format!("list {sent}"));
+                let status = if good { http::StatusCode::OK } else { http::StatusCode::UNAUTHORIZED };
+                (status, if good { "[]" } else { "" })
+            }),
+        );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (url, state)
+}
+
+fn visitor(url: &str, clock: Clock) -> HttpTarget<ctl::net::HttpTransport> {
+    let (api, _) = ApiDescription::parse("test.yaml", LOGIN).unwrap();
+    let auth = Auth::Basic { user: "alice".into(), password: Secret::new("p&w 1") };
+    let config = HttpConfig {
+        description: Arc::new(api),
+        target: "t".parse().unwrap(),
+        endpoint: EndpointName::only(),
+        url: url.into(),
+        access: Access { auth, ..Access::anonymous() },
+        secrets: Arc::new(Safe),
+        params: BTreeMap::new(),
+        clock,
+    };
+    let transport = ctl::net::HttpTransport::new(url, ctl::net::Tls::default()).unwrap();
+    HttpTarget::new(config, transport).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_leads_to_one_login_more() {
+    let (url, state) = door(3600).await;
+    let target = visitor(&url, Clock::System);
+    let scope = scope("s", None);
+    let many = futures::future::join_all((0..8).map(|_| target.observe(&scope, None))).await;
+    assert!(many.iter().all(Result::is_ok));
+    let logins = || state.lock().unwrap().seen.iter().filter(|line| line.starts_with("login")).count();
+    assert_eq!(logins(), 1, "many requests need one login");
+    assert_eq!(
+        state.lock().unwrap().seen[0],
+        "login application/x-www-form-urlencoded password=p%26w%201&user=alice false"
+    );
+    state.lock().unwrap().forgotten = true;
+    target.observe(&scope, None).await.unwrap();
+    let seen = state.lock().unwrap().seen.split_off(9);
+    assert_eq!((seen[0].as_str(), seen[2].as_str(), seen.len()), ("list Token t1", "list Token t2", 3));
+}
+
+#[tokio::test]
+async fn a_token_is_given_up_before_it_dies() {
+    let (url, state) = door(60).await;
+    let scripted = ctl::world::ScriptedClock::starting_at(Default::default());
+    let target = visitor(&url, Clock::Scripted(Arc::clone(&scripted)));
+    let scope = scope("s", None);
+    for seconds in [0, 50, 6] {
+        scripted.advance(Duration::from_secs(seconds));
+        target.observe(&scope, None).await.unwrap();
+    }
+    let seen = state.lock().unwrap().seen.clone();
+    let lists: Vec<&str> = seen.iter().filter_map(|line| line.strip_prefix("list ")).collect();
+    assert_eq!(lists, ["Token t1", "Token t1", "Token t2"], "no request goes out with a dead token");
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_is_an_answer_and_not_a_circle() {
+    let text = "api: t\nauth: {login: {post: /login, body: {p: \"{password}\"}, token: /t}}\ntypes:\n  s: {path: \"/s/{name}\", write: {put: all}}\n";
+    let refused = || answer(401, &[], "");
+    let params = BTreeMap::from([("password".to_owned(), "x".to_owned())]);
+    let given = answer(200, &[], r#"{"t":"abc"}"#);
+    let (target, tape) = target_with(text, params, vec![given, refused(), refused()]);
+    let result = target.observe(&scope("s", None), None).await;
+    assert!(matches!(result, Err(TargetError::Denied { status: 401, .. })), "{result:?}");
+    let result = target.observe(&scope("s", None), None).await;
+    assert!(result.is_err());
+    assert_eq!(tape.asked.lock().unwrap().len(), 4, "a login, a list that is refused, a list, a login that fails");
 }

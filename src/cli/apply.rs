@@ -20,6 +20,7 @@ use crate::reconcile::{
     intent_ops, record_after,
 };
 use crate::report::{Progress, Results, apply_json, apply_markdown, apply_text};
+use crate::source::Ancestry;
 use crate::store::{LocalLock, LockError, RecordName, StoreError, Tip, current_process, is_gone};
 
 /// Plans, asks, applies, records, reports.
@@ -89,11 +90,11 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
     acquire(ctx, &mut session, &here, args.wait).await?;
     let moved = session.records.values().map(|(tip, _)| tip.clone()).collect::<Vec<_>>() != before;
     if moved || !session.locked.is_empty() {
-        planned = session.plan(ctx, cancel).await;
+        let reviewed = std::mem::replace(&mut planned, session.plan(ctx, cancel).await);
         if settle_open(ctx, &mut session, &planned.sightings, &here)? {
             planned = session.plan_again(planned);
         }
-        if planned.checksum != checksum && session.locked.is_empty() {
+        if unlocked(&planned, &session) != unlocked(&reviewed, &session) {
             let again = args.output == Output::Text && ctx.interactive && !args.yes && {
                 let text = rendered(ctx, &session, &mut planned, Output::Text, args.show_all);
                 ctx.print(&text);
@@ -113,6 +114,16 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
     session.close().await;
     drop(lock);
     exit
+}
+
+/// The checksum of what is to be done at the targets that no other run holds.
+fn unlocked(planned: &Planned, session: &Session) -> Digest {
+    if session.locked.is_empty() {
+        return planned.checksum;
+    }
+    let mut free = planned.plan.clone();
+    free.operations.retain(|op| !session.locked.contains_key(&op.resource.target));
+    free.checksum()
 }
 
 /// True if some target has something to be done and is not refused.
@@ -145,9 +156,18 @@ async fn finish_idle(
             let head = head(ctx, session, planned.checksum, &target, &record, here, (0, 0));
             let mut after = record.clone();
             let changed = refreshed(session, &planned.sightings, &target, &mut after);
-            let newer = record.head.as_ref().is_some_and(|old| old.snapshot != session.snapshot.digest);
+            let newer = record.head.as_ref().is_some_and(|old| follows(session, old));
             if !changed && !newer {
-                continue;
+                // What an earlier run could keep here only goes to the others now.
+                let name = RecordName { project: session.project().name.clone(), target: target.clone() };
+                let shared = tokio::task::block_in_place(|| {
+                    use crate::store::Store;
+                    tip.as_ref().map_or(Ok(()), |tip| session.stores.share(&name, tip))
+                });
+                match shared {
+                    Ok(()) | Err(StoreError::Moved) => continue,
+                    Err(error) => return Err(stores::stop(&error)),
+                }
             }
             if lock.is_none() {
                 lock = Some(local_lock(ctx, session, &here.process, args.wait).await?);
@@ -174,6 +194,16 @@ async fn finish_idle(
         Output::Markdown => ctx.print(&session.redactor.hide(&apply_markdown(plan, &planned.checksum, &results))),
     }
     Ok(exit)
+}
+
+/// True if the record is to name this commit although nothing was written: its state is another one, or it is the same
+/// (a squash merge) on a line that the recorded commit is not on, so that what follows it is known to be newer.
+fn follows(session: &Session, old: &RecordHead) -> bool {
+    old.snapshot != session.snapshot.digest
+        || matches!(
+            session.loaded.source.ancestry(&old.commit, &session.loaded.revision),
+            Ancestry::Unrelated | Ancestry::Missing
+        )
 }
 
 /// The writing half of a run: secrets, rehearsal, intents, writes, outcomes, report.
@@ -322,7 +352,12 @@ async fn perform(
 }
 
 /// Takes the lock of the repository on this machine, waiting for others at most `wait`.
-async fn local_lock(ctx: &Context, session: &Session, me: &Process, wait: Duration) -> Result<LocalLock, Stop> {
+pub(super) async fn local_lock(
+    ctx: &Context,
+    session: &Session,
+    me: &Process,
+    wait: Duration,
+) -> Result<LocalLock, Stop> {
     let end = ctx.clock.boot() + wait;
     loop {
         match LocalLock::take(&ctx.state, session.loaded.source.common_dir(), me) {
@@ -346,7 +381,7 @@ async fn local_lock(ctx: &Context, session: &Session, me: &Process, wait: Durati
 }
 
 /// Reads every record again, waiting at most `wait` for the runs that hold them. Who is still held is left out.
-async fn acquire(ctx: &Context, session: &mut Session, here: &Here, wait: Duration) -> Result<(), Stop> {
+pub(super) async fn acquire(ctx: &Context, session: &mut Session, here: &Here, wait: Duration) -> Result<(), Stop> {
     let end = ctx.clock.boot() + wait;
     let alive = |process: &Process| !is_gone(process, &here.process);
     session.locked.clear();

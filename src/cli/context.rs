@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Exit;
 use super::args::{Global, When};
@@ -36,6 +38,8 @@ pub struct Context {
     pub quiet: bool,
     /// `-v`, counted.
     pub verbose: u8,
+    /// True while a question is on the terminal.
+    pub asking: Arc<AtomicBool>,
 }
 
 /// Why a command stops early: what to say, and with which code.
@@ -92,6 +96,7 @@ impl Context {
             ci,
             quiet: global.quiet,
             verbose: global.verbose,
+            asking: Arc::default(),
             env,
             cwd,
         }
@@ -122,7 +127,9 @@ impl Context {
     pub fn ask(&self, question: &str) -> bool {
         self.say(&format!("{question} [y/N] "));
         let mut answer = String::new();
+        self.asking.store(true, Ordering::SeqCst);
         let read = std::io::stdin().read_line(&mut answer);
+        self.asking.store(false, Ordering::SeqCst);
         read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
     }
 

@@ -8,14 +8,14 @@ use super::stores::embedded_dir;
 use super::{Context, Exit, Stop};
 use crate::credentials::{Access, Auth, NoSecrets, Operator, SecretSource, UNREADABLE};
 use crate::model::{Diagnostic, Mark, Own, TargetConfig, TargetName, Value};
-use crate::net::{HttpTransport, NetError, Tls};
+use crate::net::{HttpTransport, NetError, Paced, Tls};
 use crate::plan::Refusal;
 use crate::reconcile::{Peer, Peers, Rate};
 use crate::server::{self, Embedded, Schema};
 use crate::target::http::{HttpConfig, HttpTarget};
 
 /// A driver as this program builds it.
-pub(super) type Driver = HttpTarget<HttpTransport>;
+pub(super) type Driver = HttpTarget<Paced<HttpTransport>>;
 
 /// Everybody that a run speaks to.
 pub(super) struct Fleet {
@@ -88,6 +88,9 @@ impl Fleet {
                 let transport = HttpTransport::new(&url, tls).map_err(|e: NetError| {
                     Stop::with(Exit::Refused, Diagnostic::error("bad-endpoint", format!("{name}/{endpoint}: {e}")))
                 })?;
+                let (concurrency, rate) = speed(target, limits, api.description.rps());
+                // Paced below the driver: one call of it may be several requests (pages, a login).
+                let transport = Paced::new(transport, rate, ctx.clock.clone());
                 let config = HttpConfig {
                     description: Arc::clone(&api.description),
                     target: name.clone(),
@@ -100,9 +103,9 @@ impl Fleet {
                 };
                 let driver = HttpTarget::new(config, transport).map_err(|d| Stop::with(Exit::Invalid, *d))?;
                 let place = (name.clone(), endpoint.clone());
-                let (concurrency, rate) = speed(target, limits);
                 let mark = target.marks.then(|| mark.clone());
-                let peer = Peer::new(place.clone(), driver, mark, concurrency, rate, &ctx.clock);
+                let peer = Peer::new(place.clone(), driver, mark, concurrency, None, &ctx.clock);
+                let peer = peer.with_retries(api.description.retry.max);
                 fleet.peers.insert(place, peer);
             }
         }
@@ -145,16 +148,13 @@ impl Fleet {
     }
 }
 
-/// The lower of what the command line and the target say.
-fn speed(target: &TargetConfig, limits: &LimitArgs) -> (usize, Option<Rate>) {
+/// The lowest of what the command line, the target and the API's description say.
+fn speed(target: &TargetConfig, limits: &LimitArgs, rps: Option<u32>) -> (usize, Option<Rate>) {
     let concurrency = match (limits.concurrency, target.concurrency) {
         (Some(a), Some(b)) => a.min(b),
         (a, b) => a.or(b).unwrap_or(CONCURRENCY),
     };
-    let per_second = match (limits.rate, target.rate) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    };
+    let per_second = [limits.rate, target.rate, rps].into_iter().flatten().min();
     let rate = per_second.map(|n| Rate { per_second: f64::from(n), burst: target.burst.unwrap_or(n).max(1) });
     (concurrency as usize, rate)
 }

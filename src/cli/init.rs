@@ -16,10 +16,10 @@ RECORDtargets:
   demo:
     api: ctl              # the reference server's description, which ships with ctl
     url: embedded         # runs inside ctl; replace it by the URL of your server
-  # dns:
-  #   api: powerdns       # apis/powerdns.yaml in this repository, or one that ships with ctl
-  #   url: http://127.0.0.1:8081
-  #   credentials: dns    # a name; who runs ctl holds the value, in credentials.yaml
+  # widgets:
+  #   api: widgets          # apis/widgets.yaml in this repository, or one that ships with ctl
+  #   url: https://widgets.example
+  #   credentials: widgets  # a name; who runs ctl holds the value, in credentials.yaml
 ";
 
 const MANIFEST: &str = "\

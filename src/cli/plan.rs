@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Output, PlanArgs};
 use super::session::{Planned, Session, Wishes, refusal_exit};
 use super::{Context, Exit, Stop};
+use crate::model::{Kind, TargetName};
 use crate::report::{PlanView, plan_json, plan_markdown, plan_text};
 
 /// How many operations get the lines of their fields where a reader sees only the first ones.
@@ -48,10 +49,13 @@ pub(super) fn rendered(
     session.locate(&mut planned.plan, limit);
     let plan = &planned.plan;
     let (checksum, deletes_checksum) = (planned.checksum, plan.deletes_checksum());
+    let key_names = |target: &TargetName, kind: &Kind| session.key_names(target, kind);
+    let folder = session.project().folder.as_str();
+    let view = PlanView { style: ctx.out, show_all, checksum, deletes_checksum, folder, key_names: &key_names };
     let text = match output {
-        Output::Text => plan_text(plan, &PlanView { style: ctx.out, show_all, checksum, deletes_checksum }),
-        Output::Json => plan_json(plan, &checksum, &deletes_checksum, &|target, kind| session.key_names(target, kind)),
-        Output::Markdown => plan_markdown(plan, &checksum),
+        Output::Text => plan_text(plan, &view),
+        Output::Json => plan_json(plan, &checksum, &deletes_checksum, &key_names),
+        Output::Markdown => plan_markdown(plan, &view),
     };
     session.redactor.hide(&text)
 }

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
 use clap::error::ErrorKind;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Cli, Command, TargetCommand};
-use super::{Context, Exit, Stop, apply, generate, history, init, plan, serve, target, validate};
+use super::args::{Cli, Command, RecordCommand, TargetCommand};
+use super::{
+    Context, Exit, Stop, apply, generate, history, init, plan, record, release, serve, show, target, validate,
+};
 use crate::model::Diagnostic;
 
 /// Runs `ctl` with these arguments, environment and folder; gives the exit code.
@@ -47,7 +52,8 @@ pub fn run(args: Vec<OsString>, env: BTreeMap<String, String>, cwd: PathBuf) -> 
 
 async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, Stop> {
     let cancel = CancellationToken::new();
-    let work = async {
+    let signals = tokio::spawn(signals(Arc::clone(&ctx.asking), cancel.clone()));
+    let exit = async {
         match command {
             Command::Apply(args) => apply::run(ctx, args, &cancel).await,
             Command::Init(args) => init::run(ctx, args),
@@ -61,30 +67,37 @@ async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, Stop> {
             Command::Explain(args) => target::explain(ctx, args),
             Command::Serve(args) => serve::run(ctx, args, &cancel).await,
             Command::Version(args) => generate::version(ctx, args),
-            _ => Err(Stop::with(Exit::Failed, Diagnostic::error("not-yet", "this command is not there yet"))),
+            Command::Show(args) => show::run(ctx, args, &cancel).await,
+            Command::Record(RecordCommand::Show(args)) => record::show(ctx, args),
+            Command::Record(RecordCommand::Verify(args)) => record::verify(ctx, args, &cancel).await,
+            Command::Record(RecordCommand::Rebuild(args)) => record::rebuild(ctx, args, &cancel).await,
+            Command::Release(args) => release::run(ctx, args, &cancel).await,
         }
-    };
-    tokio::select! {
-        exit = work => exit,
-        () = second_signal(ctx, &cancel) => Ok(Exit::Interrupted),
     }
+    .await;
+    signals.abort();
+    exit
 }
 
-/// The first SIGINT or SIGTERM lets what is in flight finish; returns at the second.
-async fn second_signal(ctx: &Context, cancel: &CancellationToken) {
+/// The first SIGINT or SIGTERM lets what is in flight finish; the second leaves at once, and so does one at a question,
+/// where nothing is in flight. A task of its own, because the work blocks its thread while git or a person is asked.
+async fn signals(asking: Arc<AtomicBool>, cancel: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
-        return std::future::pending().await;
+        return;
     };
-    for left in [1, 0] {
+    loop {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        if left > 0 {
-            cancel.cancel();
-            ctx.say("Finishing what is in flight; interrupt again to leave at once.\n");
+        if cancel.is_cancelled() || asking.load(Ordering::SeqCst) {
+            // Nothing may hold this up; what is lost by it, the next run finds in the record's intent.
+            std::process::exit(Exit::Interrupted.code().into());
         }
+        cancel.cancel();
+        let words = b"Finishing what is in flight; interrupt again to leave at once.\n";
+        let _ = std::io::stderr().lock().write_all(words);
     }
 }

@@ -15,13 +15,14 @@ use super::{Context, Exit, Stop};
 use crate::credentials::{Operator, REFUSALS, Redactor, UNREADABLE, Writing, hmac};
 use crate::event::Event;
 use crate::manifest;
+use crate::model::Own;
 use crate::model::{
     Canonical, Complete, Desired, Diagnostic, Digest, EndpointName, EndpointRecord, FieldPath, Guard, Key, Kind,
     Project, Record, Scope, Snapshot, Spans, TargetName, Value,
 };
 use crate::net::without_credentials;
 use crate::plan::{self, Change, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
-use crate::reconcile::{self, PATIENCE, Peer, Place, Scopes, Sighting, Trouble, observe};
+use crate::reconcile::{self, PATIENCE, Peer, Place, Scopes, Sighting, Trouble, observe_with_keys};
 use crate::report::Progress;
 use crate::source::Ancestry;
 use crate::store::Tip;
@@ -50,8 +51,11 @@ pub(super) struct Session {
     selection: Selection,
     leave: Leave,
     accept_rewrite: Option<String>,
-    places: RefCell<BTreeMap<(String, String), Vec<(usize, Spans)>>>,
+    places: RefCell<BTreeMap<File, Vec<(usize, Spans)>>>,
 }
+
+/// Path and blob.
+type File = (String, String);
 
 #[derive(Clone, Debug, Default)]
 struct Leave {
@@ -141,8 +145,17 @@ impl Session {
         &self.loaded.project
     }
 
-    /// Observes every endpoint and plans.
+    /// Observes what the plan needs and plans.
     pub(super) async fn plan(&self, ctx: &Context, cancel: &CancellationToken) -> Planned {
+        self.look(ctx, cancel, false).await
+    }
+
+    /// Observes every kind at every endpoint, whatever is declared or recorded.
+    pub(super) async fn plan_everything(&self, ctx: &Context, cancel: &CancellationToken) -> Planned {
+        self.look(ctx, cancel, true).await
+    }
+
+    async fn look(&self, ctx: &Context, cancel: &CancellationToken, everything: bool) -> Planned {
         let progress = if ctx.progress { Progress::listing() } else { Progress::silent() };
         let redactor = self.redactor.clone();
         let hider = self.redactor.clone();
@@ -168,7 +181,8 @@ impl Session {
             let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
             let record = records.get(&peer.target).and_then(|(_, r)| r.endpoints.get(&peer.name)).unwrap_or(&nothing);
             let table = api.description.table();
-            let mut scopes = plan::missing_scopes(table, config.own, wanted, record, &peer.name, known);
+            let own = if everything { Own::Exclusive } else { config.own };
+            let mut scopes = plan::missing_scopes(table, own, wanted, record, &peer.name, known);
             // What an interrupted run was doing has to be looked at, whatever is wanted now.
             let open = records.get(&peer.target).into_iter().flat_map(|(_, r)| &r.intents);
             for op in open.flat_map(|intent| &intent.operations).filter(|op| op.endpoint == peer.name) {
@@ -181,7 +195,14 @@ impl Session {
             }
             scopes
         };
-        let sightings = observe(&self.fleet.peers, planner, context).await;
+        let keys = |peer: &Peer<Driver>, scope: &crate::model::Scope| {
+            let Some(api) = apis.get(&peer.target) else { return Vec::new() };
+            let empty = Vec::new();
+            let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
+            let record = records.get(&peer.target).and_then(|(_, r)| r.endpoints.get(&peer.name)).unwrap_or(&nothing);
+            plan::scope_keys(api.description.table(), wanted, record, scope)
+        };
+        let sightings = observe_with_keys(&self.fleet.peers, planner, keys, context).await;
         progress.finish();
         let plan = self.build(&desired, &sightings);
         let exit = reading_exit(&sightings).and(self.fleet.exit);
@@ -262,6 +283,7 @@ impl Session {
         self.check_lineage(&mut plan);
         self.check_trust(&mut plan);
         self.note_orphans(&mut plan);
+        self.note_intents(&mut plan);
         for (target, why) in &self.locked {
             plan.refusals.push(Refusal {
                 gate: "locked",
@@ -304,7 +326,7 @@ impl Session {
     }
 
     /// Entries that the operator's `record-key` did not sign.
-    fn unverified(&self, record: &EndpointRecord) -> BTreeSet<(Kind, Key)> {
+    pub(super) fn unverified(&self, record: &EndpointRecord) -> BTreeSet<(Kind, Key)> {
         let key = match self.operator.record_key() {
             Ok(None) => return BTreeSet::new(),
             Ok(Some(key)) => Some(key),
@@ -525,6 +547,30 @@ impl Session {
                     Diagnostic::warning("orphan-record", message)
                         .help("what it owns is left alone; put the target back to manage it, or to release it"),
                 );
+            }
+        }
+    }
+
+    /// A run that has not ended is shown by each plan; only a run that writes waits for it or settles it.
+    fn note_intents(&self, plan: &mut Plan) {
+        for (target, (_, record)) in &self.records {
+            if self.locked.contains_key(target) {
+                continue;
+            }
+            for intent in &record.intents {
+                let (holder, count) = (&intent.holder, intent.operations.len());
+                let until = intent.until.and_then(|t| jiff::Timestamp::from_second(t).ok());
+                let message = format!(
+                    "{target}: the run {} of {} (process {} on {}) has not ended{}: {count} operations may be half done",
+                    intent.run,
+                    holder.who,
+                    holder.pid,
+                    holder.host,
+                    until.map(|t| format!(", its term is {t}")).unwrap_or_default()
+                );
+                plan.diagnostics.push(Diagnostic::note("open-intent", message).help(
+                    "`ctl apply` waits for it with `--wait`, or settles what it left; nothing is unlocked by hand",
+                ));
             }
         }
     }

@@ -91,6 +91,10 @@ impl Store for Stores {
         self.of(&name.target)?.keep(name, expected, record, message)
     }
 
+    fn share(&self, name: &RecordName, tip: &Tip) -> Result<(), StoreError> {
+        self.of(&name.target)?.share(name, tip)
+    }
+
     fn names(&self, project: &ProjectName) -> Result<Vec<RecordName>, StoreError> {
         let mut names = Vec::new();
         match &self.common {

@@ -13,7 +13,7 @@ mod tests;
 
 pub use description::{
     AbsentRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, ErrorRule, EtagRule, GetRule, IdentityRule,
-    ListRule, LoginRule, Method, PageRule, Place, Shape,
+    ListRule, LoginRule, Method, PageRule, Place, RetryRule, Revalidate, Shape,
 };
 pub use nearest::nearest;
 pub use template::{BodyTemplate, Codec, Hole, Part, Splat, Template};

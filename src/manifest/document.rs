@@ -4,8 +4,8 @@
 //! and a warning wherever YAML 1.1 would read something else.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::parallel::on_all_cores;
 use super::reader::{Built, read};
 use crate::model::{Canonical, Diagnostic, Digest, FieldPath, SourceFile, Spans, Value};
 
@@ -106,33 +106,6 @@ pub fn parse_file(path: &str, bytes: &[u8]) -> ParsedFile {
 /// Reads files on all cores; the answers stand in the order of the files.
 pub fn parse_all<P: AsRef<str> + Sync, B: AsRef<[u8]> + Sync>(files: &[(P, B)]) -> Vec<ParsedFile> {
     on_all_cores(files, |(path, bytes)| parse_file(path.as_ref(), bytes.as_ref()))
-}
-
-/// The answers of `work` in the order of `items`.
-pub(super) fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(items.len());
-    if workers <= 1 {
-        return items.iter().map(work).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let share = || {
-        let mut done = Vec::new();
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(i) else { return done };
-            done.push((i, work(item)));
-        }
-    };
-    let mut all: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let handles: Vec<_> = (1..workers).map(|_| scope.spawn(share)).collect();
-        let mut all = share();
-        for handle in handles {
-            all.extend(handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        all
-    });
-    all.sort_by_key(|(i, _)| *i);
-    all.into_iter().map(|(_, answer)| answer).collect()
 }
 
 /// Reads all documents of a file as trees with places: for `ctl.yaml`, API descriptions, and messages.

@@ -14,6 +14,7 @@ mod document;
 mod entries;
 mod fields;
 mod hint;
+mod parallel;
 mod project;
 mod reader;
 mod resource;

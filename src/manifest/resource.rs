@@ -540,7 +540,10 @@ impl One<'_> {
                     continue;
                 }
             };
-            if let Some((code, why, help)) = bad_key(&value) {
+            // What a description declares is a value of its API, the empty routing key of a fanout for one.
+            if field.default.as_ref() != Some(&value)
+                && let Some((code, why, help)) = bad_key(&value)
+            {
                 let message = format!("the key field `{}` of `{}` {why}", field.name, self.rules.kind);
                 out.tell(code, place, message, some(help));
                 good = false;

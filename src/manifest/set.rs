@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::document::{self, ParsedFile, Places, attach, on_all_cores, places};
+use super::document::{self, ParsedFile, Places, attach, places};
 use super::fields::start_of;
 use super::hint;
+use super::parallel::on_all_cores;
 use super::resource::{Context, Draft, Outcome, Trouble, build};
 use crate::model::{
     Complete, Desired, Diagnostic, Digest, FieldPath, Kind, KindTable, Meta, OnRemove, Origin, Own, Project,

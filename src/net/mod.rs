@@ -3,6 +3,7 @@
 mod git;
 mod http;
 mod limits;
+mod paced;
 mod remote;
 
 use std::future::Future;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 pub use self::http::{HttpTransport, Tls};
 pub use git::{Git, GitCall, GitError, GitOutput, words};
 pub use limits::Limits;
+pub use paced::Paced;
 pub use remote::{BadRemote, RemoteRule, check_remote_url, without_credentials};
 
 /// Sends one request and reads its whole answer.

@@ -20,6 +20,21 @@ pub(super) fn guard(input: &PlanInput<'_>, plan: &mut Plan) {
         if !consent {
             empty(target, &flag, &mut refusals);
         }
+        if target.own == Own::Exclusive
+            && let Some(rules) = target.table.kinds.values().find(|rules| rules.listed_by_key)
+        {
+            refusals.push(Refusal {
+                gate: "unlistable",
+                target: target.name.clone(),
+                endpoint: None,
+                kind: Some(rules.kind.clone()),
+                message: format!(
+                    "{} is `own: exclusive`, and its API cannot list {}: nobody can say what else is there",
+                    target.name, rules.kind
+                ),
+                help: "take `own: exclusive` out of the target".to_owned(),
+            });
+        }
         for endpoint in &target.endpoints {
             let place = |gate, kind: Option<&Kind>, message: String, help: &str| Refusal {
                 gate,

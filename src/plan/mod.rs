@@ -20,4 +20,4 @@ pub use change::{
 };
 pub use input::{EndpointInput, PlanInput, TargetInput};
 pub use refs::refers_to;
-pub use scopes::missing_scopes;
+pub use scopes::{missing_scopes, scope_keys};

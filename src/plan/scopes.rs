@@ -22,7 +22,7 @@ pub fn missing_scopes(
     let site = Site::new(table, own, record, known, desired);
     let mut wanted: BTreeSet<(Kind, Option<Key>)> = BTreeSet::new();
     if own == Own::Exclusive {
-        for rules in table.kinds.values() {
+        for rules in table.kinds.values().filter(|rules| !rules.listed_by_key) {
             match &rules.parent {
                 None => _ = wanted.insert((rules.kind.clone(), None)),
                 Some(parent) => wanted.extend(
@@ -43,6 +43,18 @@ pub fn missing_scopes(
         .filter(|scope| !known.contains_key(scope))
         .map(|(kind, parent)| Scope { endpoint: endpoint.clone(), kind, parent })
         .collect()
+}
+
+/// The keys that are asked for one by one in a scope that the API cannot list ([`listed_by_key`]): those that are
+/// declared or recorded in it, sorted.
+///
+/// [`listed_by_key`]: crate::model::KindRules::listed_by_key
+pub fn scope_keys(table: &KindTable, desired: &[Arc<Desired>], record: &EndpointRecord, scope: &Scope) -> Vec<Key> {
+    let Some(rules) = table.get(&scope.kind) else { return Vec::new() };
+    let declared = desired.iter().filter(|d| d.id.kind == scope.kind).map(|d| &d.id.key);
+    let recorded = record.entries.keys().filter(|(kind, _)| kind == &scope.kind).map(|(_, key)| key);
+    let inside = declared.chain(recorded).filter(|key| rules.parent_key(key) == scope.parent);
+    inside.collect::<BTreeSet<_>>().into_iter().cloned().collect()
 }
 
 /// Adds the scope in which `which` would be, unless its parent is not there (or not known to be there yet).

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use super::observe::{Trouble, asked, list};
+use super::observe::{Trouble, asked, is_by_key, list};
 use super::peer::{Context, Peer, Peers};
 use super::perform::{Gate, Judge, Performed, Performer, SharedRead};
 use super::schedule::{Schedule, bad_word};
@@ -193,8 +193,9 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
                 *changes.entry((lane, scope_of(endpoint, op))).or_default() += 1;
             }
         }
-        let many =
-            |lane: usize, scope: &Scope, n: usize| lanes[lane].endpoint.is_some_and(|e| e.pages(scope) == 1 && n > 1);
+        let many = |lane: usize, scope: &Scope, n: usize| {
+            lanes[lane].endpoint.is_some_and(|e| e.pages(scope) == 1 && n > 1 && !is_by_key(e, scope))
+        };
         let shared = changes
             .into_iter()
             .filter(|((lane, scope), n)| many(*lane, scope, *n))
@@ -335,7 +336,7 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
             groups.entry(scope_of(endpoint, &self.apply.plan.operations[i])).or_default().push(i);
         }
         for (scope, ops) in groups {
-            if endpoint.pages(&scope) < ops.len() {
+            if endpoint.pages(&scope) < ops.len() && !is_by_key(endpoint, &scope) {
                 self.lanes[lane].jobs.push(Job::Many(scope, ops));
             } else {
                 self.lanes[lane].jobs.extend(ops.into_iter().map(Job::One));

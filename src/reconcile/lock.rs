@@ -37,7 +37,8 @@ pub fn standing(intent: &Intent, here: &Here, wall: i64, alive: &dyn Fn(&Process
     {
         return Hold::Expired("a newer leader was elected");
     }
-    if holder.host == me.host && holder.boot_id != me.boot_id {
+    let booted = !holder.boot_id.is_empty() && !me.boot_id.is_empty() && holder.boot_id != me.boot_id;
+    if holder.host == me.host && booted {
         return Hold::Expired("its machine was started again since");
     }
     if holder.host == me.host

@@ -9,7 +9,6 @@
 
 mod apply;
 mod difference;
-mod limit;
 mod lock;
 mod observe;
 mod outcome;
@@ -22,11 +21,11 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
+pub use crate::world::{Rate, TokenBucket};
 pub use apply::{Applied, Apply, Counts, OnError, OpResult, apply};
 pub use difference::{Differences, is_as_sent};
-pub use limit::{Rate, TokenBucket};
 pub use lock::{Free, Here, Hold, Locked, free, standing};
-pub use observe::{Scopes, Sighting, Trouble, observe};
+pub use observe::{Scopes, Sighting, Trouble, observe, observe_with_keys};
 pub use outcome::{Facts, intent_ops, record_after};
 pub use peer::{Context, Peer, Peers, Place};
 pub use perform::{Gate, Judge, Replanned, Standing};

@@ -5,7 +5,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use super::peer::{Context, Peer, Peers, Place};
 use super::retry::{Call, Tries, Verdict, verdict};
 use crate::event::Event;
-use crate::model::{Complete, Key, Kind, Listing, Observation, Scope, ScopeState, Tally};
+use crate::model::{Complete, Key, Kind, Listing, Observation, ResourceId, Scope, ScopeState, Tally};
 use crate::target::{Greeting, Target, TargetError};
 
 /// What is known of one endpoint, by kind and parent.
@@ -60,19 +60,36 @@ where
     T: Target,
     P: Fn(&Peer<T>, &Scopes) -> Vec<Scope> + Sync,
 {
-    let planner = &planner;
+    observe_with_keys(endpoints, planner, |_: &Peer<T>, _: &Scope| Vec::new(), context).await
+}
+
+/// The same, where `keys` says which objects may be in a scope that the API cannot list: each of them is asked for, and
+/// what else is there stays out of sight.
+pub async fn observe_with_keys<T, P, K>(
+    endpoints: &Peers<T>,
+    planner: P,
+    keys: K,
+    context: Context<'_>,
+) -> BTreeMap<Place, Sighting>
+where
+    T: Target,
+    P: Fn(&Peer<T>, &Scopes) -> Vec<Scope> + Sync,
+    K: Fn(&Peer<T>, &Scope) -> Vec<Key> + Sync,
+{
+    let (planner, keys) = (&planner, &keys);
     endpoints
         .values()
-        .map(|endpoint| async move { (endpoint.place(), sight(endpoint, planner, context).await) })
+        .map(|endpoint| async move { (endpoint.place(), sight(endpoint, planner, keys, context).await) })
         .collect::<FuturesUnordered<_>>()
         .collect()
         .await
 }
 
-async fn sight<T, P>(endpoint: &Peer<T>, planner: &P, context: Context<'_>) -> Sighting
+async fn sight<T, P, K>(endpoint: &Peer<T>, planner: &P, keys: &K, context: Context<'_>) -> Sighting
 where
     T: Target,
     P: Fn(&Peer<T>, &Scopes) -> Vec<Scope> + Sync,
+    K: Fn(&Peer<T>, &Scope) -> Vec<Key> + Sync,
 {
     let mut sighting = Sighting::default();
     let away = match asked(endpoint, context, || endpoint.driver.greet()).await {
@@ -98,6 +115,9 @@ where
             async move {
                 let state = match away {
                     Some(why) => Err((None, why.to_owned())),
+                    None if is_by_key(endpoint, &scope) => {
+                        ask_each(endpoint, &scope, keys(endpoint, &scope), context).await
+                    }
                     None => list(endpoint, &scope, context).await,
                 };
                 (scope, state)
@@ -117,6 +137,45 @@ where
             sighting.scopes.insert((scope.kind, scope.parent), state);
         }
     }
+}
+
+/// True for a scope that the API cannot list.
+pub(super) fn is_by_key<T: Target>(endpoint: &Peer<T>, scope: &Scope) -> bool {
+    endpoint.driver.kinds().get(&scope.kind).is_some_and(|rules| rules.listed_by_key)
+}
+
+/// One scope by its keys. If one of them cannot be read, nothing is known of the scope.
+async fn ask_each<T: Target>(
+    endpoint: &Peer<T>,
+    scope: &Scope,
+    keys: Vec<Key>,
+    context: Context<'_>,
+) -> Result<Complete<Listing>, (Option<Trouble>, String)> {
+    let target = &endpoint.target;
+    (context.tell)(Event::Listing { target: target.clone(), scope: scope.clone() });
+    let (asked_for, mut answered) = (keys.len(), 0);
+    let reads = futures::stream::iter(keys).map(|key| async move {
+        let id = ResourceId { target: target.clone(), kind: scope.kind.clone(), key };
+        asked(endpoint, context, || endpoint.driver.read(&id, None)).await
+    });
+    let mut reads = reads.buffered(endpoint.concurrency);
+    let mut listing = Listing { pages: asked_for, ..Listing::default() };
+    while let Some(found) = reads.next().await {
+        let found = found.map_err(|error| (Some(Trouble::of(&error)), error.to_string()))?;
+        answered += 1;
+        let Some(found) = found else { continue };
+        let rules = endpoint.driver.kinds().get(&scope.kind);
+        let ignored = found.value().is_ok_and(|value| rules.is_some_and(|rules| rules.ignores(&value)));
+        if ignored { listing.ignored.push(found) } else { listing.items.push(found) }
+    }
+    drop(reads);
+    // Each key is a part: all of them were asked for, and each got its answer.
+    let tally = Tally { parts: answered, items: answered, announced: Some(asked_for), ended: true };
+    let items = listing.items.len();
+    let listing = Complete::finish(listing, &tally).map_err(|e| (Some(Trouble::Other), e.to_string()))?;
+    let event = Event::Listed { target: target.clone(), scope: scope.clone(), pages: asked_for, items };
+    (context.tell)(event);
+    Ok(listing)
 }
 
 /// One scope, to its end. A kind that is not there is an empty list; an answer that says neither is no answer.
@@ -153,7 +212,7 @@ pub(super) async fn asked<T, R, F>(
 where
     F: Future<Output = Result<R, TargetError>>,
 {
-    let mut tries = Tries::default();
+    let mut tries = Tries::at_most(endpoint.retries);
     endpoint.first_attempt();
     for attempt in 1.. {
         endpoint.turn(context.clock).await;

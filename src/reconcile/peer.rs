@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::limit::{Rate, TokenBucket};
 use super::retry::RetryBudget;
 use crate::event::Event;
 use crate::model::{EndpointName, Mark, Scope, TargetName};
-use crate::world::{Clock, Entropy};
+use crate::world::{Clock, Entropy, Rate, TokenBucket};
 
 /// Which endpoint of which target.
 pub type Place = (TargetName, EndpointName);
@@ -29,6 +28,8 @@ pub struct Peer<T> {
     pub mark: Option<Mark>,
     /// How many requests may be under way at once.
     pub concurrency: usize,
+    /// How often a request to it is sent again, at most; never more often than by default.
+    pub retries: Option<u32>,
     lane: Mutex<Lane>,
 }
 
@@ -57,7 +58,12 @@ impl<T> Peer<T> {
             budget: RetryBudget::new(clock.boot()),
             pages: BTreeMap::new(),
         };
-        Self { target, name, driver, mark, concurrency: concurrency.max(1), lane: Mutex::new(lane) }
+        Self { target, name, driver, mark, concurrency: concurrency.max(1), retries: None, lane: Mutex::new(lane) }
+    }
+
+    /// The same, with fewer retries.
+    pub fn with_retries(self, retries: Option<u32>) -> Self {
+        Self { retries, ..self }
     }
 
     /// Target and name.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::observe::{Trouble, asked, list, note_wait};
 use super::peer::{Context, Peer};
-use super::retry::{Call, RETRIES, Tries, Verdict, verdict};
+use super::retry::{Call, Tries, Verdict, verdict};
 use crate::event::{Ending, Event};
 use crate::model::{Canonical, Desired, FieldPath, Key, Observed, Owned, Scope, TargetName};
 use crate::plan::{Change, Operation};
@@ -166,7 +166,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
             }
             Change::Forget { .. } => return performed(Ending::Done, 0),
         };
-        let mut tries = Tries::default();
+        let mut tries = Tries::at_most(self.endpoint.retries);
         let (mut attempts, mut fresh, mut lost, mut sent_at) = (0, false, false, None);
         self.endpoint.first_attempt();
         let mut end = loop {
@@ -241,7 +241,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
                 }
                 Verdict::LookFirst(wait) => {
                     lost = true;
-                    let last = tries.retries >= RETRIES;
+                    let last = tries.spent();
                     // The look itself is owed, even by a run that is being stopped: without it nobody would know.
                     let go_on = self.pause(&error, wait, &mut tries, attempts).await;
                     match self.look(matches!(step, Step::Create)).await {

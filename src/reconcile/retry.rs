@@ -32,6 +32,20 @@ pub struct Tries {
     pub replans: u32,
     /// Time spent because the server asked for it.
     pub throttled: Duration,
+    /// Most requests that may be sent again, if fewer than by default.
+    pub most: Option<u32>,
+}
+
+impl Tries {
+    /// None so far, and `most` retries to come.
+    pub fn at_most(most: Option<u32>) -> Self {
+        Self { most, ..Self::default() }
+    }
+
+    /// Nothing may be sent again any more.
+    pub fn spent(&self) -> bool {
+        self.retries >= self.most.unwrap_or(RETRIES).min(RETRIES)
+    }
 }
 
 /// What to do next.
@@ -89,7 +103,7 @@ pub fn verdict(fault: &TargetError, call: Call, tries: &Tries, patience: Duratio
 }
 
 fn again(tries: &Tries) -> Verdict {
-    if tries.retries < RETRIES { Verdict::Wait(backoff(tries.retries)) } else { Verdict::GiveUp }
+    if !tries.spent() { Verdict::Wait(backoff(tries.retries)) } else { Verdict::GiveUp }
 }
 
 /// 1, 2, 4 s.

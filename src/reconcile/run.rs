@@ -205,7 +205,14 @@ impl<S: Store + 'static> Run<S> {
                 }
                 Err(error @ (StoreError::Moved | StoreError::Unanswered { .. })) => {
                     unanswered |= error != StoreError::Moved;
-                    let (tip, now) = self.store.read(&held.name)?;
+                    let (tip, now) = match self.store.read(&held.name) {
+                        Ok(found) => found,
+                        // Nobody can say what stands there; as long as it is our intent, this outcome follows it.
+                        Err(away) => {
+                            drop(self.store.keep(&held.name, Some(&held.tip), &record, message));
+                            return Err(away.into());
+                        }
+                    };
                     let Some(tip) = tip else { return Err(NotFinished::Lost) };
                     // Only a swap whose answer was lost can have been ours; a settlement may look the same.
                     if unanswered && now == record {

@@ -49,6 +49,8 @@ pub fn settle(
                 Settled::InDoubt("what is there carries the mark of another project".to_owned())
             }
             Some(body) if is_as_sent(op, body, found) => Settled::Owned(Box::new(entry_from(op, body, found, mark))),
+            // The one that was to be replaced is still there, and still ours.
+            Some(_) if entry.is_some_and(|old| old.uid.is_some() && old.uid == found.uid) => Settled::Stays,
             Some(_) => Settled::InDoubt("what is there is not what was sent".to_owned()),
             None => Settled::InDoubt("the intent does not say what was sent".to_owned()),
         },

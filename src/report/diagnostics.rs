@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::sanitize::line;
+use super::snippet::{snippets, text_of};
 use super::style::{Role, Style};
 use crate::model::{Diagnostic, Label, Severity};
 
@@ -10,20 +11,25 @@ use crate::model::{Diagnostic, Label, Severity};
 ///
 /// ```text
 /// error[duplicate-resource]: route/checkout is declared twice
-///   --> shop/routes.yaml:14:9
-///    |
-/// 14 |   name: checkout
-///    |         ^^^^^^^^ here again
+///     ╭─[shop/routes.yaml:14:9]
+///  13 │ metadata:
+///  14 │   name: checkout
+///     ·         ────┬───
+///     ·             ╰── here again
+///     ╰────
 ///   help: remove one, or give it another name
 /// ```
 pub fn diagnostics_text(diagnostics: &[Diagnostic], style: &Style) -> String {
     let mut out = String::new();
+    let mut before = false;
     for (i, diagnostic) in sorted(diagnostics).into_iter().enumerate() {
         // A line of source needs air around it; one-liners stand together.
-        if i > 0 && diagnostic.labels.iter().any(|label| label.source.is_some()) {
+        let drawn = diagnostic.labels.iter().any(|label| label.source.is_some());
+        if i > 0 && (drawn || before) {
             out.push('\n');
         }
         write_one(diagnostic, style, &mut out);
+        before = drawn;
     }
     if diagnostics.len() > 1 {
         let count = counts(diagnostics);
@@ -71,56 +77,12 @@ fn write_one(diagnostic: &Diagnostic, style: &Style, out: &mut String) {
     let head = style.paint(role, &format!("{}[{}]", word(diagnostic.severity), line(diagnostic.code)));
     let message = style.paint(Role::Strong, &line(&diagnostic.message));
     out.push_str(&format!("{head}: {message}\n"));
-    for label in &diagnostic.labels {
-        write_label(label, style, out);
-    }
-    if let Some(help) = &diagnostic.help {
-        for (i, text) in help.lines().enumerate() {
-            let lead = if i == 0 { format!("{}: ", style.paint(Role::Help, "help")) } else { "      ".to_owned() };
-            out.push_str(&format!("  {lead}{}\n", line(text)));
-        }
-    }
-}
-
-fn write_label(label: &Label, style: &Style, out: &mut String) {
-    let place = style.paint(Role::Place, &line(&label.span.to_string()));
-    let Some(text) = label.source.as_ref().and_then(|source| nth_line(&source.text, label.span.line)) else {
+    for label in diagnostic.labels.iter().filter(|label| text_of(label).is_none()) {
+        let place = style.paint(Role::Place, &line(&label.span.to_string()));
         let said = if label.text.is_empty() { String::new() } else { format!("   {}", line(&label.text)) };
         out.push_str(&format!("  {place}{said}\n"));
-        return;
-    };
-    let number = label.span.line.to_string();
-    let gutter = " ".repeat(number.len());
-    let bar = style.paint(Role::Dim, "|");
-    // Columns count characters of the text as it is; escapes and tabs make it wider.
-    let column = (label.span.column.max(1) - 1) as usize;
-    let tidy = |text: &str| line(&text.replace('\t', "  ")).into_owned();
-    let before: String = text.chars().take(column).collect();
-    let marked = marked(text, column, label);
-    let dash = style.paint(Role::Dim, "-->");
-    out.push_str(&format!("{gutter}{dash} {place}\n"));
-    let (from, shown) = window(&tidy(text), tidy(&before).chars().count());
-    out.push_str(&format!("{gutter} {bar}\n{} {bar} {}\n", style.paint(Role::Dim, &number), shown.trim_end()));
-    let pad = " ".repeat(tidy(&before).chars().count().saturating_sub(from));
-    let marks = "^".repeat(tidy(&marked).chars().count().clamp(1, 60));
-    let said = if label.text.is_empty() { String::new() } else { format!(" {}", line(&label.text)) };
-    out.push_str(&format!("{gutter} {bar} {pad}{}\n", style.paint(Role::Error, &format!("{marks}{said}"))));
-}
-
-/// The part of a very long line around `at`, and where it begins.
-fn window(text: &str, at: usize) -> (usize, String) {
-    let from = if text.chars().count() <= 160 { 0 } else { at.saturating_sub(60) };
-    (from, text.chars().skip(from).take(160).collect())
-}
-
-fn marked(text: &str, column: usize, label: &Label) -> String {
-    let rest: String = text.chars().skip(column).collect();
-    let end = rest.char_indices().map(|(i, c)| i + c.len_utf8()).take_while(|end| *end <= label.span.len).last();
-    rest[..end.unwrap_or(0)].to_owned()
-}
-
-fn nth_line(text: &str, number: u32) -> Option<&str> {
-    text.lines().nth((number as usize).checked_sub(1)?)
+    }
+    out.push_str(&snippets(diagnostic, style));
 }
 
 /// Diagnostics as JSON: one array, in the order of the text.

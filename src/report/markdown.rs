@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::apply_json::{Results, spelled};
 use super::apply_text::{done_line, time};
 use super::diagnostics::diagnostics_text;
-use super::plan_text::{face, notes, number, path_of, summary_line};
+use super::plan_text::{PlanView, cause_word, face, notes, number, path_of, spot, summary_line};
 use super::sanitize::{fenced, line, markdown};
 use super::style::Style;
 use super::value_text::{Shown, show};
@@ -13,11 +13,14 @@ use crate::plan::{Action, Operation, Plan};
 
 /// Hosts refuse longer comments.
 const LIMIT: usize = 60_000;
+/// Deletes and replaces that are named above the fold.
+const GONE: usize = 30;
 /// What stays free for the end of it.
 const RESERVE: usize = 1_500;
 
 /// `plan -o markdown`: a comment for a pull request. Nothing in it mentions, links or embeds.
-pub fn plan_markdown(plan: &Plan, checksum: &Digest) -> String {
+pub fn plan_markdown(plan: &Plan, view: &PlanView<'_>) -> String {
+    let checksum = view.checksum;
     let mut out = format!(
         "### Plan for {} at {}\n\n{}\n\n",
         markdown(plan.project.as_str()),
@@ -33,16 +36,43 @@ pub fn plan_markdown(plan: &Plan, checksum: &Digest) -> String {
         out.push('\n');
     }
     let style = Style { unicode: true, ..Style::plain() };
+    let mut refused = String::new();
     for refusal in &plan.refusals {
         let head = format!("refused: {} ({}): {}", refusal.target, refusal.gate, refusal.message);
         let text = format!("{}\nhelp: {}", line(&head), line(&refusal.help));
-        append(&mut out, &format!("> [!CAUTION]\n> This plan is refused by a guard.\n\n{}\n", fenced("text", &text)));
+        refused.push_str(&text);
+        refused.push('\n');
+    }
+    if !refused.is_empty() {
+        let head = "> [!CAUTION]\n> A guard refuses this plan: what it concerns is not written.";
+        append(&mut out, &format!("{head}\n\n{}\n", fenced("text", &refused)));
+    }
+    let gone: Vec<String> = plan
+        .operations
+        .iter()
+        .filter(|op| matches!((op.change.action(), op.replaces), (Action::Delete, _)))
+        .map(|op| {
+            let (_, word, _) = face(op);
+            let endpoint = spot(&op.resource.target, &op.endpoint);
+            let mut text = line(&format!("- {word:<7} {endpoint}:{}", op.resource.local())).into_owned();
+            for note in notes(plan, op).iter().filter(|note| note.starts_with("takes along")) {
+                text.push_str(&format!("\n      # {}", line(note)));
+            }
+            text
+        })
+        .collect();
+    if !gone.is_empty() {
+        let mut text = gone.iter().take(GONE).map(|line| format!("{line}\n")).collect::<String>();
+        if gone.len() > GONE {
+            text.push_str(&format!("… and {} more, below\n", number(gone.len() - GONE)));
+        }
+        append(&mut out, &format!("**What goes away**\n\n{}\n", fenced("diff", &text)));
     }
     if !plan.unknown_scopes.is_empty() {
         let text: Vec<String> = plan
             .unknown_scopes
             .iter()
-            .map(|s| line(&format!("{}/{} {}: {}", s.target, s.scope.endpoint, s.scope.kind, s.why)).into_owned())
+            .map(|s| line(&format!("{} {}: {}", spot(&s.target, &s.scope.endpoint), s.scope.kind, s.why)).into_owned())
             .collect();
         let block = format!("Not read, so nothing happens there:\n\n{}\n", fenced("text", &text.join("\n")));
         append(&mut out, &block);
@@ -54,19 +84,15 @@ pub fn plan_markdown(plan: &Plan, checksum: &Digest) -> String {
     let mut left = plan.operations.len();
     for ops in &targets {
         let Some(first) = ops.first() else { continue };
-        let title = format!(
-            "<details><summary>{}: {} {}</summary>\n\n",
-            markdown(first.resource.target.as_str()),
-            number(ops.len()),
-            if ops.len() == 1 { "operation" } else { "operations" }
-        );
+        let title =
+            format!("<details><summary>{}: {}</summary>\n\n", markdown(first.resource.target.as_str()), counted(ops));
         if !append(&mut out, &title) {
             break;
         }
         let mut room = LIMIT.saturating_sub(RESERVE).saturating_sub(out.len());
         let mut text = String::new();
         for op in ops {
-            let block = operation(plan, op, &style);
+            let block = operation(plan, op, &style, view);
             let needed = super::sanitize::lines(&block).len() + 16;
             if needed > room {
                 break;
@@ -159,6 +185,17 @@ fn by_target(plan: &Plan) -> Vec<Vec<&Operation>> {
     out.into_values().collect()
 }
 
+/// `1 delete, 2 creates`
+fn counted(ops: &[&Operation]) -> String {
+    let words = ["delete", "create", "update", "rename", "replace", "adopt", "forget"];
+    let part = |word: &str| {
+        let halves = if word == "replace" { 2 } else { 1 };
+        let n = ops.iter().filter(|op| face(op).1 == word).count() / halves;
+        (n > 0).then(|| format!("{} {word}{}", number(n), if n == 1 { "" } else { "s" }))
+    };
+    words.into_iter().filter_map(part).collect::<Vec<_>>().join(", ")
+}
+
 fn table_line(ops: &[&Operation]) -> String {
     let count = |word: &str| ops.iter().filter(|op| face(op).1 == word).count();
     let replace = count("replace") / 2;
@@ -171,25 +208,27 @@ fn table_line(ops: &[&Operation]) -> String {
 }
 
 /// One operation as lines of a diff.
-fn operation(plan: &Plan, op: &Operation, style: &Style) -> String {
+fn operation(plan: &Plan, op: &Operation, style: &Style, view: &PlanView<'_>) -> String {
     let (symbol, word, _) = face(op);
     let sign = match symbol {
         "+" | "-" => symbol,
         "~" | "-/+" => "!",
         _ => " ",
     };
-    let place = op.fields.iter().filter_map(|f| f.source.as_ref()).min().map(|s| format!("  {}:{}", s.file, s.line));
     let half = match (op.change.action(), op.replaces) {
-        (Action::Delete, Some(_)) => "  (takes it away)",
-        (Action::Create, Some(_)) => "  (makes it again)",
-        _ => "",
+        (Action::Delete, Some(_)) => Some("takes it away"),
+        (Action::Create, Some(_)) => Some("makes it again"),
+        _ => None,
     };
-    let head = format!("{sign} {word} {}{half}{}", op.resource.local(), place.unwrap_or_default());
+    let said = [half, cause_word(op)].into_iter().flatten().map(str::to_owned).chain(view.place(op));
+    let said = said.collect::<Vec<_>>().join(", ");
+    let tail = if said.is_empty() { said } else { format!("  ({said})") };
+    let head = format!("{sign} {word} {}{tail}", op.resource.local());
     let mut out = format!("{}\n", line(&head));
     for note in notes(plan, op) {
         out.push_str(&format!("    # {}\n", line(&note)));
     }
-    for field in &op.fields {
+    for field in view.fields(op) {
         let name = line(&path_of(field)).into_owned();
         match show(field, style, Some(200)) {
             Shown::Line(text) => out.push_str(&format!("    {name}: {text}\n")),

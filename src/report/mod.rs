@@ -12,6 +12,7 @@ mod plan_json;
 mod plan_text;
 mod progress;
 pub mod sanitize;
+mod snippet;
 mod style;
 mod value_text;
 

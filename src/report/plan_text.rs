@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 
 use super::diagnostics::diagnostics_text;
+use super::plan_json::KeyNames;
 use super::sanitize::line;
 use super::style::{Role, Style};
-use super::value_text::{Shown, cut, show};
-use crate::model::{Digest, EndpointName, TargetName};
-use crate::plan::{Action, Change, EdgeReason, FieldDiff, Operation, Plan, Precondition, Summary};
+use super::value_text::{DiffSign, Shown, cut, show};
+use crate::model::{Digest, EndpointName, Span, TargetName};
+use crate::plan::{Action, Cause, Change, EdgeReason, FieldDiff, Operation, Plan, Precondition, Summary};
 
 /// More creates or updates of one kind in a row than this are cut.
 const MANY: usize = 50;
@@ -15,10 +16,14 @@ const SHOWN: usize = 10;
 const ADDRESS: usize = 56;
 /// Lines of one field that are shown.
 const BLOCK: usize = 40;
+/// Longest column of field names.
+const NAME: usize = 32;
+/// Longest column of values: what is longer moves no other line's end.
+const VALUE: usize = 48;
 
 /// How a plan is to be shown.
-#[derive(Clone, Copy, Debug)]
-pub struct PlanView {
+#[derive(Clone, Copy)]
+pub struct PlanView<'a> {
     /// The look.
     pub style: Style,
     /// Nothing is cut.
@@ -27,6 +32,42 @@ pub struct PlanView {
     pub checksum: Digest,
     /// That of its deletes.
     pub deletes_checksum: Digest,
+    /// The project's folder from the repository's root: places inside of it are named from there.
+    pub folder: &'a str,
+    /// The key fields of a kind: the address says them already.
+    pub key_names: KeyNames<'a>,
+}
+
+impl PlanView<'_> {
+    /// A file as it is shown.
+    pub(super) fn file<'f>(&self, file: &'f str) -> &'f str {
+        let inside = file.strip_prefix(self.folder).and_then(|rest| rest.strip_prefix('/'));
+        inside.filter(|_| !self.folder.is_empty()).unwrap_or(file)
+    }
+
+    /// The fields of `op` that its address does not say.
+    pub(super) fn fields<'o>(&self, op: &'o Operation) -> Vec<&'o FieldDiff> {
+        let whole = op.replaces.is_none() && matches!(op.change.action(), Action::Create | Action::Delete);
+        let keys = if whole { (self.key_names)(&op.resource.target, &op.resource.kind) } else { Vec::new() };
+        let is_key = |field: &&FieldDiff| matches!(field.path.segments(), [name] if keys.contains(name));
+        op.fields.iter().filter(|field| !is_key(field)).collect()
+    }
+
+    /// Where the resource is declared: the first line that is known.
+    pub(super) fn place(&self, op: &Operation) -> Option<String> {
+        let first = op.fields.iter().filter_map(|f| f.source.as_ref()).min();
+        match (op.change.desired(), first) {
+            (_, Some(span)) => Some(format!("{}:{}", self.file(&span.file), span.line)),
+            (Some(desired), None) => Some(self.file(&desired.origin.path).to_owned()),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The cause of an operation where a reader cannot guess it.
+pub(super) fn cause_word(op: &Operation) -> Option<&'static str> {
+    let guessed = op.cause == Cause::Intended && !matches!(op.change.action(), Action::Update | Action::Rename);
+    (!guessed).then(|| op.cause.as_str())
 }
 
 /// What an operation is called and how it looks.
@@ -43,7 +84,7 @@ pub(super) fn face(op: &Operation) -> (&'static str, &'static str, Role) {
 }
 
 /// The plan for a terminal: what happens, in the order in which it happens.
-pub fn plan_text(plan: &Plan, view: &PlanView) -> String {
+pub fn plan_text(plan: &Plan, view: &PlanView<'_>) -> String {
     let style = &view.style;
     let mut out = String::new();
     write_operations(plan, view, &mut out);
@@ -52,7 +93,7 @@ pub fn plan_text(plan: &Plan, view: &PlanView) -> String {
         out.push('\n');
         for scope in &plan.unknown_scopes {
             let parent = scope.scope.parent.as_ref().map(|p| format!(" in {p}")).unwrap_or_default();
-            let what = format!("{}/{} {}{parent}", scope.target, scope.scope.endpoint, scope.scope.kind);
+            let what = format!("{} {}{parent}", spot(&scope.target, &scope.scope.endpoint), scope.scope.kind);
             out.push_str(&format!("  ?   {}: {}\n", line(&what), line(&scope.why)));
         }
         out.push('\n');
@@ -136,18 +177,32 @@ pub(super) fn number(n: usize) -> String {
     out
 }
 
+/// The columns of a list of operations.
+#[derive(Clone, Copy)]
+struct Look {
+    symbol: usize,
+    address: usize,
+}
+
+impl Look {
+    fn indent(self) -> usize {
+        self.symbol + 5
+    }
+}
+
 type Place<'a> = (&'a TargetName, &'a EndpointName);
 
 fn place(op: &Operation) -> Place<'_> {
     (&op.resource.target, &op.endpoint)
 }
 
-fn write_operations(plan: &Plan, view: &PlanView, out: &mut String) {
+fn write_operations(plan: &Plan, view: &PlanView<'_>, out: &mut String) {
     let groups: Vec<&[Operation]> = plan.operations.chunk_by(|a, b| place(a) == place(b)).collect();
     let places: BTreeSet<Place<'_>> = plan.operations.iter().map(place).collect();
     // Where edges weave several targets into each other, headings would be most of the text.
     let headings = groups.len() <= 2 * places.len();
     let one = plan.operations.as_slice();
+    let symbol = plan.operations.iter().map(|op| face(op).0.len()).max().unwrap_or(1);
     let groups = if headings { groups } else { vec![one] };
     for group in groups {
         let Some(first) = group.first() else { continue };
@@ -157,6 +212,7 @@ fn write_operations(plan: &Plan, view: &PlanView, out: &mut String) {
         }
         let address = |op: &Operation| if headings { op.resource.local() } else { full(op) };
         let width = group.iter().map(|op| line(&address(op)).chars().count()).max().unwrap_or(0).min(ADDRESS);
+        let look = Look { symbol, address: width };
         let alike = |a: &Operation, b: &Operation| {
             (a.change.action(), &a.resource.kind, place(a), a.replaces.is_some())
                 == (b.change.action(), &b.resource.kind, place(b), b.replaces.is_some())
@@ -166,14 +222,15 @@ fn write_operations(plan: &Plan, view: &PlanView, out: &mut String) {
             let may_cut = !view.show_all && !matches!(run[0].change, Change::Delete { .. });
             let shown = if may_cut && run.len() > MANY { SHOWN } else { run.len() };
             for op in &run[..shown] {
-                write_operation(plan, op, &address(op), width, view, out);
+                write_operation(plan, op, &address(op), look, view, out);
             }
             if shown < run.len() {
                 let (_, word, _) = face(&run[0]);
                 let rest = number(run.len() - shown);
                 let kind = line(run[0].resource.kind.as_str());
                 let text = format!("{} and {rest} more {word}s of kind {kind}", view.style.dots());
-                out.push_str(&format!("      {}\n", view.style.paint(Role::Dim, &text)));
+                let pad = " ".repeat(symbol + 3);
+                out.push_str(&format!("{pad}{}\n", view.style.paint(Role::Dim, &text)));
             }
         }
         out.push('\n');
@@ -182,6 +239,11 @@ fn write_operations(plan: &Plan, view: &PlanView, out: &mut String) {
 
 fn name_of(op: &Operation) -> String {
     let (target, endpoint) = place(op);
+    spot(target, endpoint)
+}
+
+/// A target and its endpoint, where it has several.
+pub(super) fn spot(target: &TargetName, endpoint: &EndpointName) -> String {
     if *endpoint == EndpointName::only() { target.to_string() } else { format!("{target}/{endpoint}") }
 }
 
@@ -189,40 +251,30 @@ fn full(op: &Operation) -> String {
     format!("{}:{}", name_of(op), op.resource.local())
 }
 
-fn write_operation(plan: &Plan, op: &Operation, address: &str, width: usize, view: &PlanView, out: &mut String) {
+fn write_operation(plan: &Plan, op: &Operation, address: &str, look: Look, view: &PlanView<'_>, out: &mut String) {
     let style = &view.style;
     let (symbol, word, role) = face(op);
     let address = line(address);
-    let mut tail = vec![op.cause.as_str().to_owned()];
+    let mut tail = Vec::new();
     match (op.change.action(), op.replaces) {
-        (Action::Delete, Some(_)) => tail.insert(0, "takes it away".to_owned()),
-        (Action::Create, Some(_)) => tail.insert(0, "makes it again".to_owned()),
+        (Action::Delete, Some(_)) => tail.push("takes it away".to_owned()),
+        (Action::Create, Some(_)) => tail.push("makes it again".to_owned()),
         _ => {}
     }
-    if let Some(source) = source_of(op) {
-        tail.push(source);
-    }
-    let head = style.paint(role, &format!("{symbol:<3} {word:<7}"));
-    let gap = " ".repeat(width.saturating_sub(address.chars().count()));
-    let tail = style.paint(Role::Dim, &format!("({})", line(&tail.join(", "))));
-    out.push_str(&format!("  {head} {address}{gap}  {tail}\n"));
+    tail.extend(cause_word(op).map(str::to_owned));
+    tail.extend(view.place(op));
+    let head = style.paint(role, &format!("{symbol:<width$} {word:<7}", width = look.symbol));
+    let gap = " ".repeat(look.address.saturating_sub(address.chars().count()));
+    let tail = match tail.is_empty() {
+        true => String::new(),
+        false => format!("{gap}  {}", style.paint(Role::Dim, &line(&tail.join(", ")))),
+    };
+    out.push_str(&format!("  {head} {address}{tail}\n"));
+    let indent = " ".repeat(look.indent());
     for note in notes(plan, op) {
-        out.push_str(&format!("        {}\n", style.paint(Role::Dim, &line(&note))));
+        out.push_str(&format!("{indent}{}\n", style.paint(Role::Dim, &line(&note))));
     }
-    let name_width = op.fields.iter().map(|f| line(&path_of(f)).chars().count()).max().unwrap_or(0).min(32);
-    for field in &op.fields {
-        write_field(field, op, name_width, view, out);
-    }
-}
-
-/// Where the resource is declared: the first line that is known.
-fn source_of(op: &Operation) -> Option<String> {
-    let first = op.fields.iter().filter_map(|f| f.source.as_ref()).min();
-    match (op.change.desired(), first) {
-        (_, Some(span)) => Some(format!("{}:{}", span.file, span.line)),
-        (Some(desired), None) => Some(desired.origin.path.to_string()),
-        (None, None) => None,
-    }
+    write_fields(op, look.indent(), view, out);
 }
 
 /// What else is to be said about an operation.
@@ -274,13 +326,18 @@ pub(super) fn path_of(field: &FieldDiff) -> String {
     }
 }
 
-fn write_field(field: &FieldDiff, op: &Operation, name_width: usize, view: &PlanView, out: &mut String) {
-    let style = &view.style;
-    let name = line(&path_of(field)).into_owned();
-    let gap = " ".repeat(name_width.saturating_sub(name.chars().count()));
+/// What is said at the end of a field's line.
+fn tail_of(field: &FieldDiff, op: &Operation, view: &PlanView<'_>) -> String {
+    let first = op.fields.iter().filter_map(|f| f.source.as_ref()).min();
+    let same_line = |span: &Span| first.is_some_and(|f| f.file == span.file && f.line == span.line);
+    let one_line = op.fields.iter().filter_map(|f| f.source.as_ref()).all(same_line);
     let mut tail = Vec::new();
-    if let Some(span) = &field.source {
-        tail.push(format!("{}:{}", span.file, span.line));
+    match &field.source {
+        // The operation's own line says it.
+        Some(_) if one_line => {}
+        Some(span) if first.is_some_and(|f| f.file == span.file) => tail.push(format!(":{}", span.line)),
+        Some(span) => tail.push(format!("{}:{}", view.file(&span.file), span.line)),
+        None => {}
     }
     if field.forces_replace {
         tail.push("forces replace".to_owned());
@@ -291,28 +348,61 @@ fn write_field(field: &FieldDiff, op: &Operation, name_width: usize, view: &Plan
     if field.after.is_none() && op.change.desired().is_some() {
         tail.push("removed".to_owned());
     }
-    let tail = if tail.is_empty() { String::new() } else { format!("({})", line(&tail.join(", "))) };
-    let taken = 8 + name_width + 2 + if tail.is_empty() { 0 } else { tail.chars().count() + 2 };
-    let room = (!view.show_all).then(|| style.width.saturating_sub(taken).max(24));
-    let tail = if tail.is_empty() { tail } else { format!("  {}", style.paint(Role::Dim, &tail)) };
-    match show(field, style, room) {
-        Shown::Line(text) => out.push_str(&format!("        {name}: {gap}{text}{tail}\n")),
-        Shown::Block(block) => {
-            out.push_str(&format!("        {name}:{tail}\n"));
-            let limit = if view.show_all { block.len() } else { BLOCK };
-            for (sign, text) in block.iter().take(limit) {
-                let text =
-                    if view.show_all { text.clone() } else { cut(text, style.width.saturating_sub(12).max(24), style) };
-                let text = format!("{} {text}", sign.as_str());
-                let text = text.trim_end();
-                out.push_str("          ");
-                out.push_str(&sign.role().map_or_else(|| text.to_owned(), |role| style.paint(role, text)));
-                out.push('\n');
+    line(&tail.join(", ")).into_owned()
+}
+
+fn write_fields(op: &Operation, indent: usize, view: &PlanView<'_>, out: &mut String) {
+    let style = &view.style;
+    let count = |text: &str| text.chars().count();
+    let fields: Vec<(String, Shown, String)> = {
+        let named: Vec<(&FieldDiff, String)> =
+            view.fields(op).into_iter().map(|f| (f, line(&path_of(f)).into_owned())).collect();
+        let names = named.iter().map(|(_, name)| count(name)).max().unwrap_or(0).min(NAME);
+        let shown = |(field, name): (&FieldDiff, String)| {
+            let tail = tail_of(field, op, view);
+            let taken = indent + names.max(count(&name)) + 2 + if tail.is_empty() { 0 } else { count(&tail) + 2 };
+            let room = (!view.show_all).then(|| style.width.saturating_sub(taken).max(24));
+            (format!("{name}:{}", " ".repeat(names.saturating_sub(count(&name)))), show(field, style, room), tail)
+        };
+        named.into_iter().map(shown).collect()
+    };
+    let width = |(_, shown, _): &(String, Shown, String)| match shown {
+        Shown::Line(text) if count(text) <= VALUE => count(text),
+        Shown::Line(_) | Shown::Block(_) => 0,
+    };
+    let values = fields.iter().map(width).max().unwrap_or(0);
+    let pad = " ".repeat(indent);
+    for (name, shown, tail) in fields {
+        let after = |text: &str| match tail.is_empty() {
+            true => String::new(),
+            false => {
+                let gap = " ".repeat(values.saturating_sub(count(text)));
+                format!("{gap}  {}", style.paint(Role::Dim, &tail))
             }
-            if block.len() > limit {
-                let text = format!("{} and {} more lines", style.dots(), number(block.len() - limit));
-                out.push_str(&format!("          {}\n", style.paint(Role::Dim, &text)));
+        };
+        match shown {
+            Shown::Line(text) => out.push_str(&format!("{pad}{name} {text}{}\n", after(&text))),
+            Shown::Block(block) => {
+                out.push_str(&format!("{}\n", format!("{pad}{name} {}", after("")).trim_end()));
+                write_block(&block, indent, view, out);
             }
         }
+    }
+}
+
+fn write_block(block: &[(DiffSign, String)], indent: usize, view: &PlanView<'_>, out: &mut String) {
+    let style = &view.style;
+    let pad = " ".repeat(indent + 2);
+    let limit = if view.show_all { block.len() } else { BLOCK };
+    for (sign, text) in block.iter().take(limit) {
+        let room = if view.show_all { usize::MAX } else { style.width.saturating_sub(indent + 4).max(24) };
+        let text = format!("{} {}", sign.as_str(), cut(text, room, style));
+        let text = text.trim_end();
+        let text = sign.role().map_or_else(|| text.to_owned(), |role| style.paint(role, text));
+        out.push_str(&format!("{pad}{text}\n"));
+    }
+    if block.len() > limit {
+        let text = format!("{} and {} more lines", style.dots(), number(block.len() - limit));
+        out.push_str(&format!("{pad}{}\n", style.paint(Role::Dim, &text)));
     }
 }

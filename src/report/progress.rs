@@ -1,16 +1,28 @@
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::plan_text::number;
 use super::sanitize::line;
 use crate::event::{Ending, Event};
+use crate::plan::{OpId, Plan, Stage};
 
-/// A bar on stderr that listens to events. Made only where there is a terminal; elsewhere [`Progress::silent`].
+/// Fewer operations than this pass without a word where there is no bar.
+const LONG_APPLY: usize = 100;
+/// Fewer items than this are read without a word where there is no bar.
+const LONG_LISTING: u64 = 1_000;
+
+/// Listens to events: a bar on stderr where there is a terminal, else a line for each finished phase of long work.
 pub struct Progress {
     bar: Option<ProgressBar>,
+    say: Option<Say>,
     state: Mutex<State>,
     hide: Option<Hide>,
 }
+
+/// Writes one line to standard error.
+type Say = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Hides secrets in a text.
 type Hide = Box<dyn Fn(&str) -> String + Send + Sync>;
@@ -26,12 +38,34 @@ struct State {
     scopes: u64,
     items: u64,
     failed: u64,
+    /// The stage of each operation that is not over yet, for lines only.
+    waiting: BTreeMap<OpId, Stage>,
+    /// How many operations each stage has, and how many were done.
+    stages: BTreeMap<Stage, (usize, usize)>,
 }
 
 impl Progress {
     /// Shows nothing.
     pub fn silent() -> Self {
-        Self { bar: None, state: Mutex::default(), hide: None }
+        Self { bar: None, say: None, state: Mutex::default(), hide: None }
+    }
+
+    /// Without a terminal: one line when a long reading is over ([`Progress::finish`]).
+    pub fn listing_lines(say: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { bar: None, say: Some(Box::new(say)), state: Mutex::default(), hide: None }
+    }
+
+    /// Without a terminal: one line for each finished stage of a long `plan`.
+    pub fn applying_lines(plan: &Plan, say: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        let progress = Self::listing_lines(say);
+        if plan.operations.len() >= LONG_APPLY {
+            let mut state = progress.state.lock().unwrap_or_else(PoisonError::into_inner);
+            for op in &plan.operations {
+                state.waiting.insert(op.id, op.change.stage());
+                state.stages.entry(op.change.stage()).or_default().0 += 1;
+            }
+        }
+        progress
     }
 
     /// Shows how the reading goes.
@@ -43,14 +77,14 @@ impl Progress {
     /// Shows how `operations` operations go.
     pub fn applying(operations: usize) -> Self {
         let bar = ProgressBar::with_draw_target(Some(operations as u64), ProgressDrawTarget::stderr());
-        Self::shown(bar, "{bar:30} {pos}/{len} {msg}")
+        Self::shown(bar, "{bar:30} {human_pos}/{human_len}  {per_sec}  {msg}")
     }
 
     fn shown(bar: ProgressBar, template: &str) -> Self {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸ "));
         }
-        Self { bar: Some(bar), state: Mutex::default(), hide: None }
+        Self { bar: Some(bar), say: None, state: Mutex::default(), hide: None }
     }
 
     /// Passes whatever is shown through `hide` first: what a server answered may hold a secret.
@@ -67,6 +101,9 @@ impl Progress {
 
     /// Takes note of `event`.
     pub fn listen(&self, event: &Event) {
+        if let Some(say) = &self.say {
+            self.count(event, say);
+        }
         let Some(bar) = &self.bar else { return };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
@@ -99,8 +136,55 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away.
+    fn count(&self, event: &Event, say: &Say) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Listed { items, .. } => {
+                state.scopes += 1;
+                state.items += *items as u64;
+            }
+            Event::Finished { op, outcome } => {
+                let Some(stage) = state.waiting.remove(op) else { return };
+                let over = !state.waiting.values().any(|other| *other == stage);
+                let Some((all, done)) = state.stages.get_mut(&stage) else { return };
+                *done += usize::from(matches!(outcome, Ending::Done));
+                let word = match stage {
+                    Stage::Delete => "Deletes",
+                    Stage::Create => "Creates",
+                    Stage::Update => "Updates",
+                };
+                if over {
+                    say(&format!("{word}: {} of {} done.\n", number(*done), number(*all)));
+                }
+            }
+            Event::Listing { .. } | Event::ListFailed { .. } | Event::Started { .. } | Event::Retrying { .. } => {}
+        }
+    }
+
+    /// Takes the bar away, or says that the reading is over.
     pub fn finish(&self) {
+        if let Some(say) = &self.say {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.items >= LONG_LISTING {
+                let items = usize::try_from(state.items).unwrap_or(usize::MAX);
+                say(&format!(
+                    "Read {} items in {} list{}.\n",
+                    number(items),
+                    state.scopes,
+                    if state.scopes == 1 { "" } else { "s" }
+                ));
+            }
+            state.items = 0;
+        }
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A bar goes with its owner, however that ends.
+impl Drop for Progress {
+    fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
@@ -109,7 +193,24 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::model::{EndpointName, Kind, Scope};
+
+    #[test]
+    fn without_a_terminal_long_readings_end_in_one_line() {
+        for (items, expected) in [(12, ""), (9_000, "Read 9,000 items in 1 list.\n")] {
+            let said = Arc::new(Mutex::new(String::new()));
+            let sink = Arc::clone(&said);
+            let progress = Progress::listing_lines(move |text| sink.lock().unwrap().push_str(text));
+            let scope = Scope { endpoint: EndpointName::only(), kind: Kind::new("x"), parent: None };
+            progress.listen(&Event::Listed { target: "a".parse().unwrap(), scope, pages: 1, items });
+            progress.finish();
+            progress.finish();
+            assert_eq!(*said.lock().unwrap(), expected);
+        }
+    }
 
     #[test]
     fn what_a_bar_shows_is_harmless_and_holds_no_secret() {

@@ -40,10 +40,10 @@ pub struct Fate {
     pub status: Option<u16>,
     /// Acknowledge a write and store nothing.
     pub lie: bool,
-    /// Answer a write 412, nothing done.
-    pub conflict: bool,
     /// Send the token of this page as the one of the next.
     pub loop_page: bool,
+    /// Answer a write 412, as if somebody else had been faster; nothing done. Reads go on.
+    pub conflict: bool,
 }
 
 impl Faults {
@@ -112,10 +112,11 @@ impl Faults {
             html: hit(self.html),
             status: hit(self.throttle).then_some(429),
             lie: hit(self.lie),
-            conflict: hit(self.conflict),
             loop_page: page.is_some() && page == self.loop_page,
+            conflict: false,
         };
         let by_chance = hit(self.status.map_or(0.0, |(_, share)| share));
+        fate.conflict = hit(self.conflict);
         if let (true, Some((status, _))) = (by_chance, self.status) {
             fate.status = Some(status);
         }
@@ -141,8 +142,8 @@ fn duration(text: &str) -> Option<Duration> {
 
 fn bad(part: &str, why: &str) -> Diagnostic {
     Diagnostic::error("bad-faults", format!("`{part}` is no fault: {why}")).help(
-        "faults are slow=TIME[:SHARE], drop-request=, drop-answer=, truncate=, html=, throttle=, lie=, conflict=SHARE, \
-         status=CODE[:SHARE], fail-page=N, loop-page=N, gone-page=N and seed=N, with commas between them",
+        "faults are slow=TIME[:SHARE], drop-request=, drop-answer=, truncate=, html=, throttle=, lie=, \
+         conflict=SHARE, status=CODE[:SHARE], fail-page=N, loop-page=N, gone-page=N and seed=N, with commas between them",
     )
 }
 
@@ -173,7 +174,18 @@ mod tests {
 
     #[test]
     fn what_is_no_fault_is_named() {
-        for text in ["slow", "slow=fast", "slow=2", "lie=2", "lie=x", "status=99", "fail-page=0", "seed=x", "typo=1"] {
+        for text in [
+            "slow",
+            "slow=fast",
+            "slow=2",
+            "lie=2",
+            "lie=x",
+            "conflict=1.1",
+            "status=99",
+            "fail-page=0",
+            "seed=x",
+            "typo=1",
+        ] {
             let problem = Faults::parse(text).unwrap_err();
             assert!(problem.message.contains(text), "{}", problem.message);
         }

@@ -194,6 +194,38 @@ impl GitStore {
         refs::update(&self.git, &self.git_dir, name, to, from, &self.clock, self.local)
     }
 
+    /// Pushes a commit on top of `expected`; where the answer is lost, asks the remote what stands there.
+    fn push(
+        &self,
+        repo: &Repository,
+        remote: &str,
+        name: &RecordName,
+        expected: Option<&Tip>,
+        commit: Oid,
+    ) -> Result<Tip, StoreError> {
+        let ref_name = self.ref_name(name);
+        match refs::push(&self.git, &self.git_dir, remote, commit, &ref_name, self.pushing)? {
+            Answer::Done => {}
+            Answer::Lost(why) => {
+                // The remote knows: what stands there now is ours, another's, or not to be known.
+                let there = refs::remote_tip(&self.git, &self.git_dir, remote, &ref_name, self.pushing);
+                match there {
+                    Ok(Some(there)) if there == commit => {}
+                    Ok(Some(there)) if Some(there.to_string()) != expected.map(|t| t.0.clone()) => {
+                        return Err(StoreError::Moved);
+                    }
+                    Ok(_) | Err(_) => return Err(StoreError::Unanswered { why }),
+                }
+            }
+        }
+        // The remote has it. Our own refs are a copy; the next fetch mends one that could not be moved.
+        for copy in [self.tracking(remote, name), ref_name] {
+            let from = resolve(repo, &copy).unwrap_or(None);
+            self.move_ref(&copy, commit, from).ok();
+        }
+        Ok(Tip(commit.to_string()))
+    }
+
     fn load(&self, repo: &Repository, tip: Oid) -> Result<Record, StoreError> {
         codec::decode(&read_files(repo, tip)?)
     }
@@ -217,27 +249,19 @@ impl Store for GitStore {
     ) -> Result<Tip, StoreError> {
         let Some(remote) = &self.remote else { return self.keep(name, expected, record, message) };
         let (repo, commit) = self.commit(expected, record, message)?;
-        let ref_name = self.ref_name(name);
-        match refs::push(&self.git, &self.git_dir, remote, commit, &ref_name, self.pushing)? {
-            Answer::Done => {}
-            Answer::Lost(why) => {
-                // The remote knows: what stands there now is ours, another's, or not to be known.
-                let there = refs::remote_tip(&self.git, &self.git_dir, remote, &ref_name, self.pushing);
-                match there {
-                    Ok(Some(there)) if there == commit => {}
-                    Ok(Some(there)) if Some(there.to_string()) != expected.map(|t| t.0.clone()) => {
-                        return Err(StoreError::Moved);
-                    }
-                    Ok(_) | Err(_) => return Err(StoreError::Unanswered { why }),
-                }
-            }
+        self.push(&repo, remote, name, expected, commit)
+    }
+
+    fn share(&self, name: &RecordName, tip: &Tip) -> Result<(), StoreError> {
+        let Some(remote) = &self.remote else { return Ok(()) };
+        let repo = self.repository()?;
+        let there = resolve(&repo, &self.tracking(remote, name))?;
+        let commit = Oid::from_str(&tip.0).map_err(|_| StoreError::Moved)?;
+        if there == Some(commit) {
+            return Ok(());
         }
-        // The remote has it. Our own refs are a copy; the next fetch mends one that could not be moved.
-        for copy in [self.tracking(remote, name), ref_name] {
-            let from = resolve(&repo, &copy).unwrap_or(None);
-            self.move_ref(&copy, commit, from).ok();
-        }
-        Ok(Tip(commit.to_string()))
+        let expected = there.map(|id| Tip(id.to_string()));
+        self.push(&repo, remote, name, expected.as_ref(), commit).map(drop)
     }
 
     fn keep(

@@ -67,6 +67,12 @@ pub trait Store: Send + Sync {
         self.swap(name, expected, record, message)
     }
 
+    /// Shares what [`Store::keep`] left here, if the tip that was read is such. Nothing to do where nothing is shared.
+    fn share(&self, name: &RecordName, tip: &Tip) -> Result<(), StoreError> {
+        let _ = (name, tip);
+        Ok(())
+    }
+
     /// The names of all records of a project, for those whose target is gone from `ctl.yaml`.
     fn names(&self, project: &ProjectName) -> Result<Vec<RecordName>, StoreError>;
 

@@ -31,7 +31,7 @@ pub fn is_gone(process: &Process, me: &Process) -> bool {
         return false;
     }
     match fs::read_to_string(format!("/proc/{}/stat", process.pid)) {
-        Ok(stat) => start_of(&stat).is_some_and(|started| started != process.started),
+        Ok(stat) => start_of(&stat).is_some_and(|started| started != process.started || has_ended(&stat)),
         // A /proc without ourselves is none that could tell.
         Err(error) => error.kind() == std::io::ErrorKind::NotFound && started("self").is_some(),
     }
@@ -51,6 +51,11 @@ fn boot_id() -> String {
 
 fn started(process: &str) -> Option<u64> {
     start_of(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+}
+
+/// A process that ended stays listed until its parent asks; in a container that may be never.
+fn has_ended(stat: &str) -> bool {
+    stat.rsplit_once(')').is_some_and(|(_, rest)| matches!(rest.trim_start().bytes().next(), Some(b'Z' | b'X')))
 }
 
 /// The 22nd field. The 2nd is the program's name in brackets, and may hold spaces and brackets itself.
@@ -102,5 +107,6 @@ mod tests {
     fn a_programs_name_with_brackets_does_not_mislead() {
         let stat = "7 (a) b) c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20 21";
         assert_eq!(start_of(stat), Some(4242));
+        assert!(!has_ended(stat) && has_ended(&stat.replace(" S ", " Z ")));
     }
 }

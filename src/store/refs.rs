@@ -138,7 +138,7 @@ pub(super) fn push(
         remote,
         &spec,
     ]);
-    match git.run(&GitCall::of(git_dir, args, deadline)) {
+    match git.run_contended(&GitCall::of(git_dir, args, deadline), || {}) {
         Ok(_) => Ok(Answer::Done),
         Err(error @ GitError::Deadline { .. }) => Ok(Answer::Lost(error.to_string())),
         Err(error) => refused(&error),
@@ -153,6 +153,14 @@ fn refused(error: &GitError) -> Result<Answer, StoreError> {
     };
     let lower = said.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|w| lower.contains(w));
+    // Tried several times by now: no push that is under way holds a ref for so long.
+    if has(&[".lock': file exists"]) {
+        return Err(StoreError::Unreachable {
+            why: reason(&said).unwrap_or_else(|| error.to_string()),
+            help: "a push that died there left a lock: whoever runs that repository removes the file it names"
+                .to_owned(),
+        });
+    }
     let moved = [
         "(fetch first)",
         "(non-fast-forward)",

@@ -481,19 +481,3 @@ fn another_folder_is_locked_by_one_run_only_and_says_who() {
     drop(held);
     LocalLock::take(dir.path(), Path::new("/srv/shop/.git"), &me).unwrap();
 }
-
-#[test]
-#[ignore = "a measurement: cargo test --release -- --ignored ten_thousand"]
-#[expect(clippy::disallowed_methods, reason = "it measures")]
-fn ten_thousand_entries() {
-    let dir = TempDir::new().unwrap();
-    let store = git_store(&local_repo(dir.path()), None, dir.path(), clock());
-    let record = record(1, 10_000);
-    let start = std::time::Instant::now();
-    let tip = store.swap(&name(), None, &record, "1").unwrap();
-    let wrote = start.elapsed();
-    assert_eq!(store.read(&name()).unwrap().0, Some(tip.clone()));
-    let read = start.elapsed() - wrote;
-    store.swap(&name(), Some(&tip), &with_intent(record, "r"), "2").unwrap();
-    println!("write {wrote:?}, read {read:?}, intent {:?}", start.elapsed() - wrote - read);
-}

@@ -2,18 +2,19 @@
 //!
 //! A driver translates and nothing more: no retry, no rate limit, no printing. Those belong to `reconcile`, once.
 
+mod error;
 pub mod http;
 mod memory;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::time::Duration;
 
 use crate::model::{
     Canonical, Cursor, Desired, Diagnostic, FieldPath, KindTable, Mark, Observation, Observed, Opaque, Owned,
     ResourceId, Scope,
 };
 
+pub use error::TargetError;
 pub use memory::{Fault, Manners, Memory, Request};
 
 /// One endpoint of a target.
@@ -159,93 +160,4 @@ pub enum Outcome {
     DoneUnseen,
     /// It is gone (or was already).
     Gone,
-}
-
-/// What went wrong, classified by what may be done next.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum TargetError {
-    /// No byte left: may be sent again.
-    #[error("{request}: {why}")]
-    Unsent {
-        /// `GET http://…`, without secrets.
-        request: String,
-        /// The cause.
-        why: String,
-    },
-    /// Sent and not answered: may have happened.
-    #[error("{request}: {why}")]
-    Unanswered {
-        /// Method and URL.
-        request: String,
-        /// The cause.
-        why: String,
-    },
-    /// Something else was there than expected (409, 412, a failed compare).
-    #[error("{request}: answered {status}: what is there is not what was expected")]
-    Conflict {
-        /// Method and URL.
-        request: String,
-        /// HTTP status.
-        status: u16,
-        /// First bytes of the answer, secrets hidden.
-        excerpt: String,
-    },
-    /// The server asks to wait (429, 503).
-    #[error("{request}: answered {status}: asks to wait")]
-    Throttled {
-        /// Method and URL.
-        request: String,
-        /// HTTP status.
-        status: u16,
-        /// How long, if it said.
-        after: Option<Duration>,
-    },
-    /// The server failed (5xx): it may have happened.
-    #[error("{request}: answered {status}")]
-    Failed {
-        /// Method and URL.
-        request: String,
-        /// HTTP status.
-        status: u16,
-        /// First bytes of the answer, secrets hidden.
-        excerpt: String,
-    },
-    /// Not logged in, or not allowed (401, 403).
-    #[error("{request}: answered {status}: not allowed")]
-    Denied {
-        /// Method and URL.
-        request: String,
-        /// HTTP status.
-        status: u16,
-        /// First bytes of the answer, secrets hidden.
-        excerpt: String,
-    },
-    /// The server refuses what was sent (other 4xx, or its success check failed).
-    #[error("{request}: answered {status}: refused")]
-    Invalid {
-        /// Method and URL.
-        request: String,
-        /// HTTP status.
-        status: u16,
-        /// The field that the answer names, if it does.
-        pointer: Option<FieldPath>,
-        /// First bytes of the answer, secrets hidden.
-        excerpt: String,
-    },
-    /// The answer is not what the description says, so nothing may be concluded from it.
-    #[error("{request}: {why}")]
-    Unreadable {
-        /// Method and URL.
-        request: String,
-        /// What was expected and what came.
-        why: String,
-        /// First bytes of the answer, secrets hidden.
-        excerpt: String,
-    },
-    /// Refused before anything was sent: a rule of safety or of the description.
-    #[error("{why}")]
-    Refused {
-        /// Which rule, and why.
-        why: String,
-    },
 }

@@ -1,7 +1,9 @@
-//! What a program cannot decide for itself: time and chance.
+//! What a program cannot decide for itself: time and chance; and how often something may start, which time decides.
 
 mod clock;
 mod entropy;
+mod rate;
 
 pub use clock::{Clock, ScriptedClock};
 pub use entropy::Entropy;
+pub use rate::{Rate, TokenBucket};

@@ -46,12 +46,6 @@ impl Sandbox {
         Self { root, env }
     }
 
-    /// Adds a variable to the environment of every run.
-    pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.env.insert(name.to_owned(), value.into());
-        self
-    }
-
     /// The folder of the repository.
     pub(crate) fn repo(&self) -> PathBuf {
         self.root.path().join("repo")
@@ -146,5 +140,61 @@ impl Ran {
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}\nstderr:\n{}", self.stdout, self.stderr))
+    }
+}
+
+/// How a run ended, and how much memory it had at most, in KiB.
+pub(crate) struct Watched {
+    pub(crate) ran: Ran,
+    pub(crate) peak: u64,
+}
+
+impl Sandbox {
+    /// Runs `ctl` and looks at its memory all the while. A run of more than two minutes is ended and fails.
+    pub(crate) fn watched(&self, args: &[&str]) -> Watched {
+        use std::io::Read as _;
+        let mut child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let out = std::thread::spawn(move || {
+            let mut text = String::new();
+            out.read_to_string(&mut text).map(|_| text).unwrap()
+        });
+        let err = std::thread::spawn(move || {
+            let mut text = String::new();
+            err.read_to_string(&mut text).map(|_| text).unwrap()
+        });
+        let status_file = format!("/proc/{}/status", child.id());
+        let mut peak = 0;
+        let started = std::time::Instant::now();
+        let status = loop {
+            let text = fs::read_to_string(&status_file).unwrap_or_default();
+            let now = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+            peak = peak.max(now.unwrap_or(0));
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if started.elapsed().as_secs() > 120 {
+                child.kill().unwrap();
+                panic!("ctl {args:?} took more than two minutes");
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        };
+        let ran = Ran { stdout: out.join().unwrap(), stderr: err.join().unwrap(), code: status.code() };
+        Watched { ran, peak }
+    }
+
+    /// The record's refs of the repository.
+    pub(crate) fn records(&self) -> String {
+        self.git(["for-each-ref", "refs/ctl"])
+    }
+}
+
+impl Watched {
+    /// Asserts that the run never had more memory than hostile input may cost, and did not panic.
+    #[track_caller]
+    pub(crate) fn stays_small(self) -> Ran {
+        assert!(self.peak <= 256 * 1024, "{} KiB", self.peak);
+        assert!(!self.ran.stderr.contains("panicked"), "{}", self.ran.stderr);
+        self.ran
     }
 }

@@ -26,6 +26,10 @@ pub struct ApiDescription {
     pub query: Vec<(String, Template)>,
     /// Where a 4xx names the field that it means.
     pub errors: Option<ErrorRule>,
+    /// How often it may be asked.
+    pub retry: RetryRule,
+    /// The header that carries the number of a leader's tenure, where the API refuses an older one.
+    pub fence: Option<String>,
     /// The kinds.
     pub types: BTreeMap<Kind, ApiType>,
     pub(super) digest: Digest,
@@ -43,10 +47,24 @@ impl ApiDescription {
         &self.table
     }
 
+    /// Most requests per second that the API takes, if the description says so.
+    pub fn rps(&self) -> Option<u32> {
+        self.retry.rps
+    }
+
     /// The same, shared.
     pub fn shared_table(&self) -> Arc<KindTable> {
         Arc::clone(&self.table)
     }
+}
+
+/// How often an API may be asked. `Retry-After` is always honoured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RetryRule {
+    /// How often a request is sent again, at most; never more often than `ctl` would by itself.
+    pub max: Option<u32>,
+    /// Requests per second, at most.
+    pub rps: Option<u32>,
 }
 
 /// How a request proves who sends it. The secret itself is the operator's; this says where it goes.
@@ -84,6 +102,8 @@ pub struct LoginRule {
     pub header: String,
     /// Before the token: `Bearer `.
     pub prefix: String,
+    /// Where the answer says for how many seconds the token lives.
+    pub expires: Option<FieldPath>,
 }
 
 /// Who answers at an endpoint.
@@ -166,6 +186,22 @@ pub struct ListRule {
     pub page: PageRule,
     /// Where the number of all items is announced.
     pub total: Option<Place>,
+    /// An item of the list is not the whole object: each one is asked for by `get` too.
+    pub summary: bool,
+    /// Whether a list that was read before may be answered with 304.
+    pub revalidate: Revalidate,
+}
+
+/// Whether the list's ETag tells that nothing changed since.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Revalidate {
+    /// It is not asked.
+    #[default]
+    No,
+    /// It stands for the page that carries it: useful where one page holds everything.
+    Page,
+    /// The first page's ETag stands for the whole list.
+    Whole,
 }
 
 /// What a list looks like.
@@ -175,6 +211,8 @@ pub enum Shape {
     Array,
     /// A mapping whose keys are the last key field.
     Map,
+    /// The one object itself.
+    One,
 }
 
 /// Where something stands in an answer.
@@ -228,6 +266,19 @@ pub enum PageRule {
         name: String,
         /// How many to ask for.
         size: (String, u64),
+    },
+    /// The last item says where the next page begins.
+    After {
+        /// The name of what is sent.
+        name: String,
+        /// What is sent, filled in from the last item.
+        value: BodyTemplate,
+        /// How many to ask for.
+        size: Option<(String, u64)>,
+        /// Where the answer says that there is more; missing is `false`.
+        more: Option<FieldPath>,
+        /// Without `more`: a page with fewer items than asked for is the last. Otherwise an empty one is.
+        short: bool,
     },
 }
 

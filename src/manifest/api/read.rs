@@ -7,16 +7,16 @@ use crate::model::{Diagnostic, Digest, FieldPath, Kind, KindTable, Number, Span,
 
 use super::{
     AbsentRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, BodyTemplate, ErrorRule, EtagRule, GetRule,
-    IdentityRule, ListRule, LoginRule, Method, PageRule, Place, Shape, Template, nearest, rules,
+    IdentityRule, ListRule, LoginRule, Method, PageRule, Place, RetryRule, Revalidate, Shape, Template, nearest, rules,
 };
 
 type Map = BTreeMap<String, Value>;
 
 const API: &[&str] = &[
     "api", "base", "auth", "health", "identity", "params", "headers", "query", "errors", "envelope", "page", "etag",
-    "absent", "types",
+    "absent", "retry", "fence", "types",
 ];
-const API_LATER: &[&str] = &["retry", "batch", "validate", "after-apply", "document", "requires", "idempotency-key"];
+const API_LATER: &[&str] = &["batch", "validate", "after-apply", "document", "requires", "idempotency-key"];
 const TYPE: &[&str] = &[
     "path",
     "key",
@@ -49,8 +49,9 @@ const TYPE: &[&str] = &[
     "headers",
     "query",
     "fields",
+    "revalidate",
 ];
-const TYPE_LATER: &[&str] = &["batch", "validate", "after-apply", "document", "rename", "revalidate", "requires"];
+const TYPE_LATER: &[&str] = &["batch", "validate", "after-apply", "document", "rename", "requires"];
 
 impl ApiDescription {
     /// Reads a description. `file` is its name, for messages. Warnings come with it; errors instead of it.
@@ -357,6 +358,8 @@ impl Reader<'_> {
             headers: self.pairs("headers", map.get("headers")),
             query: self.pairs("query", map.get("query")),
             errors: map.get("errors").and_then(|v| self.errors(v)),
+            retry: map.get("retry").map(|v| self.retry(v)).unwrap_or_default(),
+            fence: map.get("fence").and_then(|v| self.header_name("fence", v)),
             params: defaults.params,
             types: kinds,
             digest: Digest::of(self.text.as_bytes()),
@@ -377,6 +380,33 @@ impl Reader<'_> {
             return None;
         };
         Some(IdentityRule { get: self.path("identity/get", get)?, at: self.pointer("identity/at", at)? })
+    }
+
+    fn retry(&mut self, value: &Value) -> RetryRule {
+        let Some(map) = self.members("retry", value, &["max", "rps"], &[]) else { return RetryRule::default() };
+        let mut number = |word: &str, least: u32| {
+            let found = match map.get(word)? {
+                Value::Number(n) => n.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n >= least),
+                _ => None,
+            };
+            if found.is_none() {
+                self.error(&format!("retry/{word}"), format!("`{word}` takes a number from {least} on"));
+            }
+            found
+        };
+        RetryRule { max: number("max", 0), rps: number("rps", 1) }
+    }
+
+    /// The name of a header that a description may set.
+    fn header_name(&mut self, place: &str, value: &Value) -> Option<String> {
+        let name = self.text(place, value)?;
+        let letters = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let taken = ["authorization", "host", "content-length", "content-type", "transfer-encoding", "connection"];
+        if !letters || taken.contains(&name.to_ascii_lowercase().as_str()) {
+            self.error(place, format!("`{name}` is not the name of a header that may be set"));
+            return None;
+        }
+        Some(name)
     }
 
     fn errors(&mut self, value: &Value) -> Option<ErrorRule> {
@@ -401,8 +431,8 @@ impl Reader<'_> {
         let map = self.members(place, value, &["header", "prefix", "login"], &[])?;
         if let Some(login) = map.get("login") {
             let place = "auth/login";
-            let known = ["post", "body", "form", "token", "header", "prefix"];
-            let map = self.members(place, login, &known, &["expires"])?;
+            let known = ["post", "body", "form", "token", "header", "prefix", "expires"];
+            let map = self.members(place, login, &known, &[])?;
             let (Some(post), Some(token)) = (map.get("post"), map.get("token")) else {
                 self.error(place, "needs `post: path` and `token: /pointer`");
                 return None;
@@ -416,6 +446,7 @@ impl Reader<'_> {
                 token: self.pointer(place, token)?,
                 header: header.unwrap_or_else(|| "Authorization".to_owned()),
                 prefix: map.get("prefix").and_then(|v| self.text(place, v)).unwrap_or_default(),
+                expires: map.get("expires").and_then(|v| self.pointer(place, v)),
             })));
         }
         let Some(header) = map.get("header") else {
@@ -489,9 +520,11 @@ impl Reader<'_> {
 
     fn page(&mut self, place: &str, value: Option<&Value>) -> (PageRule, Option<Place>) {
         let Some(value) = value else { return (PageRule::Whole, None) };
-        let known =
-            ["link", "header", "next", "use", "token", "as", "number", "size", "last", "until", "offset", "total"];
-        let Some(map) = self.members(place, value, &known, &["after"]) else { return (PageRule::Whole, None) };
+        let known = [
+            "link", "header", "next", "use", "token", "as", "number", "size", "last", "until", "offset", "after",
+            "more", "total",
+        ];
+        let Some(map) = self.members(place, value, &known, &[]) else { return (PageRule::Whole, None) };
         let total = match map.get("total") {
             None => None,
             Some(Value::Object(at)) if at.len() == 1 && at.contains_key("header") => {
@@ -500,7 +533,7 @@ impl Reader<'_> {
             Some(at) => self.pointer(place, at).map(Place::Body),
         };
         let size = self.size(place, map.get("size"));
-        let styles = ["link", "header", "next", "token", "number", "offset"];
+        let styles = ["link", "header", "next", "token", "number", "offset", "after"];
         let mut chosen = styles.into_iter().filter(|style| map.contains_key(*style));
         let (style, extra) = (chosen.next(), chosen.next());
         let (Some(style), None) = (style, extra) else {
@@ -539,6 +572,7 @@ impl Reader<'_> {
                 }
                 self.text(place, value).map(|name| PageRule::Number { name, size, last })
             }
+            "after" => self.page_after(place, value, map, size),
             _ => match size {
                 Some(size) => self.text(place, value).map(|name| PageRule::Offset { name, size }),
                 None => {
@@ -548,6 +582,43 @@ impl Reader<'_> {
             },
         };
         (rule.unwrap_or(PageRule::Whole), total)
+    }
+
+    /// `{after: FIELD, as: NAME or {NAME: "{FIELD|codecs}"}, more: /ptr or until: short}`.
+    fn page_after(&mut self, place: &str, value: &Value, map: &Map, size: Option<(String, u64)>) -> Option<PageRule> {
+        let field = self.text(place, value)?;
+        let plain = Value::String(format!("{{{field}}}"));
+        let (name, template) = match map.get("as") {
+            None => (field.trim_start_matches('/').to_owned(), &plain),
+            Some(Value::String(name)) => (name.clone(), &plain),
+            Some(Value::Object(named)) if named.len() == 1 => {
+                let (name, template) = named.iter().next()?;
+                (name.clone(), template)
+            }
+            Some(_) => {
+                self.error(place, "`as` takes the name of what is sent, or `{NAME: \"{FIELD|next}\"}`");
+                return None;
+            }
+        };
+        let value = self.body(place, template)?;
+        if value.holes().is_empty() {
+            self.error(place, "`as` must hold a field of the last item, or each page would be the first one");
+            return None;
+        }
+        let more = map.get("more").and_then(|v| self.pointer(place, v));
+        let short = match map.get("until").map(|v| v.as_str().unwrap_or("")) {
+            None => false,
+            Some("short") if size.is_some() => true,
+            Some("short") => {
+                self.error(place, "`until: short` needs `size: {NAME: COUNT}`");
+                false
+            }
+            Some(_) => {
+                self.error(place, "`until` takes `short`");
+                false
+            }
+        };
+        Some(PageRule::After { name, value, size, more, short })
     }
 
     fn kind(
@@ -563,13 +634,23 @@ impl Reader<'_> {
             .get("envelope")
             .map_or_else(|| Some(defaults.envelope.clone()), |v| self.pointer(&format!("{place}/envelope"), v))?;
         let list = self.list(&format!("{place}/list"), map, path.as_ref(), &envelope, defaults)?;
-        self.list_holes(place, &list, rules, &defaults.params);
         let get = self.get(&format!("{place}/get"), map.get("get"), path.as_ref(), &envelope)?;
+        if rules.listed_by_key {
+            self.get_holes(place, get.as_ref(), rules, &defaults.params);
+        } else {
+            self.list_holes(place, &list, rules, &defaults.params);
+        }
+        if list.summary && get.is_none() {
+            self.error(&format!("{place}/list"), "`summary` needs `path:` or `get:`, where the whole object is");
+        }
+        let single = list.shape == Shape::One;
+        let none = Value::from("none");
+        let single = single.then_some(&none);
         let write = map.get("write");
         if write.is_some() && map.contains_key("create") && map.contains_key("update") {
             self.error(&format!("{place}/write"), "`write` means create and update alike, and both stand here too");
         }
-        let create = match map.get("create").or(write) {
+        let create = match map.get("create").or(single).or(write) {
             Some(Value::String(word)) if word == "none" => None,
             Some(value) => Some(self.operation(
                 &format!("{place}/create"),
@@ -578,6 +659,10 @@ impl Reader<'_> {
                 path.as_ref(),
                 Some(&list.path),
             )?),
+            None if list.path.parts.is_empty() => {
+                self.error(place, "a `create:` is needed (`none` is possible): no list says where to POST");
+                None
+            }
             None => Some(plain(Method::Post, list.path.clone(), Body::All)),
         };
         let update = match map.get("update").or(write) {
@@ -591,7 +676,7 @@ impl Reader<'_> {
                 }
             },
         };
-        let delete = match map.get("delete") {
+        let delete = match map.get("delete").or(single) {
             Some(Value::String(word)) if word == "none" => None,
             Some(value) => {
                 Some(self.operation(&format!("{place}/delete"), value, Method::Delete, path.as_ref(), None)?)
@@ -643,6 +728,21 @@ impl Reader<'_> {
         };
         self.create_holes(place, &ty, rules, &defaults.params);
         Some(ty)
+    }
+
+    /// What is asked for by its key must be addressed by its key.
+    fn get_holes(&mut self, place: &str, get: Option<&GetRule>, rules: &crate::model::KindRules, params: &[String]) {
+        let Some(get) = get else {
+            return self.error(&format!("{place}/list"), "`list: keys` needs `path:` or `get:` to ask for one object");
+        };
+        let known =
+            |name: &str| params.iter().any(|p| p == name) || rules.key.iter().any(|k| k.path == FieldPath::parse(name));
+        let holes = get.path.holes().chain(get.query.iter().flat_map(|(_, t)| t.holes()));
+        let bad: Vec<String> = holes.filter(|h| !known(&h.name)).map(|h| h.name.clone()).collect();
+        for hole in bad {
+            let message = format!("with `list: keys`, `{{{hole}}}` must be a key field or a parameter");
+            self.error(&format!("{place}/get"), message);
+        }
     }
 
     fn list_holes(&mut self, place: &str, list: &ListRule, rules: &crate::model::KindRules, params: &[String]) {
@@ -708,13 +808,19 @@ impl Reader<'_> {
             missing_is_empty: false,
             page,
             total,
+            summary: false,
+            revalidate: Revalidate::No,
         };
+        if let Some(value) = map.get("revalidate") {
+            rule.revalidate = self.revalidate(place, value);
+        }
         let mut found = None;
         match map.get("list") {
             None => {}
             Some(Value::String(text)) if text == "keys" => {
-                self.error(place, "`list: keys` is not supported yet");
-                return None;
+                // Nothing is ever listed; the path serves a POST that makes one.
+                rule.path = derived.unwrap_or_default();
+                return Some(rule);
             }
             Some(value @ Value::String(_)) => found = Some(self.path(place, value)?),
             Some(Value::Array(_)) => {
@@ -722,7 +828,8 @@ impl Reader<'_> {
                 return None;
             }
             Some(value) => {
-                let known = ["get", "post", "body", "items", "shape", "empty", "query", "page", "total"];
+                let known =
+                    ["get", "post", "body", "items", "shape", "empty", "query", "page", "summary", "revalidate"];
                 let map = self.members(place, value, &known, &["set"])?;
                 if let Some(get) = map.get("get") {
                     found = Some(self.path(place, get)?);
@@ -739,8 +846,9 @@ impl Reader<'_> {
                 rule.shape = match map.get("shape").map(|v| v.as_str().unwrap_or("")) {
                     None | Some("array") => Shape::Array,
                     Some("map") => Shape::Map,
+                    Some("one") => Shape::One,
                     Some(other) => {
-                        self.error(place, format!("`shape: {other}` is not known: array, map"));
+                        self.error(place, format!("`shape: {other}` is not known: array, map, one"));
                         Shape::Array
                     }
                 };
@@ -752,12 +860,21 @@ impl Reader<'_> {
                         false
                     }
                 };
+                rule.summary = map.get("summary").is_some_and(|v| self.flag(place, v));
+                if let Some(value) = map.get("revalidate") {
+                    rule.revalidate = self.revalidate(place, value);
+                }
                 if map.contains_key("page") {
                     (rule.page, rule.total) = self.page(place, map.get("page"));
                 }
             }
         }
-        match found.or(derived) {
+        // A kind with one object: its address is its list.
+        let own = path.filter(|_| key_is_empty(map)).cloned();
+        if own.is_some() {
+            rule.shape = Shape::One;
+        }
+        match found.or(own).or(derived) {
             Some(path) => rule.path = path,
             None => {
                 self.error(place, "`list:` is needed, for it cannot be derived from `path`");
@@ -765,6 +882,17 @@ impl Reader<'_> {
             }
         }
         Some(rule)
+    }
+
+    fn revalidate(&mut self, place: &str, value: &Value) -> Revalidate {
+        match value.as_str() {
+            Some("etag") => Revalidate::Page,
+            Some("whole") => Revalidate::Whole,
+            _ => {
+                self.error(place, "`revalidate` takes `etag` (of one page) or `whole` (it stands for the whole list)");
+                Revalidate::No
+            }
+        }
     }
 
     fn get(
@@ -875,6 +1003,11 @@ impl Reader<'_> {
             headers: self.pairs(place, map.get("headers")),
         })
     }
+}
+
+/// `key: []`
+pub(super) fn key_is_empty(map: &Map) -> bool {
+    matches!(map.get("key"), Some(Value::Array(items)) if items.is_empty())
 }
 
 fn standard_absent() -> AbsentRule {

@@ -5,7 +5,7 @@ use crate::model::{
     RefRule, SecretMode, Unordered, UpdateMode, Value, Wire,
 };
 
-use super::read::Reader;
+use super::read::{Reader, key_is_empty};
 use super::{Template, nearest};
 
 type Map = BTreeMap<String, Value>;
@@ -39,8 +39,8 @@ pub(super) fn keys(reader: &mut Reader<'_>, types: &Map, params: &[String]) -> B
                 .unwrap_or_default(),
             (None, None) => Vec::new(),
         };
-        if key.is_empty() {
-            let message = "no key: neither `key:` nor a hole in `path:` (kinds with one object are not supported yet)";
+        if key.is_empty() && !key_is_empty(map) {
+            let message = "no key: neither `key:` nor a hole in `path:` (a kind with one object says `key: []`)";
             reader.error(&format!("types/{name}"), message);
         }
         out.insert(name.clone(), key);
@@ -66,7 +66,7 @@ pub(super) fn read(
     map: &Map,
     keys: &BTreeMap<String, Vec<String>>,
 ) -> Option<KindRules> {
-    let names = keys.get(kind.as_str()).filter(|k| !k.is_empty())?;
+    let names = keys.get(kind.as_str()).filter(|k| !k.is_empty() || key_is_empty(map))?;
     let texts: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut rules = KindRules::conventional(kind.clone(), &texts);
     if let Some(value) = map.get("fields") {
@@ -109,8 +109,16 @@ pub(super) fn read(
         Some("none") => UpdateMode::None,
         _ => UpdateMode::InPlace,
     };
-    rules.can_create = map.get("create").and_then(Value::as_str) != Some("none");
-    rules.can_delete = map.get("delete").and_then(Value::as_str) != Some("none");
+    // The one object of a kind (or of a parent) is always there: it can be changed, not made or deleted.
+    let of_list = map.get("list").and_then(Value::as_object).and_then(|list| list.get("shape"));
+    let single = key_is_empty(map) || of_list.and_then(Value::as_str) == Some("one");
+    let can = |word: &str| match map.get(word).map(Value::as_str) {
+        Some(said) => said != Some("none"),
+        None => !single,
+    };
+    rules.can_create = can("create");
+    rules.can_delete = can("delete");
+    rules.listed_by_key = map.get("list").and_then(Value::as_str) == Some("keys");
     rules.ignore = matches(reader, &format!("{place}/ignore"), map.get("ignore"));
     rules.keep = matches(reader, &format!("{place}/keep"), map.get("keep"));
     rules.server = reader.paths(&format!("{place}/server"), map.get("server"));

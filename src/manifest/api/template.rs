@@ -42,6 +42,8 @@ pub enum Codec {
     Json,
     /// The first text after all that begin with this one (the end of a key range).
     After,
+    /// The next text there can be: this one with a NUL behind it.
+    Next,
 }
 
 /// A body with holes.
@@ -158,7 +160,8 @@ impl Hole {
                 "int" => Ok(Codec::Int),
                 "json" => Ok(Codec::Json),
                 "after" => Ok(Codec::After),
-                other => Err(format!("`{other}` is not a codec: b64, csv, int, json, after")),
+                "next" => Ok(Codec::Next),
+                other => Err(format!("`{other}` is not a codec: b64, csv, int, json, after, next")),
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { name: name.to_owned(), codecs })

@@ -19,7 +19,11 @@ fn what_is_wrong_is_said_with_a_place_and_a_suggestion() {
             "t.yaml:3:23: types/s/ignroe: unknown field `ignroe`; did you mean `ignore`?",
         ),
         ("s: {path: \"/s/{n}\", rename: {}}", "`rename` is not supported yet"),
-        ("s: {path: \"/s/{n}\", list: keys}", "`list: keys` is not supported yet"),
+        ("s: {path: \"/s/{id}\", key: [n], list: keys}", "`{id}` must be a key field or a parameter"),
+        ("s: {path: \"/s/{n}\", get: none, list: keys}", "`list: keys` needs `path:` or `get:`"),
+        ("s: {path: \"/s/{n}\", page: {after: n, until: short}}", "`until: short` needs `size"),
+        ("s: {path: \"/s/{n}\", page: {after: n, as: {x: y}}}", "each page would be the first one"),
+        ("s: {path: \"/s/{n}\", revalidate: yes}", "`revalidate` takes"),
         ("s: {path: \"/s/{a.id}\"}", "ids of ancestors and references are not supported yet"),
         ("s: {path: \"s/{n}\"}", "did you mean `/s/{n}`?"),
         ("s: {path: /profile}", "no key"),
@@ -38,7 +42,9 @@ fn what_is_wrong_is_said_with_a_place_and_a_suggestion() {
     }
     assert!(complaint("api: [").contains("is not YAML"));
     assert!(complaint("types: {}").contains("`api: NAME` is missing"));
-    assert!(complaint("api: t\nretry: {max: 4}\ntypes: {}").contains("`retry` is not supported yet"));
+    assert!(complaint("api: t\nretry: {rps: 0}\ntypes: {}").contains("a number from 1 on"));
+    assert!(complaint("api: t\nfence: Authorization\ntypes: {}").contains("not the name of a header"));
+    assert!(complaint("api: t\nbatch: {}\ntypes: {}").contains("`batch` is not supported yet"));
 }
 
 #[test]

@@ -94,6 +94,67 @@ async fn a_kind_that_is_not_there_is_an_empty_list() {
     assert!(matches!(state, ScopeState::Known(listing) if listing.items.is_empty()));
 }
 
+#[tokio::test]
+async fn what_cannot_be_listed_is_asked_for_by_its_keys() {
+    let mut table = kinds();
+    table.kinds.get_mut(&Kind::new("box")).unwrap().listed_by_key = true;
+    let mut world = World::new(Manners::default());
+    let memory = Memory::new(table.clone(), Manners::default(), world.clock.clone());
+    world.endpoints.clear();
+    world.memory = memory.clone();
+    world.add("t", memory, 4, None);
+    for name in ["a", "b", "stranger"] {
+        world.memory.put(&Kind::new("box"), &Key::of_texts(&[name]), value_of("box", &[name], 0));
+    }
+    let (wanted, mut record) = ([desired("box", &["a"], 1)], EndpointRecord::default());
+    let scope = Scope { endpoint: EndpointName::only(), kind: Kind::new("box"), parent: None };
+    let planner = |_: &Peer<Memory>, _: &Scopes| vec![scope.clone()];
+    let tell = world.tell();
+    let context = Context {
+        clock: &world.clock,
+        entropy: &world.entropy,
+        tell: &tell,
+        cancel: &world.cancel,
+        patience: Duration::ZERO,
+    };
+    for gone in ["b", "gone"] {
+        let (body, kind, key) = (value_of("box", &[gone], 0).canonical(), Kind::new("box"), Key::of_texts(&[gone]));
+        let entry = RecordEntry {
+            kind: kind.clone(),
+            key: key.clone(),
+            server_id: None,
+            uid: None,
+            digest: body.digest(),
+            sent: body,
+            marked: false,
+            labels: BTreeMap::new(),
+            refs: Vec::new(),
+            protect: false,
+            on_remove: OnRemove::default(),
+            rewritten: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            hmac: None,
+        };
+        record.entries.insert((kind, key), entry);
+    }
+    let keys = |_: &Peer<Memory>, scope: &Scope| scope_keys(&table, &wanted, &record, scope);
+    let seen = observe_with_keys(&world.endpoints, planner, keys, context).await;
+    let ScopeState::Known(listing) = &seen[&(target(), EndpointName::only())].scopes[&(Kind::new("box"), None)] else {
+        panic!("all keys were read")
+    };
+    let found: Vec<String> = listing.items.iter().map(|item| item.key.to_string()).collect();
+    assert_eq!(found, ["a", "b"], "absent is not there, and a stranger is never seen");
+    assert_eq!(world.requests(), ["greet ", "read box/a", "read box/b", "read box/gone"]);
+    let mut calls = 0;
+    world.memory.on_request(move |r| {
+        calls += i32::from(r.verb == "read");
+        (r.verb == "read" && calls == 2).then_some(Fault::Deny)
+    });
+    let seen = observe_with_keys(&world.endpoints, planner, keys, context).await;
+    let state = seen[&(target(), EndpointName::only())].scopes.values().next().unwrap();
+    assert!(matches!(state, ScopeState::Unknown { .. }), "one that cannot be read makes the scope unknown");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_endpoint_holds_up_no_other() {
     let mut world = World::with(Manners::default(), Clock::System, 4, None);

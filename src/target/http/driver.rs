@@ -18,6 +18,7 @@ use crate::world::Clock;
 
 use super::fill::{Scene, query_string};
 use super::hide::Hider;
+use super::observe::Found;
 use super::response::Answer;
 use super::shape::{Shape, shape_of};
 use super::{body, wire};
@@ -30,6 +31,9 @@ pub(super) const OBJECT: usize = 1024 * 1024;
 pub(super) const PAGE_TIME: Duration = Duration::from_secs(60);
 /// How long any other request may take.
 pub(super) const TIME: Duration = Duration::from_secs(10);
+
+/// How long before its end a token is given up, at most.
+const EARLY: Duration = Duration::from_secs(5);
 
 /// What an [`HttpTarget`] is made of.
 pub struct HttpConfig {
@@ -65,7 +69,19 @@ pub struct HttpTarget<X> {
     transport: X,
     pub(super) clock: Clock,
     hider: Hider,
-    token: Mutex<Option<Secret>>,
+    token: Mutex<Option<Token>>,
+    /// Held by the one who logs in, so that many requests need one login.
+    login: tokio::sync::Mutex<()>,
+}
+
+/// What a login answered with.
+#[derive(Clone)]
+struct Token {
+    secret: Secret,
+    /// From then on it is taken for dead.
+    until: Option<Duration>,
+    /// Which login it came from.
+    number: u64,
 }
 
 /// One request, before it is turned into bytes.
@@ -133,6 +149,7 @@ impl<X: Transport> HttpTarget<X> {
             clock,
             hider,
             token: Mutex::new(None),
+            login: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -151,18 +168,30 @@ impl<X: Transport> HttpTarget<X> {
     /// Sends one request with the endpoint's credential; logs in first where that is needed, and again once on a 401.
     pub(super) async fn send(&self, call: &Call) -> Result<Answer, TargetError> {
         let AuthRule::Login(rule) = &self.api.auth else { return self.exchange(call, None).await };
-        let known = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(token) = known {
-            let answer = self.exchange(call, Some((rule, &token))).await?;
+        let known = self.known_token();
+        let before = known.as_ref().map_or(0, |token| token.number);
+        let alive = known.filter(|token| token.until.is_none_or(|until| self.clock.boot() < until));
+        if let Some(token) = alive {
+            let answer = self.exchange(call, Some((rule, &token.secret))).await?;
             if answer.status != 401 {
                 return Ok(answer);
             }
         }
-        let token = self.login(rule).await?;
+        let turn = self.login.lock().await;
+        let token = match self.known_token() {
+            // Somebody else logged in meanwhile.
+            Some(token) if token.number > before => token.secret,
+            _ => self.login(rule, before + 1).await?,
+        };
+        drop(turn);
         self.exchange(call, Some((rule, &token))).await
     }
 
-    async fn login(&self, rule: &LoginRule) -> Result<Secret, TargetError> {
+    fn known_token(&self) -> Option<Token> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn login(&self, rule: &LoginRule, number: u64) -> Result<Secret, TargetError> {
         let mut values = self.params.clone();
         let mut put = |name: &str, secret: &Secret| {
             #[expect(clippy::disallowed_methods, reason = "the bytes leave for the target")]
@@ -192,16 +221,26 @@ impl<X: Transport> HttpTarget<X> {
         }
         let path = self.address(&scene, &rule.path)?;
         let call = Call { method: "POST", path, body: Some(bytes.into()), form: rule.form, ..Call::default() };
+        let asked = self.clock.boot();
         let answer = self.exchange(&call, None).await?;
         if !answer.is_success() {
             return Err(answer.refusal(self.api.errors.as_ref(), self.clock.wall()));
         }
         let text = answer.text()?;
+        let lives = match rule.expires.as_ref().map(|at| super::scan::value_at(text, at)) {
+            Some(Ok(Some(Value::Number(seconds)))) => seconds.as_u64().map(Duration::from_secs),
+            Some(Ok(Some(Value::String(seconds)))) => seconds.parse().ok().map(Duration::from_secs),
+            // Without a number it is used until it is refused.
+            Some(_) | None => None,
+        };
         match super::scan::value_at(text, &rule.token) {
             Ok(Some(Value::String(token))) if !token.is_empty() => {
-                let token = Secret::new(token);
-                *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
-                Ok(token)
+                let secret = Secret::new(token);
+                // A token is given up a little early, for the request takes its time.
+                let until = lives.map(|lives| asked + lives.saturating_sub((lives / 10).min(EARLY)));
+                let token = Token { secret: secret.clone(), until, number };
+                *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+                Ok(secret)
             }
             // The answer may hold a token somewhere else: nothing of it is shown.
             _ => Err(TargetError::Unreadable {
@@ -373,15 +412,16 @@ impl<X: Transport> Target for HttpTarget<X> {
         self.hello().await
     }
 
-    async fn observe(&self, scope: &Scope, _since: Option<&Cursor>) -> Result<Observation, TargetError> {
+    async fn observe(&self, scope: &Scope, since: Option<&Cursor>) -> Result<Observation, TargetError> {
         if scope.endpoint != self.endpoint {
             let why = format!("the scope belongs to the endpoint `{}`, this is `{}`", scope.endpoint, self.endpoint);
             return Err(TargetError::Refused { why });
         }
         let shape = self.shape(&scope.kind)?;
-        Ok(match self.list(&shape, scope.parent.as_ref()).await? {
-            Some(listing) => Observation::Listed(listing),
-            None => Observation::NoSuchKind,
+        Ok(match self.list(&shape, scope.parent.as_ref(), since).await? {
+            Found::Listed(listing) => Observation::Listed(listing),
+            Found::Nowhere => Observation::NoSuchKind,
+            Found::Unchanged => Observation::Unchanged,
         })
     }
 
@@ -393,8 +433,8 @@ impl<X: Transport> Target for HttpTarget<X> {
         Ok(Rehearsal::NotOffered)
     }
 
-    async fn write(&self, write: &Write<'_>, _fence: Option<Fence>) -> Result<Outcome, TargetError> {
-        self.carry_out(write).await
+    async fn write(&self, write: &Write<'_>, fence: Option<Fence>) -> Result<Outcome, TargetError> {
+        self.carry_out(write, fence).await
     }
 
     fn guarding(&self, write: &Write<'_>) -> Guarding {

@@ -176,6 +176,7 @@ fn encode(codec: Codec, value: &Value) -> Result<Value, String> {
             _ => text()?,
         },
         Codec::After => after(&text()?),
+        Codec::Next => format!("{}\0", text()?),
     }))
 }
 

@@ -1,16 +1,31 @@
 use std::collections::BTreeMap;
 
-use crate::manifest::api::Shape as ListShape;
-use crate::model::{Complete, FieldPath, Key, KindRules, Listing, Observed, ResourceId, Tally, Value};
+use futures::StreamExt as _;
+
+use crate::manifest::api::{PageRule, Revalidate, Shape as ListShape};
+use crate::model::{Complete, Cursor, FieldPath, Key, KindRules, Listing, Number, Observed, ResourceId, Tally, Value};
 use crate::net::Transport;
 use crate::target::TargetError;
 
 use super::driver::{Call, HttpTarget};
-use super::fill::Scene;
+use super::fill::{Scene, text_of};
 use super::pages::{Pages, announced};
 use super::response::Answer;
 use super::scan;
 use super::shape::{Item, Shape, written};
+
+/// What came of a list.
+pub(super) enum Found {
+    /// All of it.
+    Listed(Complete<Listing>),
+    /// The parent is gone.
+    Nowhere,
+    /// Nothing changed since the cursor.
+    Unchanged,
+}
+
+/// How many objects of a list of summaries are asked for at once.
+const WHOLE_AT_ONCE: usize = 8;
 
 /// A list that must be asked for again from its start, or why it cannot be read.
 enum Fault {
@@ -30,12 +45,31 @@ pub(super) fn key_fields(rules: &KindRules, key: &Key) -> BTreeMap<FieldPath, Va
 }
 
 impl<X: Transport> HttpTarget<X> {
-    /// Lists a kind (inside `parent`) to its end; `None` if the parent is gone.
+    /// Lists a kind (inside `parent`) to its end. With a cursor, a server that can tell is asked whether anything
+    /// changed.
     pub(super) async fn list(
         &self,
         shape: &Shape<'_>,
         parent: Option<&Key>,
-    ) -> Result<Option<Complete<Listing>>, TargetError> {
+        since: Option<&Cursor>,
+    ) -> Result<Found, TargetError> {
+        Ok(match self.listed(shape, parent, since).await? {
+            Found::Listed(listing) if shape.ty.list.summary => Found::Listed(self.whole(shape, listing).await?),
+            found => found,
+        })
+    }
+
+    /// The same, each item as the list shows it.
+    async fn listed(
+        &self,
+        shape: &Shape<'_>,
+        parent: Option<&Key>,
+        since: Option<&Cursor>,
+    ) -> Result<Found, TargetError> {
+        if shape.rules.listed_by_key {
+            let why = format!("the API has no list of `{}`: each one is asked for by its key", shape.ty.kind);
+            return Err(TargetError::Refused { why });
+        }
         if shape.rules.parent.is_some() != parent.is_some() {
             let why = format!(
                 "`{}` is listed {} a parent",
@@ -46,7 +80,7 @@ impl<X: Transport> HttpTarget<X> {
         }
         let mut restarted = false;
         loop {
-            match self.list_once(shape, parent).await {
+            match self.list_once(shape, parent, since).await {
                 Ok(found) => return Ok(found),
                 Err(Fault::Restart) if !restarted => restarted = true,
                 Err(Fault::Restart) => {
@@ -59,7 +93,7 @@ impl<X: Transport> HttpTarget<X> {
         }
     }
 
-    async fn list_once(&self, shape: &Shape<'_>, parent: Option<&Key>) -> Result<Option<Complete<Listing>>, Fault> {
+    async fn list_once(&self, shape: &Shape<'_>, parent: Option<&Key>, since: Option<&Cursor>) -> Result<Found, Fault> {
         let rule = &shape.ty.list;
         let mut key = BTreeMap::new();
         if let (Some(parent), Some(above)) = (parent, &shape.rules.parent) {
@@ -75,9 +109,10 @@ impl<X: Transport> HttpTarget<X> {
         let headers = self.queries(&scene, &[&self.api.headers, &shape.ty.headers])?;
         let path = self.address(&scene, &rule.path)?;
         let body = match &rule.body {
-            Some(template) => Some(written(&scene.body(template).map_err(refused)?)),
+            Some(template) => Some(scene.body(template).map_err(refused)?),
             None => None,
         };
+        let since = since.filter(|_| rule.revalidate != Revalidate::No);
         let mut pages = Pages::new(&rule.page, &self.origin);
         let mut ask = Some(pages.first());
         let mut tally = Tally::default();
@@ -86,22 +121,41 @@ impl<X: Transport> HttpTarget<X> {
         while let Some(now) = ask {
             let mut call =
                 Call { method: rule.method.as_str(), headers: headers.clone(), big: true, ..Call::default() };
-            call.body = body.clone();
+            // A list that is asked for with a body takes the page's words there.
+            let paged = body.as_ref().map(|body| {
+                let mut body = body.clone();
+                for (name, text) in &now.query {
+                    let number = Number::parse(text).filter(|_| pages.counts(name)).map(Value::Number);
+                    body.set(
+                        &FieldPath::root().join(name.as_str()),
+                        number.unwrap_or_else(|| Value::from(text.as_str())),
+                    );
+                }
+                written(&body)
+            });
             match &now.url {
                 Some(url) => call.path = url.clone(),
                 None => {
                     call.path = path.clone();
-                    call.query = own_query.iter().chain(&now.query).cloned().collect();
+                    let words = now.query.iter().filter(|_| paged.is_none());
+                    call.query = own_query.iter().chain(words).cloned().collect();
                 }
             }
+            call.body = paged;
+            if let Some(since) = since.filter(|_| tally.parts == 0) {
+                call.headers.push(("if-none-match".to_owned(), since.0.clone()));
+            }
             let answer = self.send(&call).await?;
+            if answer.status == 304 && since.is_some() && tally.parts == 0 {
+                return Ok(Found::Unchanged);
+            }
             if tally.parts > 0 && answer.status == 410 {
                 return Err(Fault::Restart);
             }
             if tally.parts == 0 && answer.absent(&shape.ty.absent) {
                 // Without a parent this is a wrong address rather than an empty API: nothing is concluded from it.
                 return match parent {
-                    Some(_) => Ok(None),
+                    Some(_) => Ok(Found::Nowhere),
                     None => Err(answer.unreadable(format!("answered {} to a list", answer.status)).into()),
                 };
             }
@@ -111,17 +165,26 @@ impl<X: Transport> HttpTarget<X> {
                     false => self.refusal(&answer).into(),
                 });
             }
-            let count = self.take(shape, parent, &answer, &mut listing)?;
+            let (count, last_item) = self.take(shape, parent, &answer, &mut listing)?;
+            if tally.parts == 0 && rule.revalidate != Revalidate::No {
+                listing.cursor = answer.etag().map(|tag| Cursor(tag.to_owned()));
+            }
             tally.parts += 1;
             tally.items += count;
             let text = answer.text()?;
             tally.announced =
                 announced(rule.total.as_ref(), &answer.headers, text).map_err(|why| answer.unreadable(why))?;
-            ask = pages.after(&now, &call.path, &answer.headers, text, count).map_err(|why| answer.unreadable(why))?;
+            ask = pages
+                .after(&now, &call.path, &answer.headers, text, count, last_item)
+                .map_err(|why| answer.unreadable(why))?;
             last = Some(answer);
         }
         tally.ended = true;
         listing.pages = tally.parts;
+        if rule.revalidate == Revalidate::Page && tally.parts != 1 {
+            // The tag of one page says nothing of the others.
+            listing.cursor = None;
+        }
         let unreadable = |why: String| match &last {
             Some(answer) => answer.unreadable(why),
             None => TargetError::Refused { why },
@@ -133,23 +196,39 @@ impl<X: Transport> HttpTarget<X> {
             let why = format!("two objects with the same key {}/{}", shape.ty.kind, pair[0].key);
             return Err(unreadable(why).into());
         }
-        Complete::finish(listing, &tally).map(Some).map_err(|e| unreadable(e.to_string()).into())
+        Complete::finish(listing, &tally).map(Found::Listed).map_err(|e| unreadable(e.to_string()).into())
     }
 
-    /// Takes the items of one page; how many there were.
+    /// Asks for each object of a list of summaries. One that is gone meanwhile is not there.
+    async fn whole(&self, shape: &Shape<'_>, summaries: Complete<Listing>) -> Result<Complete<Listing>, TargetError> {
+        let asked = futures::stream::iter(summaries.items.clone()).map(|item| async move {
+            let id = ResourceId { target: self.target.clone(), kind: shape.ty.kind.clone(), key: item.key.clone() };
+            self.get_one(shape, &id, Some(&item), false).await
+        });
+        let mut found = asked.buffered(WHOLE_AT_ONCE);
+        let mut items = Vec::with_capacity(summaries.items.len());
+        while let Some(item) = found.next().await {
+            items.extend(item?);
+        }
+        drop(found);
+        // The list's tag says nothing of what only the objects themselves show.
+        Ok(summaries.map(|listing| Listing { pages: listing.pages + items.len(), items, cursor: None, ..listing }))
+    }
+
+    /// Takes the items of one page: how many there were, and where the last one says that the next page begins.
     fn take(
         &self,
         shape: &Shape<'_>,
         parent: Option<&Key>,
         answer: &Answer,
         listing: &mut Listing,
-    ) -> Result<usize, TargetError> {
+    ) -> Result<(usize, Option<String>), TargetError> {
         let rule = &shape.ty.list;
         let text = answer.text()?;
         let found = scan::at(text, &rule.items).map_err(|why| answer.unreadable(why))?.map(str::trim);
         let found = match found {
-            None if rule.missing_is_empty => return Ok(0),
-            Some("null") if rule.missing_is_empty => return Ok(0),
+            None if rule.missing_is_empty => return Ok((0, None)),
+            Some("null") if rule.missing_is_empty => return Ok((0, None)),
             None => return Err(answer.unreadable(format!("there is no list at `{}`", rule.items))),
             Some(found) => found,
         };
@@ -168,19 +247,31 @@ impl<X: Transport> HttpTarget<X> {
                 let members = scan::members(found).map_err(|why| answer.unreadable(why))?;
                 members.into_iter().map(|(name, raw)| (Some(name), raw)).collect()
             }
+            ListShape::One if found.starts_with('{') => vec![(None, found)],
+            ListShape::One => return Err(wrong("an object")),
             ListShape::Array => return Err(wrong("a list")),
             ListShape::Map => return Err(wrong("a mapping")),
         };
         let count = items.len();
+        let last = match (&rule.page, items.last()) {
+            (PageRule::After { value, .. }, Some((_, raw))) => {
+                let item = shape.tree(raw).map_err(|why| answer.unreadable(why))?;
+                let scene = Scene { rules: Some(shape.rules), stated: Some(&item), ..Scene::default() };
+                let filled = scene.body(value).map_err(|why| answer.unreadable(format!("the last item: {why}")))?;
+                Some(text_of(&filled).ok_or_else(|| answer.unreadable("the last item does not say where to go on"))?)
+            }
+            _ => None,
+        };
         for (name, raw) in items {
-            let item = shape.item(&answer.body, raw, name.as_deref(), parent, None);
+            let etag = answer.etag().filter(|_| rule.shape == ListShape::One);
+            let item = shape.item(&answer.body, raw, name.as_deref(), parent, etag);
             match item.map_err(|why| answer.unreadable(why))? {
                 Item::Managed(observed) => listing.items.push(observed),
                 Item::Ignored(observed) => listing.ignored.push(observed),
                 Item::Nothing => {}
             }
         }
-        Ok(count)
+        Ok((count, last))
     }
 
     pub(super) fn queries(
@@ -198,6 +289,18 @@ impl<X: Transport> HttpTarget<X> {
         known: Option<&Observed>,
     ) -> Result<Option<Observed>, TargetError> {
         let shape = self.shape(&id.kind)?;
+        self.get_one(&shape, id, known, true).await
+    }
+
+    /// Asks for one object at its address. Where that is not known or not its own any more, the list has to tell,
+    /// if it may be `searched`.
+    async fn get_one(
+        &self,
+        shape: &Shape<'_>,
+        id: &ResourceId,
+        known: Option<&Observed>,
+        searched: bool,
+    ) -> Result<Option<Observed>, TargetError> {
         let base = known.and_then(|observed| observed.value().ok());
         let scene = Scene {
             rules: Some(shape.rules),
@@ -208,7 +311,7 @@ impl<X: Transport> HttpTarget<X> {
         };
         // An id that only the server knows may be missing; then the list has to tell.
         let get = shape.ty.get.as_ref().filter(|get| scene.path(&get.path).is_ok());
-        let Some(get) = get else { return self.find(&shape, id).await };
+        let Some(get) = get else { return self.find(shape, id, searched).await };
         let by_key = get.path.holes().all(|h| scene.key.contains_key(&h.path()) || self.params.contains_key(&h.name));
         let path = self.address(&scene, &get.path)?;
         let query = self.queries(&scene, &[&self.api.query, &shape.ty.query, &get.query])?;
@@ -216,7 +319,7 @@ impl<X: Transport> HttpTarget<X> {
         let answer = self.send(&Call { method: "GET", path, query, headers, ..Call::default() }).await?;
         if answer.absent(&shape.ty.absent) {
             // A server-made id that is gone says nothing about the key: another object may have it by now.
-            return if by_key { Ok(None) } else { self.find(&shape, id).await };
+            return if by_key { Ok(None) } else { self.find(shape, id, searched).await };
         }
         if answer.status != 200 {
             return Err(match answer.is_success() {
@@ -233,12 +336,12 @@ impl<X: Transport> HttpTarget<X> {
         let parent = shape.rules.parent_key(&id.key);
         let name = match shape.ty.list.shape {
             ListShape::Map => id.key.texts().last(),
-            ListShape::Array => None,
+            ListShape::Array | ListShape::One => None,
         };
         let item = shape.item(&answer.body, raw, name.as_deref(), parent.as_ref(), answer.etag());
         match item.map_err(|why| answer.unreadable(why))? {
             Item::Managed(observed) | Item::Ignored(observed) if observed.key == id.key => Ok(Some(observed)),
-            Item::Managed(_) | Item::Ignored(_) if !by_key => self.find(&shape, id).await,
+            Item::Managed(_) | Item::Ignored(_) if !by_key => self.find(shape, id, searched).await,
             Item::Managed(other) | Item::Ignored(other) => {
                 Err(answer.unreadable(format!("asked for {}, answered with {}", id.key, other.key)))
             }
@@ -247,10 +350,16 @@ impl<X: Transport> HttpTarget<X> {
     }
 
     /// Finds one object in its list.
-    async fn find(&self, shape: &Shape<'_>, id: &ResourceId) -> Result<Option<Observed>, TargetError> {
+    async fn find(&self, shape: &Shape<'_>, id: &ResourceId, searched: bool) -> Result<Option<Observed>, TargetError> {
+        if !searched {
+            return Ok(None);
+        }
         let parent = shape.rules.parent_key(&id.key);
-        let Some(listing) = self.list(shape, parent.as_ref()).await? else { return Ok(None) };
+        let Found::Listed(listing) = self.listed(shape, parent.as_ref(), None).await? else { return Ok(None) };
         let listing = listing.into_inner();
-        Ok(listing.items.into_iter().chain(listing.ignored).find(|observed| observed.key == id.key))
+        match listing.items.into_iter().chain(listing.ignored).find(|observed| observed.key == id.key) {
+            Some(found) if shape.ty.list.summary => Box::pin(self.get_one(shape, id, Some(&found), false)).await,
+            found => Ok(found),
+        }
     }
 }

@@ -39,7 +39,9 @@ impl<'a> Pages<'a> {
         let sized = |size: &Option<(String, u64)>| size.iter().map(|(n, c)| (n.clone(), c.to_string())).collect();
         match self.rule {
             PageRule::Whole | PageRule::Link | PageRule::Header(_) => Ask::default(),
-            PageRule::Next { size, .. } | PageRule::Token { size, .. } => Ask { query: sized(size), ..Ask::default() },
+            PageRule::Next { size, .. } | PageRule::Token { size, .. } | PageRule::After { size, .. } => {
+                Ask { query: sized(size), ..Ask::default() }
+            }
             PageRule::Number { name, size, .. } => {
                 let mut query: Vec<_> = sized(size);
                 query.push((name.clone(), "1".to_owned()));
@@ -52,7 +54,19 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// The page after `ask`, whose answer is at hand and held `count` items; `None` at the end.
+    /// What is sent under `name` is a number.
+    pub(super) fn counts(&self, name: &str) -> bool {
+        let sized = |size: &Option<(String, u64)>| size.as_ref().is_some_and(|(n, _)| n == name);
+        match self.rule {
+            PageRule::Whole | PageRule::Link | PageRule::Header(_) => false,
+            PageRule::Next { size, .. } | PageRule::Token { size, .. } | PageRule::After { size, .. } => sized(size),
+            PageRule::Number { name: own, size, .. } => own == name || sized(size),
+            PageRule::Offset { name: own, size } => own == name || size.0 == name,
+        }
+    }
+
+    /// The page after `ask`, whose answer is at hand and held `count` items; `None` at the end. `last` is what the last
+    /// item says of where to go on (for [`PageRule::After`] only).
     pub(super) fn after(
         &mut self,
         ask: &Ask,
@@ -60,6 +74,7 @@ impl<'a> Pages<'a> {
         headers: &HeaderMap,
         body: &str,
         count: usize,
+        last: Option<String>,
     ) -> Result<Option<Ask>, String> {
         let next = match self.rule {
             PageRule::Whole => None,
@@ -106,6 +121,26 @@ impl<'a> Pages<'a> {
                 let query = vec![(size.0.clone(), size.1.to_string()), (name.clone(), offset.to_string())];
                 Ask { query, offset, ..Ask::default() }
             }),
+            PageRule::After { name, size, more, short, .. } => {
+                let goes_on = match (more, size) {
+                    (Some(at), _) => match scan::value_at(body, at)? {
+                        None | Some(Value::Null | Value::Bool(false)) => false,
+                        Some(Value::Bool(true)) => true,
+                        Some(other) => return Err(format!("`{at}` is {}, not true or false", other.noun())),
+                    },
+                    (None, Some((_, size))) if *short => count as u64 >= *size,
+                    (None, _) => count > 0,
+                };
+                match (goes_on, last) {
+                    (false, _) => None,
+                    (true, None) => return Err("there is more, and this page is empty".to_owned()),
+                    (true, Some(last)) => {
+                        let mut query: Vec<_> = size.iter().map(|(n, c)| (n.clone(), c.to_string())).collect();
+                        query.push((name.clone(), last));
+                        Some(Ask { query, ..Ask::default() })
+                    }
+                }
+            }
         };
         if let Some(next) = &next {
             let print = format!("{:?} {:?}", next.url, next.query);
@@ -216,7 +251,7 @@ mod tests {
             ("ftp://api.example/", None),
         ] {
             let mut pages = Pages::new(&rule, "http://api.example");
-            let next = pages.after(&pages.first(), "/v1/r?p=1", &headers("next-page", url), "[]", 2);
+            let next = pages.after(&pages.first(), "/v1/r?p=1", &headers("next-page", url), "[]", 2, None);
             assert_eq!(next.ok().flatten().and_then(|a| a.url).as_deref(), expected, "{url}");
         }
     }
@@ -227,10 +262,10 @@ mod tests {
         let mut pages = Pages::new(&rule, "http://h");
         let first = pages.first();
         let body = r#"{"items":[],"next":"t"}"#;
-        let second = pages.after(&first, "/", &HeaderMap::new(), body, 1).unwrap().unwrap();
+        let second = pages.after(&first, "/", &HeaderMap::new(), body, 1, None).unwrap().unwrap();
         assert_eq!(second.query, [("continue".to_owned(), "t".to_owned())]);
-        assert!(pages.after(&second, "/", &HeaderMap::new(), body, 1).is_err());
-        assert_eq!(pages.after(&second, "/", &HeaderMap::new(), r#"{"items":[]}"#, 1), Ok(None));
+        assert!(pages.after(&second, "/", &HeaderMap::new(), body, 1, None).is_err());
+        assert_eq!(pages.after(&second, "/", &HeaderMap::new(), r#"{"items":[]}"#, 1, None), Ok(None));
     }
 
     #[test]
@@ -239,10 +274,39 @@ mod tests {
         let rule = PageRule::Number { name: "page".into(), size, last: Some(FieldPath::parse("/page_count")) };
         let mut pages = Pages::new(&rule, "http://h");
         let body = r#"{"page_count":2}"#;
-        let second = pages.after(&pages.first(), "/", &HeaderMap::new(), body, 2).unwrap().unwrap();
+        let second = pages.after(&pages.first(), "/", &HeaderMap::new(), body, 2, None).unwrap().unwrap();
         assert!(second.query.contains(&("page".to_owned(), "2".to_owned())));
-        assert_eq!(pages.after(&second, "/", &HeaderMap::new(), body, 2), Ok(None));
-        assert!(pages.after(&second, "/", &HeaderMap::new(), "{}", 2).is_err());
+        assert_eq!(pages.after(&second, "/", &HeaderMap::new(), body, 2, None), Ok(None));
+        assert!(pages.after(&second, "/", &HeaderMap::new(), "{}", 2, None).is_err());
+    }
+
+    #[test]
+    fn a_page_may_begin_after_the_last_item() {
+        let rule = |more: Option<&str>, short| PageRule::After {
+            name: "since".into(),
+            value: crate::manifest::api::BodyTemplate::parse(&Value::from("{id}")).unwrap(),
+            size: Some(("limit".to_owned(), 2)),
+            more: more.map(FieldPath::parse),
+            short,
+        };
+        let next = |rule: &PageRule, body: &str, count, last: Option<&str>| {
+            let mut pages = Pages::new(rule, "http://h");
+            let found = pages.after(&pages.first(), "/", &HeaderMap::new(), body, count, last.map(str::to_owned));
+            found.map(|ask| ask.map(|ask| ask.query.last().unwrap().1.clone()))
+        };
+        let said = rule(Some("/more"), false);
+        assert_eq!(next(&said, r#"{"more":true}"#, 1, Some("b")), Ok(Some("b".to_owned())));
+        assert_eq!(next(&said, "{}", 2, Some("b")), Ok(None), "a missing flag is false");
+        assert!(next(&said, r#"{"more":"yes"}"#, 2, Some("b")).is_err());
+        assert!(next(&said, r#"{"more":true}"#, 0, None).is_err(), "an empty page that is not the last");
+        assert_eq!(next(&rule(None, true), "{}", 1, Some("b")), Ok(None), "a short page is the last");
+        assert_eq!(next(&rule(None, false), "{}", 1, Some("b")), Ok(Some("b".to_owned())), "only an empty one is");
+        assert_eq!(next(&rule(None, false), "{}", 0, None), Ok(None));
+        let mut pages = Pages::new(&said, "http://h");
+        let (first, body) = (pages.first(), r#"{"more":true}"#);
+        let second = pages.after(&first, "/", &HeaderMap::new(), body, 2, Some("b".into())).unwrap().unwrap();
+        let again = pages.after(&second, "/", &HeaderMap::new(), body, 2, Some("b".into()));
+        assert!(again.is_err(), "a server that does not go on turns in a circle");
     }
 
     #[test]

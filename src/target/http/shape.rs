@@ -21,6 +21,9 @@ pub(super) struct Shape<'a> {
     address: BTreeSet<String>,
     /// An item already has the shape of a manifest.
     plain: bool,
+    /// Where an item's stated fields lie under one name, and nothing else of it has to be turned over, its parts can be
+    /// put together as they are: that name, then those at the root that are looked at or belong to the stated fields.
+    parted: Option<Vec<String>>,
 }
 
 /// One item of a list.
@@ -35,10 +38,10 @@ pub(super) enum Item {
 
 impl<'a> Shape<'a> {
     pub(super) fn new(ty: &'a ApiType, rules: &'a KindRules) -> Self {
-        let plain = ty.spec.is_root()
-            && rules.fields.values().all(|rule| {
-                rule.wire.is_none() && rule.read.is_none() && rule.each.as_ref().is_none_or(|each| each.read.is_none())
-            });
+        let straight = rules.fields.values().all(|rule| {
+            rule.wire.is_none() && rule.read.is_none() && rule.each.as_ref().is_none_or(|each| each.read.is_none())
+        });
+        let plain = ty.spec.is_root() && straight;
         let mut address = BTreeSet::new();
         let operations = [&ty.create, &ty.update, &ty.delete].into_iter().flatten();
         let of = |op: &ApiOperation| -> Vec<String> {
@@ -62,7 +65,43 @@ impl<'a> Shape<'a> {
             let template = glob.as_deref().and_then(|g| Template::parse(g).ok()).unwrap_or_default();
             names.extend(template.holes().filter_map(|h| h.path().segments().first().cloned()));
         }
-        Self { ty, rules, names: names.into_iter().collect(), address, plain }
+        let parted = match ty.spec.segments() {
+            [spec] if straight => {
+                let keys = rules.key.iter().filter_map(|k| k.path.segments().first().cloned());
+                let rest: BTreeSet<String> =
+                    keys.chain(ty.root.iter().cloned()).chain(address.iter().cloned()).collect();
+                Some(std::iter::once(spec.clone()).chain(rest.into_iter().filter(|name| name != spec)).collect())
+            }
+            _ => None,
+        };
+        Self { ty, rules, names: names.into_iter().collect(), address, plain, parted }
+    }
+
+    /// The parts of an item that are to be spliced, or `None` if they overlap and it takes a tree to tell them apart.
+    fn parts<'r>(&self, raw: &'r str) -> Result<Option<Spliced<'r>>, String> {
+        let Some(parts) = &self.parted else { return Ok(None) };
+        let names: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let mut outside = scan::pick(raw, &names)?;
+        outside.sort_unstable_by_key(|(index, _)| *index);
+        let spec = match outside.first() {
+            Some((0, spec)) if spec.starts_with('{') => *spec,
+            _ => return Ok(None),
+        };
+        outside.remove(0);
+        // Names that must be looked at inside: those that are of interest, and those that might stand there twice.
+        let mut wanted: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        wanted.extend(names[1..].iter().filter(|name| !self.names.iter().any(|n| n == *name)));
+        let inside = scan::pick(spec, &wanted)?;
+        if inside.iter().any(|(index, _)| names[1..].contains(&wanted[*index])) {
+            return Ok(None);
+        }
+        let mut seen = BTreeMap::new();
+        let inside = inside.into_iter().map(|(index, text)| (wanted[index], text));
+        for (name, text) in outside.iter().map(|(index, text)| (names[*index], *text)).chain(inside) {
+            seen.insert(name.to_owned(), parse_json(text.as_bytes()).map_err(|e| e.to_string())?);
+        }
+        let outside = outside.into_iter().map(|(index, text)| (parts[index].clone(), text)).collect();
+        Ok(Some(Spliced { spec, outside, seen: Value::Object(seen) }))
     }
 
     /// Reads one item. `page` is the answer that `raw` is a part of; nothing is copied where the item can stay as it
@@ -78,7 +117,12 @@ impl<'a> Shape<'a> {
         if raw.len() > OBJECT {
             return Err(format!("an object of {} bytes; at most {OBJECT} are taken", raw.len()));
         }
-        let mut seen = if self.plain { self.picked(raw)? } else { self.manifest_shape(&tree(raw)?)? };
+        let parts = self.parts(raw)?;
+        let mut seen = match &parts {
+            Some(parts) => parts.seen.clone(),
+            None if self.plain => self.picked(raw)?,
+            None => self.manifest_shape(&tree(raw)?)?,
+        };
         let mut added: Vec<(FieldPath, Value)> = Vec::new();
         if let (Some(name), Some(field)) = (name, self.rules.key.last()) {
             added.push((field.path.clone(), Value::from(name)));
@@ -114,7 +158,27 @@ impl<'a> Shape<'a> {
         let uid = self.ty.uid.as_ref().and_then(|path| seen.get(path)).and_then(text_of);
         let token = self.token(&seen, etag);
         let mark = self.rules.owner.as_ref().and_then(|rule| find_mark(rule, &seen));
-        let body = if self.plain && mark.is_none() && added.is_empty() {
+        let marked_outside = |parts: &Spliced<'_>| match (&self.rules.owner, &mark) {
+            (Some(rule), Some(_)) => {
+                rule.at.segments().first().is_some_and(|name| parts.outside.iter().any(|(out, _)| out == name))
+            }
+            _ => true,
+        };
+        let simple = added.iter().all(|(path, _)| path.segments().len() == 1);
+        let parts = parts.as_ref();
+        let body = if let Some(parts) = parts.filter(|parts| simple && marked_outside(parts)) {
+            let owner = self.rules.owner.as_ref().filter(|_| mark.is_some());
+            parts.joined(&added, owner)
+        } else if parts.is_some() {
+            let mut whole = self.manifest_shape(&tree(raw)?)?;
+            for (path, value) in added {
+                whole.set(&path, value);
+            }
+            if let (Some(rule), Some(_)) = (&self.rules.owner, &mark) {
+                strip_mark(rule, &mut whole);
+            }
+            written(&whole)
+        } else if self.plain && mark.is_none() && added.is_empty() {
             page.slice_ref(raw.as_bytes())
         } else if self.plain && mark.is_none() && added.iter().all(|(path, _)| path.segments().len() == 1) {
             splice(raw, &added)
@@ -130,6 +194,11 @@ impl<'a> Shape<'a> {
         };
         let observed = Observed { key, body, token, uid, mark };
         Ok(if ignored { Item::Ignored(observed) } else { Item::Managed(observed) })
+    }
+
+    /// One item in manifest shape, as a tree.
+    pub(super) fn tree(&self, raw: &str) -> Result<Value, String> {
+        self.manifest_shape(&tree(raw)?)
     }
 
     fn picked(&self, raw: &str) -> Result<Value, String> {
@@ -228,6 +297,55 @@ impl<'a> Shape<'a> {
     }
 }
 
+/// An item in two parts: its stated fields, and what stands beside them.
+struct Spliced<'r> {
+    /// The object of the stated fields.
+    spec: &'r str,
+    /// Members from beside it.
+    outside: Vec<(String, &'r str)>,
+    /// What was looked at, in manifest shape.
+    seen: Value,
+}
+
+impl Spliced<'_> {
+    /// Both parts as one object, `added` in front, the mark taken out.
+    fn joined(&self, added: &[(FieldPath, Value)], owner: Option<&OwnerRule>) -> Bytes {
+        let marked = owner.and_then(|rule| rule.at.segments().first());
+        let mut out = Vec::with_capacity(self.spec.len() + 160);
+        out.push(b'{');
+        let mut member = |out: &mut Vec<u8>, name: &str| {
+            if out.len() > 1 {
+                out.push(b',');
+            }
+            wire::write(&Value::from(name), out);
+            out.push(b':');
+        };
+        for (path, value) in added {
+            member(&mut out, path.segments().first().map_or("", String::as_str));
+            wire::write(value, &mut out);
+        }
+        for (name, text) in &self.outside {
+            member(&mut out, name);
+            match (owner, self.seen.child(name)) {
+                (Some(rule), Some(value)) if marked == Some(name) => {
+                    let mut whole = Value::object();
+                    whole.set(&FieldPath::root().join(name.as_str()), value.clone());
+                    strip_mark(rule, &mut whole);
+                    wire::write(whole.child(name).unwrap_or(&Value::Null), &mut out);
+                }
+                _ => out.extend_from_slice(text.as_bytes()),
+            }
+        }
+        let inner = self.spec.trim().strip_prefix('{').and_then(|s| s.strip_suffix('}')).unwrap_or_default();
+        if out.len() > 1 && !inner.trim().is_empty() {
+            out.push(b',');
+        }
+        out.extend_from_slice(inner.as_bytes());
+        out.push(b'}');
+        Bytes::from(out)
+    }
+}
+
 /// The rules and the type of a kind.
 pub(super) fn shape_of<'a>(api: &'a ApiDescription, kind: &crate::model::Kind) -> Option<Shape<'a>> {
     Some(Shape::new(api.types.get(kind)?, api.table().get(kind)?))
@@ -317,6 +435,46 @@ fn strip_mark(rule: &OwnerRule, item: &mut Value) {
 mod tests {
     use super::*;
     use crate::model::Kind;
+
+    #[test]
+    fn splicing_makes_what_a_tree_would_make() {
+        let text = "
+api: t
+etag: {field: etag}
+types:
+  s:
+    path: /s/{name}
+    spec: /spec
+    root: [labels]
+    uid: uid
+    owner: {at: /labels/managed-by}
+    ignore: [{flag: x}]
+";
+        let (api, _) = ApiDescription::parse("t", text).unwrap();
+        let shape = shape_of(&api, &Kind::new("s")).unwrap();
+        for raw in [
+            r#"{"name":"a","uid":"u","etag":"e","labels":{"managed-by":"ctl/p","x":"1"},"spec":{"b":[1,{"c":1e400}]}}"#,
+            r#"{"spec":{"b":"\"},{"},"name":"a"}"#,
+            r#"{"name":"a","spec":{ }}"#,
+            r#"{"name":"a","labels":{"managed-by":"ctl/p"},"spec":{"labels":{"inside":true}}}"#,
+            r#"{"spec":{"name":"inside","b":1}}"#,
+            r#"{"name":"a","spec":{"uid":"inside"},"uid":"outside"}"#,
+            r#"{"name":"a","labels":null,"spec":{"b":2}}"#,
+        ] {
+            let page = Bytes::from(raw.to_owned());
+            let raw = std::str::from_utf8(&page).unwrap();
+            let Item::Managed(spliced) = shape.item(&page, raw, None, None, None).unwrap() else { panic!("{raw}") };
+            let mut expected = shape.tree(raw).unwrap();
+            if spliced.mark.is_some() {
+                expected.remove(&FieldPath::parse("/labels/managed-by"));
+            }
+            assert_eq!(spliced.value().unwrap(), expected, "{raw}");
+        }
+        for raw in [r#"{"name":"a"}"#, r#"{"name":"a","spec":[]}"#, r#"{"name":"a","spec":{"b":1}"#] {
+            let page = Bytes::from(raw.to_owned());
+            assert!(shape.item(&page, std::str::from_utf8(&page).unwrap(), None, None, None).is_err(), "{raw}");
+        }
+    }
 
     #[test]
     fn an_item_is_sliced_out_of_its_page_and_not_copied() {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::manifest::api::{ApiOperation, Body, EtagRule, Method, Shape as ListShape};
 use crate::model::{Canonical, FieldPath, Kind, Mark, Observed, ResourceId, SecretMode, Value};
 use crate::net::Transport;
-use crate::target::{Outcome, TargetError, Write};
+use crate::target::{Fence, Outcome, TargetError, Write};
 
 use super::body::{self, Update};
 use super::driver::{Call, HttpTarget};
@@ -28,7 +28,7 @@ fn refused(id: &ResourceId, why: impl std::fmt::Display) -> TargetError {
 }
 
 impl<X: Transport> HttpTarget<X> {
-    pub(super) async fn carry_out(&self, write: &Write<'_>) -> Result<Outcome, TargetError> {
+    pub(super) async fn carry_out(&self, write: &Write<'_>, fence: Option<Fence>) -> Result<Outcome, TargetError> {
         let id = write.id();
         let shape = self.shape(&id.kind)?;
         let operation = match write {
@@ -42,7 +42,10 @@ impl<X: Transport> HttpTarget<X> {
             return Ok(Outcome::DoneUnseen);
         }
         let operation = operation.ok_or_else(|| refused(id, "the API has no such operation"))?;
-        let ready = self.prepare(&shape, operation, write)?;
+        let mut ready = self.prepare(&shape, operation, write)?;
+        if let (Some(header), Some(fence)) = (&self.api.fence, fence) {
+            ready.call.headers.push((header.clone(), fence.0.to_string()));
+        }
         let answer = self.send(&ready.call).await?;
         self.judge(&shape, operation, write, &answer, ready.stated.as_ref())
     }
@@ -111,6 +114,8 @@ impl<X: Transport> HttpTarget<X> {
                     headers.push(("if-match".to_owned(), token.as_str().to_owned()));
                 }
                 (_, Some(_)) => {}
+                // The list carries no tags: the read that came right before it is all the guard there is.
+                (Write::Delete { .. }, None) => {}
                 (_, None) => {
                     let why = "the description says `etag: if-match`, and what was read carries no strong ETag";
                     return Err(refused(id, why));

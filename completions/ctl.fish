@@ -1,0 +1,343 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_ctl_global_optspecs
+    string join \n C/chdir= state= color= q/quiet v/verbose h/help V/version
+end
+
+function __fish_ctl_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_ctl_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_ctl_using_subcommand
+    set -l cmd (__fish_ctl_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c ctl -n "__fish_ctl_needs_command" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_needs_command" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_needs_command" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_needs_command" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_needs_command" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_needs_command" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "init" -d 'Write a starter project: ctl.yaml and a first manifest'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "validate" -d 'Check manifests and descriptions without contacting anything'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "plan" -d 'Show what would change, and change nothing'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "apply" -d 'Make the targets what the commit says: delete, then create, then update'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "history" -d 'List what was applied: version, time, commit, who, result'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "show" -d 'Show one applied version, or one resource as it is declared, recorded and live'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "record" -d 'Look at the record of what ctl owns, or rebuild it'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "release" -d 'Forget resources without deleting them'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "target" -d 'List targets, or describe one'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "serve" -d 'Run the reference server'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "explain" -d 'Explain an error code, or the fields of a kind'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "man" -d 'Print the manual page, or write all of them'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "version" -d 'Print the version'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ctl -n "__fish_ctl_using_subcommand init" -l name -d 'The project\'s name [default: the folder\'s]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand init" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand init" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand init" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand init" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand init" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand init" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand validate" -l rev -d 'Read this commit, branch or tag instead of HEAD' -r
+complete -c ctl -n "__fish_ctl_using_subcommand validate" -l trust -d 'Take ctl.yaml and apis/ from another revision, such as a pull request\'s base' -r
+complete -c ctl -n "__fish_ctl_using_subcommand validate" -l api -d 'Check this API description and nothing else (repeatable)' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand validate" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand validate" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand validate" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand validate" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand validate" -l dirty -d 'Check the files of the work tree, committed or not'
+complete -c ctl -n "__fish_ctl_using_subcommand validate" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand validate" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand validate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand validate" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -l rev -d 'Read this commit, branch or tag instead of HEAD' -r
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -l trust -d 'Take ctl.yaml and apis/ from another revision, such as a pull request\'s base' -r
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -s t -l target -d 'Only this target (repeatable, globs allowed)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -s l -l selector -d 'Only resources with these labels: team=shop,tier!=test (repeatable; all must hold)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'
+markdown\t'A pull-request comment'"
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -l allow-deletes -d 'Let this very set of deletes through the guards (the plan names the sum)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -l accept-rewrite -d 'Go on from COMMIT although it does not descend from what was applied (a force-push)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -l concurrency -d 'Requests in flight per endpoint, at most [default: 8, or the target\'s]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -l rate -d 'Requests per second and endpoint, at most: 50/s' -r
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -l dirty -d 'Plan the files of the work tree, committed or not'
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -l detailed-exitcode -d 'Exit 2 when there are changes'
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -l show-all -d 'Show every operation of a long plan'
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -l allow-replace -d 'Let immutable changes delete and create again'
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -l rev -d 'Read this commit, branch or tag instead of HEAD' -r
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -l trust -d 'Take ctl.yaml and apis/ from another revision, such as a pull request\'s base' -r
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -s t -l target -d 'Only this target (repeatable, globs allowed)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -s l -l selector -d 'Only resources with these labels: team=shop,tier!=test (repeatable; all must hold)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -l expect -d 'Apply only if the plan has this checksum' -r
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -l allow-deletes -d 'Let this very set of deletes through the guards (the plan names the sum)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -l accept-rewrite -d 'Go on from COMMIT although it does not descend from what was applied (a force-push)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -l on-error -d 'What to do after a failure' -r -f -a "continue\t'Go on with what does not depend on it'
+stop\t'Start nothing more'"
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -l concurrency -d 'Requests in flight per endpoint, at most [default: 8, or the target\'s]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -l rate -d 'Requests per second and endpoint, at most: 50/s' -r
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -l wait -d 'How long to wait for another run: 90s, 5m' -r
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'
+markdown\t'A pull-request comment'"
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -s y -l yes -l auto-approve -d 'Do not ask'
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -l adopt-only -d 'Record what is equal, touch no target; any other operation is refused'
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -l allow-replace -d 'Let immutable changes delete and create again'
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -l detailed-exitcode -d 'Exit 2 when something was changed'
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -l show-all -d 'Show every operation of a long plan'
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand history" -l rev -d 'Read this commit, branch or tag instead of HEAD' -r
+complete -c ctl -n "__fish_ctl_using_subcommand history" -l trust -d 'Take ctl.yaml and apis/ from another revision, such as a pull request\'s base' -r
+complete -c ctl -n "__fish_ctl_using_subcommand history" -s t -l target -d 'Only this target (repeatable, globs allowed)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand history" -s n -l limit -d 'How many versions of each target' -r
+complete -c ctl -n "__fish_ctl_using_subcommand history" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand history" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand history" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand history" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand history" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand history" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand history" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand show" -l source -d 'Source' -r
+complete -c ctl -n "__fish_ctl_using_subcommand show" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand show" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand show" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand show" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand show" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand show" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand show" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and not __fish_seen_subcommand_from show verify rebuild help" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand record; and not __fish_seen_subcommand_from show verify rebuild help" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand record; and not __fish_seen_subcommand_from show verify rebuild help" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand record; and not __fish_seen_subcommand_from show verify rebuild help" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and not __fish_seen_subcommand_from show verify rebuild help" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and not __fish_seen_subcommand_from show verify rebuild help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and not __fish_seen_subcommand_from show verify rebuild help" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and not __fish_seen_subcommand_from show verify rebuild help" -f -a "show" -d 'List what ctl owns'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and not __fish_seen_subcommand_from show verify rebuild help" -f -a "verify" -d 'Check the record against itself and against the targets'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and not __fish_seen_subcommand_from show verify rebuild help" -f -a "rebuild" -d 'Make a lost record anew: adopt again what bears our mark (asks first)'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and not __fish_seen_subcommand_from show verify rebuild help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from show" -l rev -d 'Read this commit, branch or tag instead of HEAD' -r
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from show" -l trust -d 'Take ctl.yaml and apis/ from another revision, such as a pull request\'s base' -r
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from show" -s t -l target -d 'Only this target (repeatable, globs allowed)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from show" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from show" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from show" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from verify" -l rev -d 'Read this commit, branch or tag instead of HEAD' -r
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from verify" -l trust -d 'Take ctl.yaml and apis/ from another revision, such as a pull request\'s base' -r
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from verify" -s t -l target -d 'Only this target (repeatable, globs allowed)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from verify" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from verify" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from verify" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from verify" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from rebuild" -l rev -d 'Read this commit, branch or tag instead of HEAD' -r
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from rebuild" -l trust -d 'Take ctl.yaml and apis/ from another revision, such as a pull request\'s base' -r
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from rebuild" -s t -l target -d 'Only this target (repeatable, globs allowed)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from rebuild" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from rebuild" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from rebuild" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from rebuild" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from rebuild" -s y -l yes -d 'Do not ask'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from rebuild" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from rebuild" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from rebuild" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from rebuild" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from help" -f -a "show" -d 'List what ctl owns'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Check the record against itself and against the targets'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from help" -f -a "rebuild" -d 'Make a lost record anew: adopt again what bears our mark (asks first)'
+complete -c ctl -n "__fish_ctl_using_subcommand record; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ctl -n "__fish_ctl_using_subcommand release" -l source -d 'Source' -r
+complete -c ctl -n "__fish_ctl_using_subcommand release" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand release" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand release" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand release" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand release" -s y -l yes -d 'Do not ask'
+complete -c ctl -n "__fish_ctl_using_subcommand release" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand release" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand release" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand release" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and not __fish_seen_subcommand_from list describe help" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand target; and not __fish_seen_subcommand_from list describe help" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand target; and not __fish_seen_subcommand_from list describe help" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand target; and not __fish_seen_subcommand_from list describe help" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and not __fish_seen_subcommand_from list describe help" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and not __fish_seen_subcommand_from list describe help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and not __fish_seen_subcommand_from list describe help" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and not __fish_seen_subcommand_from list describe help" -f -a "list" -d 'List the targets of a project'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and not __fish_seen_subcommand_from list describe help" -f -a "describe" -d 'Describe one target: endpoints, kinds, how writes are guarded'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and not __fish_seen_subcommand_from list describe help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from list" -l rev -d 'Read this commit, branch or tag instead of HEAD' -r
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from list" -l trust -d 'Take ctl.yaml and apis/ from another revision, such as a pull request\'s base' -r
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from list" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from list" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from list" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from list" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from describe" -l source -d 'Source' -r
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from describe" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from describe" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from describe" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from describe" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from describe" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from describe" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from describe" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from describe" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the targets of a project'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from help" -f -a "describe" -d 'Describe one target: endpoints, kinds, how writes are guarded'
+complete -c ctl -n "__fish_ctl_using_subcommand target; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ctl -n "__fish_ctl_using_subcommand serve" -l listen -d 'Where to listen; without a token only on loopback' -r
+complete -c ctl -n "__fish_ctl_using_subcommand serve" -l data -d 'Folder of the durable data' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand serve" -l rate -d 'Requests per second and client; more is answered 429' -r
+complete -c ctl -n "__fish_ctl_using_subcommand serve" -l token-file -d 'File that holds the bearer token that clients must send' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand serve" -l kinds -d 'Schema of further kinds' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand serve" -l faults -d 'Misbehave on purpose, for tests: slow=200ms,drop-answer=0.05,fail-page=2,status=503:0.1,seed=7' -r
+complete -c ctl -n "__fish_ctl_using_subcommand serve" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand serve" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand serve" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand serve" -l debug-counters -d 'Count requests at /debug/requests, for benchmarks'
+complete -c ctl -n "__fish_ctl_using_subcommand serve" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand serve" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand serve" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand explain" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand explain" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand explain" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand explain" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand explain" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand explain" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand completions" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand completions" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand completions" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand completions" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand completions" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand completions" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand man" -l dir -d 'Write a page for each command into DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand man" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand man" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand man" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand man" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand man" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand man" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand version" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand version" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand version" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand version" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand version" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand version" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand version" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "init" -d 'Write a starter project: ctl.yaml and a first manifest'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "validate" -d 'Check manifests and descriptions without contacting anything'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "plan" -d 'Show what would change, and change nothing'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "apply" -d 'Make the targets what the commit says: delete, then create, then update'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "history" -d 'List what was applied: version, time, commit, who, result'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "show" -d 'Show one applied version, or one resource as it is declared, recorded and live'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "record" -d 'Look at the record of what ctl owns, or rebuild it'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "release" -d 'Forget resources without deleting them'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "target" -d 'List targets, or describe one'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "serve" -d 'Run the reference server'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "explain" -d 'Explain an error code, or the fields of a kind'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "man" -d 'Print the manual page, or write all of them'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "version" -d 'Print the version'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and __fish_seen_subcommand_from record" -f -a "show" -d 'List what ctl owns'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and __fish_seen_subcommand_from record" -f -a "verify" -d 'Check the record against itself and against the targets'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and __fish_seen_subcommand_from record" -f -a "rebuild" -d 'Make a lost record anew: adopt again what bears our mark (asks first)'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and __fish_seen_subcommand_from target" -f -a "list" -d 'List the targets of a project'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and __fish_seen_subcommand_from target" -f -a "describe" -d 'Describe one target: endpoints, kinds, how writes are guarded'

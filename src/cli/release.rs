@@ -1,0 +1,187 @@
+//! `ctl release`: stops managing resources; they stay as they are.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::apply::{acquire, head, local_lock, message, user};
+use super::args::{LeaveArgs, LimitArgs, Plain, ReleaseArgs, SelectionArgs, SourceArgs};
+use super::facts::sign;
+use super::session::{Session, Wishes};
+use super::{Context, Exit, Stop, stores};
+use crate::model::{
+    Diagnostic, EndpointName, Key, Kind, Mark, OwnRule, Owned, Record, RecordEntry, ResourceId, ScopeState, TargetName,
+    glob_matches,
+};
+use crate::reconcile::Here;
+use crate::store::{RecordName, Store, current_process};
+use crate::target::{Target, Write};
+
+/// Takes the marks off and strikes the resources from the record.
+pub(super) async fn run(ctx: &Context, args: &ReleaseArgs, cancel: &CancellationToken) -> Result<Exit, Stop> {
+    let wishes = Wishes {
+        source: &SourceArgs { source: args.source.clone(), rev: None, trust: None },
+        selection: &SelectionArgs::default(),
+        leave: &LeaveArgs::default(),
+        limits: &LimitArgs::default(),
+        dirty: false,
+    };
+    let mut session = Session::open(ctx, &wishes).await?;
+    let here = Here { process: current_process(&user(ctx)), token: None };
+    let lock = local_lock(ctx, &session, &here.process, Duration::ZERO).await?;
+    acquire(ctx, &mut session, &here, Duration::ZERO).await?;
+    let picked = picked(&session, &args.addresses);
+    if picked.is_empty() {
+        session.close().await;
+        let message = format!("the record names nothing that fits {}", args.addresses.join(" "));
+        let help = "`ctl record show` lists what it names; globs such as 'mq:queue/shop/*' are allowed";
+        return Err(Stop::with(Exit::Failed, Diagnostic::error("nothing-fits", message).help(help)));
+    }
+    if let Some((target, why)) = session.locked.iter().find(|(t, _)| picked.iter().any(|p| &p.target == *t)) {
+        let diagnostic =
+            Diagnostic::error("locked", why.clone()).help(format!("wait until the run at {target} is done"));
+        session.close().await;
+        return Err(Stop::with(Exit::Locked, diagnostic));
+    }
+    for one in &picked {
+        ctx.say(&format!("  . {}\n", one.address()));
+    }
+    if !args.yes {
+        if !ctx.interactive {
+            session.close().await;
+            let diagnostic = Diagnostic::error("no-consent", "nobody can be asked, and --yes is not given")
+                .help("look at the list, then say --yes");
+            return Err(Stop::with(Exit::Refused, diagnostic));
+        }
+        if !ctx.ask("Stop managing these? They stay as they are.") {
+            session.close().await;
+            return Ok(Exit::Failed);
+        }
+    }
+    let planned = session.plan(ctx, cancel).await;
+    let mut released = Vec::new();
+    let mut exit = Exit::Done;
+    for one in &picked {
+        match unmark(&session, &planned, one).await {
+            Ok(()) => released.push(one),
+            Err(why) => {
+                let message = format!("{} keeps its mark and stays managed: {why}", one.address());
+                ctx.tell(&[Diagnostic::error("not-released", message).help("mend that and release it again")]);
+                exit = exit.and(Exit::Partial);
+            }
+        }
+    }
+    for target in session.targets.clone() {
+        let here_released: Vec<&&Picked> = released.iter().filter(|one| one.target == target).collect();
+        let Some((tip, record)) = session.records.get(&target).cloned().filter(|_| !here_released.is_empty()) else {
+            continue;
+        };
+        let mut after = Record { intents: record.intents.clone(), ..record.clone() };
+        for one in &here_released {
+            if let Some(endpoint) = after.endpoints.get_mut(&one.endpoint) {
+                endpoint.entries.remove(&one.which);
+            }
+        }
+        if let Some(old) = &record.head {
+            let mut new = head(ctx, &session, planned.checksum, &target, &record, &here, (here_released.len() as u64, 0));
+            // The desired state did not move.
+            new.commit = old.commit.clone();
+            new.snapshot = old.snapshot;
+            new.result = "released".to_owned();
+            after.head = Some(new);
+        }
+        sign(&session.operator, &mut after)?;
+        let name = RecordName { project: session.project().name.clone(), target: target.clone() };
+        let text = message(&planned.plan, &target, "released");
+        tokio::task::block_in_place(|| session.stores.swap(&name, tip.as_ref(), &after, &text))
+            .map_err(|e| stores::stop(&e))?;
+    }
+    let still: Vec<String> = released
+        .iter()
+        .filter(|one| session.snapshot.desired.iter().any(|d| d.id == one.id()))
+        .map(|one| one.address())
+        .collect();
+    if let Some(first) = still.first() {
+        let message = format!("{first}{} still declared", if still.len() > 1 { " and others are" } else { " is" });
+        let help = "take the manifest out, or the next apply adopts it again";
+        ctx.tell(&[Diagnostic::warning("still-declared", message).help(help)]);
+    }
+    match args.output {
+        Plain::Json => {
+            let list: Vec<String> = released.iter().map(|one| one.address()).collect();
+            let document = serde_json::json!({"format_version": "1.0", "released": list});
+            ctx.print(&format!("{document:#}\n"));
+        }
+        Plain::Text => ctx.print(&format!("Released: {} of {}.\n", released.len(), picked.len())),
+    }
+    session.close().await;
+    drop(lock);
+    Ok(exit)
+}
+
+struct Picked {
+    target: TargetName,
+    endpoint: EndpointName,
+    which: (Kind, Key),
+    entry: RecordEntry,
+}
+
+impl Picked {
+    fn id(&self) -> ResourceId {
+        ResourceId { target: self.target.clone(), kind: self.which.0.clone(), key: self.which.1.clone() }
+    }
+
+    fn address(&self) -> String {
+        self.id().to_string()
+    }
+}
+
+fn picked(session: &Session, globs: &[String]) -> Vec<Picked> {
+    let mut out = Vec::new();
+    for (target, (_, record)) in &session.records {
+        for (endpoint, known) in &record.endpoints {
+            for (which, entry) in &known.entries {
+                let one = Picked {
+                    target: target.clone(),
+                    endpoint: endpoint.clone(),
+                    which: which.clone(),
+                    entry: entry.clone(),
+                };
+                let address = one.address();
+                if globs.iter().any(|glob| glob_matches(glob, &address)) {
+                    out.push(one);
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Takes our mark off the live object, if it is still the recorded one and bears it.
+async fn unmark(session: &Session, planned: &super::session::Planned, one: &Picked) -> Result<(), String> {
+    let place = (one.target.clone(), one.endpoint.clone());
+    let mark = Mark::of(&session.project().name);
+    if !one.entry.marked {
+        return Ok(());
+    }
+    let (Some(peer), Some(sighting)) = (session.fleet.peers.get(&place), planned.sightings.get(&place)) else {
+        return Err("its endpoint is not part of this run".to_owned());
+    };
+    let rules = peer.driver.kinds().get(&one.which.0);
+    let scope = (one.which.0.clone(), rules.and_then(|r| r.parent_key(&one.which.1)));
+    let live = match sighting.scopes.get(&scope) {
+        Some(ScopeState::Known(listing)) => listing.items.iter().find(|item| item.key == one.which.1),
+        Some(ScopeState::Unknown { why }) => return Err(why.clone()),
+        None => None,
+    };
+    let Some(live) = live.filter(|live| live.mark.as_ref() == Some(&mark)) else { return Ok(()) };
+    let rule = OwnRule::Recorded { mark: &mark, verified: true };
+    let Ok(owned) = Owned::claim(live.clone(), Some(&one.entry), rule) else {
+        return Ok(()); // It is another object of that name: not ours to touch.
+    };
+    let id = one.id();
+    let fresh = peer.driver.read(&id, Some(live)).await.map_err(|e| e.to_string())?;
+    let Some(fresh) = fresh else { return Ok(()) };
+    let owned = Owned::claim(fresh, Some(&one.entry), rule).unwrap_or(owned);
+    peer.driver.write(&Write::Unmark { id: &id, owned: &owned }, None).await.map(drop).map_err(|e| e.to_string())
+}

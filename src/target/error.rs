@@ -1,0 +1,98 @@
+use std::time::Duration;
+
+use crate::model::FieldPath;
+
+/// What went wrong, classified by what may be done next.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TargetError {
+    /// No byte left: may be sent again.
+    #[error("{request}: {why}")]
+    Unsent {
+        /// `GET http://…`, without secrets.
+        request: String,
+        /// The cause.
+        why: String,
+    },
+    /// Sent and not answered: may have happened.
+    #[error("{request}: {why}")]
+    Unanswered {
+        /// Method and URL.
+        request: String,
+        /// The cause.
+        why: String,
+    },
+    /// Something else was there than expected (409, 412, a failed compare).
+    #[error("{request}: answered {status}: what is there is not what was expected{}", said(excerpt))]
+    Conflict {
+        /// Method and URL.
+        request: String,
+        /// HTTP status.
+        status: u16,
+        /// First bytes of the answer, secrets hidden.
+        excerpt: String,
+    },
+    /// The server asks to wait (429, 503).
+    #[error("{request}: answered {status}: asks to wait")]
+    Throttled {
+        /// Method and URL.
+        request: String,
+        /// HTTP status.
+        status: u16,
+        /// How long, if it said.
+        after: Option<Duration>,
+    },
+    /// The server failed (5xx): it may have happened.
+    #[error("{request}: answered {status}{}", said(excerpt))]
+    Failed {
+        /// Method and URL.
+        request: String,
+        /// HTTP status.
+        status: u16,
+        /// First bytes of the answer, secrets hidden.
+        excerpt: String,
+    },
+    /// Not logged in, or not allowed (401, 403).
+    #[error("{request}: answered {status}: not allowed{}", said(excerpt))]
+    Denied {
+        /// Method and URL.
+        request: String,
+        /// HTTP status.
+        status: u16,
+        /// First bytes of the answer, secrets hidden.
+        excerpt: String,
+    },
+    /// The server refuses what was sent (other 4xx, or its success check failed).
+    #[error("{request}: answered {status}: refused{}", said(excerpt))]
+    Invalid {
+        /// Method and URL.
+        request: String,
+        /// HTTP status.
+        status: u16,
+        /// The field that the answer names, if it does.
+        pointer: Option<FieldPath>,
+        /// First bytes of the answer, secrets hidden.
+        excerpt: String,
+    },
+    /// The answer is not what the description says, so nothing may be concluded from it.
+    #[error("{request}: {why}{}", said(excerpt))]
+    Unreadable {
+        /// Method and URL.
+        request: String,
+        /// What was expected and what came.
+        why: String,
+        /// First bytes of the answer, secrets hidden.
+        excerpt: String,
+    },
+    /// Refused before anything was sent: a rule of safety or of the description.
+    #[error("{why}")]
+    Refused {
+        /// Which rule, and why.
+        why: String,
+    },
+}
+
+/// The server's own words, if it had some.
+fn said(excerpt: &str) -> String {
+    let text = excerpt.trim();
+    if text.is_empty() { String::new() } else { format!(": {text}") }
+}

@@ -18,7 +18,7 @@ use crate::manifest;
 use crate::model::Own;
 use crate::model::{
     Canonical, Complete, Desired, Diagnostic, Digest, EndpointName, EndpointRecord, FieldPath, Guard, Key, Kind,
-    Project, Record, Scope, Snapshot, Spans, TargetName, Value,
+    Project, Record, RecordPlace, Scope, Snapshot, Spans, TargetName, Value,
 };
 use crate::net::without_credentials;
 use crate::plan::{self, Change, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
@@ -103,9 +103,20 @@ impl Session {
         for target in loaded.project.targets.values_mut() {
             target.guard = target.guard.stricter(operator.ceiling());
         }
-        let snapshot = loaded.snapshot(ctx, true)?;
-        let stores = Arc::new(Stores::open(ctx, &loaded, &operator)?);
-        let records = stores::read_all(&stores, &loaded.project.name, &targets)?;
+        let stores = Stores::open(ctx, &loaded, &operator).map(Arc::new);
+        // A remote is not asked before the manifests are known to be good.
+        let at_once = stores.as_ref().ok().filter(|_| !matches!(loaded.project.record, RecordPlace::Push(_)));
+        let (snapshot, records) = std::thread::scope(|scope| {
+            let project = &loaded.project.name;
+            let reading = at_once.map(|stores| scope.spawn(|| stores::read_all(stores, project, &targets)));
+            let snapshot = loaded.snapshot(ctx, true);
+            (snapshot, reading.and_then(|reading| reading.join().ok()))
+        });
+        let (snapshot, stores) = (snapshot?, stores?);
+        let records = match records {
+            Some(records) => records?,
+            None => stores::read_all(&stores, &loaded.project.name, &targets)?,
+        };
         let owns = records.values().any(|(_, r)| r.endpoints.values().any(|e| !e.entries.is_empty()));
         if !owns && !snapshot.missing_folders.is_empty() {
             loaded.snapshot(ctx, false)?;
@@ -121,6 +132,7 @@ impl Session {
                 return Err(Stop::with(Exit::Refused, Diagnostic::error("other-folder", message).help(help)));
             }
         }
+        loaded.look_back();
         let redactor = operator.redactor();
         let fleet = Fleet::muster(ctx, &loaded, &operator, &targets, wishes.limits).await?;
         Ok(Self {

@@ -82,7 +82,8 @@ fn concludes_nothing(answer: impl Fn() -> Answer + Send + Sync + 'static, code: 
 
 fn gzipped(zeros: usize) -> Vec<u8> {
     use std::process::{Command, Stdio};
-    let mut child = Command::new("gzip").args(["-9", "-c"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        Command::new("gzip").args(["-9", "-c"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     let writer = std::thread::spawn(move || {
         let _ = input.write_all(br#"{"items":[""#);
@@ -119,7 +120,11 @@ fn rsp_03_an_error_with_200_is_no_list() {
 
 #[test]
 fn rsp_04_no_content_is_no_list() {
-    concludes_nothing(|| raw(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n".to_vec()), 3, "answered 204 to a list");
+    concludes_nothing(
+        || raw(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n".to_vec()),
+        3,
+        "answered 204 to a list",
+    );
 }
 
 #[test]
@@ -138,23 +143,21 @@ fn rsp_06_a_list_that_was_cut_short_is_no_list() {
 #[test]
 fn rsp_07_a_chunked_answer_that_ends_early_is_no_answer() {
     let answer = || {
-        raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nc\r\n{\"items\":[]}\r\n".to_vec())
+        raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nc\r\n{\"items\":[]}\r\n"
+            .to_vec())
     };
     concludes_nothing(answer, 8, "the answer broke off");
 }
 
 #[test]
 fn rsp_08_a_length_that_is_wrong_is_no_answer() {
-    let long = || {
-        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\nConnection: close\r\n\r\n{\"items\":[]}".to_vec())
-    };
+    let long = || raw(b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\nConnection: close\r\n\r\n{\"items\":[]}".to_vec());
     concludes_nothing(long, 8, "the answer broke off");
-    let short = || {
-        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\n{\"items\":[]}".to_vec())
-    };
+    let short = || raw(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\n{\"items\":[]}".to_vec());
     concludes_nothing(short, 3, "not JSON");
     let two = || {
-        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\nContent-Length: 5\r\nConnection: close\r\n\r\n{\"items\":[]}".to_vec())
+        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\nContent-Length: 5\r\nConnection: close\r\n\r\n{\"items\":[]}"
+            .to_vec())
     };
     concludes_nothing(two, 8, "");
 }
@@ -198,7 +201,8 @@ fn rsp_21_a_hundred_thousand_headers_are_refused() {
     };
     concludes_nothing(answer, 8, "");
     let answer = || {
-        let text = format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 12\r\n\r\n{{\"items\":[]}}", "y".repeat(1 << 20));
+        let text =
+            format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 12\r\n\r\n{{\"items\":[]}}", "y".repeat(1 << 20));
         raw(text.into_bytes())
     };
     concludes_nothing(answer, 8, "");

@@ -132,9 +132,9 @@ fn read(stream: &mut TcpStream) -> Option<Asked> {
 fn honestly(stream: &mut TcpStream, request: &Asked, shelf: &Mutex<BTreeMap<String, serde_json::Value>>) {
     let mut shelf = shelf.lock().unwrap();
     let path = request.path.split('?').next().unwrap_or_default();
-    let name = path.strip_prefix("/v1/things/").map(|n| {
-        percent_encoding::percent_decode_str(n).decode_utf8_lossy().into_owned()
-    });
+    let name = path
+        .strip_prefix("/v1/things/")
+        .map(|n| percent_encoding::percent_decode_str(n).decode_utf8_lossy().into_owned());
     let (status, body) = match (request.method.as_str(), name) {
         ("GET", None) if path == "/v1/things" => {
             let items: Vec<_> = shelf.values().cloned().collect();

@@ -318,6 +318,90 @@ fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// True only for canonical bytes, and for nearly all of them: without escapes, references and numbers other than plain
+/// whole ones. `false` means that a tree has to tell.
+fn is_plainly_canonical(bytes: &[u8]) -> bool {
+    let mut check = Check { bytes, at: 0 };
+    std::str::from_utf8(bytes).is_ok() && check.value(0).is_some() && check.at == bytes.len()
+}
+
+struct Check<'b> {
+    bytes: &'b [u8],
+    at: usize,
+}
+
+impl<'b> Check<'b> {
+    fn take(&mut self, byte: u8) -> bool {
+        let is = self.bytes.get(self.at) == Some(&byte);
+        self.at += usize::from(is);
+        is
+    }
+
+    fn value(&mut self, depth: usize) -> Option<()> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        match *self.bytes.get(self.at)? {
+            b'"' => self.string().map(drop),
+            b'{' => self.object(depth),
+            b'[' => {
+                self.at += 1;
+                if self.take(b']') {
+                    return Some(());
+                }
+                loop {
+                    self.value(depth + 1)?;
+                    if self.take(b']') {
+                        return Some(());
+                    }
+                    self.take(b',').then_some(())?;
+                }
+            }
+            b'0'..=b'9' => {
+                let rest = &self.bytes[self.at..];
+                let len = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+                self.at += len;
+                (len < 20 && (len == 1 || rest[0] != b'0')).then_some(())
+            }
+            _ => {
+                let rest = &self.bytes[self.at..];
+                let word = [&b"true"[..], b"false", b"null"].into_iter().find(|word| rest.starts_with(word))?;
+                self.at += word.len();
+                Some(())
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Option<()> {
+        self.at += 1;
+        if self.take(b'}') {
+            return Some(());
+        }
+        let mut before: Option<&[u8]> = None;
+        loop {
+            let name = self.string()?;
+            if name.first() == Some(&b'$') || before.is_some_and(|before| before >= name) {
+                return None;
+            }
+            before = Some(name);
+            self.take(b':').then_some(())?;
+            self.value(depth + 1)?;
+            if self.take(b'}') {
+                return Some(());
+            }
+            self.take(b',').then_some(())?;
+        }
+    }
+
+    fn string(&mut self) -> Option<&'b [u8]> {
+        self.take(b'"').then_some(())?;
+        let rest = &self.bytes[self.at..];
+        let len = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f))?;
+        self.at += len;
+        self.take(b'"').then_some(&rest[..len])
+    }
+}
+
 /// A value as canonical JSON bytes: sorted, UTF-8, without white space, numbers in one spelling.
 ///
 /// Two values are equal exactly when their canonical bytes are.
@@ -331,12 +415,39 @@ impl Canonical {
 
     /// Takes canonical bytes that were stored; anything that is not in canonical form is refused.
     pub fn from_stored(bytes: &[u8]) -> Result<Self, JsonError> {
+        if is_plainly_canonical(bytes) {
+            return Ok(Self(bytes.into()));
+        }
         let canonical = parse_with(bytes, true)?.canonical();
         if canonical.as_bytes() == bytes {
             Ok(canonical)
         } else {
             Err(JsonError { message: "not in canonical form", offset: 0 })
         }
+    }
+
+    /// Puts an object together from members that are canonical themselves. Names must be sorted and plain, as
+    /// [`super::members`] gives them; `None` otherwise.
+    pub fn of_members<'a>(members: impl Iterator<Item = (&'a str, &'a [u8])>) -> Option<Self> {
+        let mut out = Vec::with_capacity(512);
+        let mut before: Option<&str> = None;
+        for (name, raw) in members {
+            let plain = name.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') && !name.starts_with('$');
+            if !plain || before.is_some_and(|before| before >= name) {
+                return None;
+            }
+            before = Some(name);
+            out.push(if out.is_empty() { b'{' } else { b',' });
+            out.push(b'"');
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            out.extend_from_slice(raw);
+        }
+        if out.is_empty() {
+            out.push(b'{');
+        }
+        out.push(b'}');
+        Some(Self::from_written(out))
     }
 
     /// Takes bytes that this program wrote in canonical form and whose digest was verified, without parsing them.
@@ -385,6 +496,58 @@ mod tests {
         let value =
             parse(br#" { "b" : [1.0, 2e2, 12345678901234567890123], "a": "x\u0001\u00e9\ud83d\ude00\/" } "#).unwrap();
         assert_eq!(value.canonical().as_str(), "{\"a\":\"x\\u0001é😀/\",\"b\":[1,200,12345678901234567890123]}");
+    }
+
+    #[test]
+    fn only_canonical_bytes_are_taken_from_a_store() {
+        let good = [
+            "{}",
+            "[]",
+            "0",
+            "12",
+            "-1",
+            "1.5",
+            "\"é\"",
+            "\"a\\\"b\"",
+            "null",
+            "[true,false,null]",
+            "1234567890123456789012",
+            r#"{"":1,"a":{"b":[{}]},"b":[]}"#,
+            r#"{"$$x":1}"#,
+            r#"{"$secret":"pw"}"#,
+            "1e400",
+        ];
+        for text in good {
+            assert_eq!(Canonical::from_stored(text.as_bytes()).unwrap().as_str(), text);
+        }
+        let deep = format!("{}{}", "[".repeat(70), "]".repeat(70));
+        let bad = [
+            " 1",
+            "1 ",
+            "01",
+            "1.0",
+            "-0",
+            "1e2",
+            "{\"b\":1,\"a\":1}",
+            "{\"a\":1,\"a\":1}",
+            "{\"a\": 1}",
+            "[1,]",
+            "[1",
+            "tru",
+            "\"\\u0061\"",
+            "\"a",
+            "",
+            "{\"a\"}",
+            "{,}",
+            "\"\u{1}\"",
+            "nulls",
+            "1234567890123456789012.0",
+            &deep,
+        ];
+        for text in bad {
+            assert!(Canonical::from_stored(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(Canonical::from_stored(b"\"\xff\"").is_err());
     }
 
     #[test]

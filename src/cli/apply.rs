@@ -53,7 +53,7 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
         let text = rendered(ctx, &session, &mut planned, Output::Text, args.show_all);
         ctx.print(&text);
     }
-    let checksum = planned.plan.checksum();
+    let checksum = planned.checksum;
     if let Some(expected) = expect.filter(|expected| *expected != checksum) {
         let message = format!("the plan is not the one expected: {checksum}, and --expect says {expected}");
         let help = "something moved since it was reviewed: look at the new plan";
@@ -94,7 +94,7 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
         if settle_open(ctx, &mut session, &planned.sightings, &here)? {
             planned = session.plan_again(planned);
         }
-        if unlocked(&planned.plan, &session) != unlocked(&reviewed.plan, &session) {
+        if unlocked(&planned, &session) != unlocked(&reviewed, &session) {
             let again = args.output == Output::Text && ctx.interactive && !args.yes && {
                 let text = rendered(ctx, &session, &mut planned, Output::Text, args.show_all);
                 ctx.print(&text);
@@ -117,8 +117,11 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
 }
 
 /// The checksum of what is to be done at the targets that no other run holds.
-fn unlocked(plan: &Plan, session: &Session) -> Digest {
-    let mut free = plan.clone();
+fn unlocked(planned: &Planned, session: &Session) -> Digest {
+    if session.locked.is_empty() {
+        return planned.checksum;
+    }
+    let mut free = planned.plan.clone();
     free.operations.retain(|op| !session.locked.contains_key(&op.resource.target));
     free.checksum()
 }
@@ -150,7 +153,7 @@ async fn finish_idle(
     if planned.plan.refusals.is_empty() && planned.exit == Exit::Done && !args.adopt_only && !cancel.is_cancelled() {
         for target in session.targets.clone() {
             let Some((tip, record)) = session.records.get(&target).cloned() else { continue };
-            let head = head(ctx, session, &planned.plan, &target, &record, here, (0, 0));
+            let head = head(ctx, session, planned.checksum, &target, &record, here, (0, 0));
             let mut after = record.clone();
             let changed = refreshed(session, &planned.sightings, &target, &mut after);
             let newer = record.head.as_ref().is_some_and(|old| follows(session, old));
@@ -187,8 +190,8 @@ async fn finish_idle(
     let results = Results { endings: BTreeMap::new(), took: Duration::ZERO };
     match args.output {
         Output::Text => {}
-        Output::Json => ctx.print(&session.redactor.hide(&apply_json(plan, &plan.checksum(), &results))),
-        Output::Markdown => ctx.print(&session.redactor.hide(&apply_markdown(plan, &plan.checksum(), &results))),
+        Output::Json => ctx.print(&session.redactor.hide(&apply_json(plan, &planned.checksum, &results))),
+        Output::Markdown => ctx.print(&session.redactor.hide(&apply_markdown(plan, &planned.checksum, &results))),
     }
     Ok(exit)
 }
@@ -228,7 +231,7 @@ async fn carry_out(
         shares.push(Share { name, tip: tip.clone(), record: record.clone(), operations });
     }
     let written: Vec<TargetName> = shares.iter().map(|share| share.name.target.clone()).collect();
-    let checksum = plan.checksum();
+    let checksum = planned.checksum;
     let id = format!("{}-{:08x}", ctx.clock.wall().as_second(), ctx.entropy.next() >> 32);
     let commit = session.loaded.revision.as_str();
     let begun = tokio::task::block_in_place(|| {
@@ -268,7 +271,7 @@ async fn carry_out(
         let after = |record: &Record| {
             let head = RecordHead {
                 result: word.to_owned(),
-                ..head(ctx, session, plan, target, record, here, (done, undone))
+                ..head(ctx, session, checksum, target, record, here, (done, undone))
             };
             let mut after = record_after(record, target, plan, &applied.results, &identities, head, facts);
             refreshed(session, &planned.sightings, target, &mut after);
@@ -441,7 +444,7 @@ fn remembered_alone(ctx: &Context, session: &Session) -> Result<(), Stop> {
 pub(super) fn head(
     ctx: &Context,
     session: &Session,
-    plan: &Plan,
+    checksum: Digest,
     target: &TargetName,
     before: &Record,
     here: &Here,
@@ -452,7 +455,7 @@ pub(super) fn head(
         time: ctx.clock.wall().as_second(),
         commit: session.loaded.revision.clone(),
         snapshot: session.snapshot.digest,
-        checksum: plan.checksum(),
+        checksum,
         folder: session.project().folder.clone(),
         who: here.process.who.clone(),
         result: "done".to_owned(),

@@ -48,7 +48,7 @@ pub(super) fn rendered(
     let limit = if output == Output::Json || show_all { usize::MAX } else { LOCATED };
     session.locate(&mut planned.plan, limit);
     let plan = &planned.plan;
-    let (checksum, deletes_checksum) = (plan.checksum(), plan.deletes_checksum());
+    let (checksum, deletes_checksum) = (planned.checksum, plan.deletes_checksum());
     let key_names = |target: &TargetName, kind: &Kind| session.key_names(target, kind);
     let folder = session.project().folder.as_str();
     let view = PlanView { style: ctx.out, show_all, checksum, deletes_checksum, folder, key_names: &key_names };

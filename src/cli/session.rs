@@ -18,7 +18,7 @@ use crate::manifest;
 use crate::model::Own;
 use crate::model::{
     Canonical, Complete, Desired, Diagnostic, Digest, EndpointName, EndpointRecord, FieldPath, Guard, Key, Kind,
-    Project, Record, Scope, Snapshot, Spans, TargetName, Value,
+    Project, Record, RecordPlace, Scope, Snapshot, Spans, TargetName, Value,
 };
 use crate::net::without_credentials;
 use crate::plan::{self, Change, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
@@ -67,6 +67,8 @@ struct Leave {
 pub(super) struct Planned {
     /// The plan.
     pub plan: Plan,
+    /// Its checksum.
+    pub checksum: Digest,
     /// Who answered and what was listed, by endpoint.
     pub sightings: BTreeMap<Place, Sighting>,
     /// What the reading alone means for the exit code.
@@ -101,9 +103,20 @@ impl Session {
         for target in loaded.project.targets.values_mut() {
             target.guard = target.guard.stricter(operator.ceiling());
         }
-        let snapshot = loaded.snapshot(ctx, true)?;
-        let stores = Arc::new(Stores::open(ctx, &loaded, &operator)?);
-        let records = stores::read_all(&stores, &loaded.project.name, &targets)?;
+        let stores = Stores::open(ctx, &loaded, &operator).map(Arc::new);
+        // A remote is not asked before the manifests are known to be good.
+        let at_once = stores.as_ref().ok().filter(|_| !matches!(loaded.project.record, RecordPlace::Push(_)));
+        let (snapshot, records) = std::thread::scope(|scope| {
+            let project = &loaded.project.name;
+            let reading = at_once.map(|stores| scope.spawn(|| stores::read_all(stores, project, &targets)));
+            let snapshot = loaded.snapshot(ctx, true);
+            (snapshot, reading.and_then(|reading| reading.join().ok()))
+        });
+        let (snapshot, stores) = (snapshot?, stores?);
+        let records = match records {
+            Some(records) => records?,
+            None => stores::read_all(&stores, &loaded.project.name, &targets)?,
+        };
         let owns = records.values().any(|(_, r)| r.endpoints.values().any(|e| !e.entries.is_empty()));
         if !owns && !snapshot.missing_folders.is_empty() {
             loaded.snapshot(ctx, false)?;
@@ -119,6 +132,7 @@ impl Session {
                 return Err(Stop::with(Exit::Refused, Diagnostic::error("other-folder", message).help(help)));
             }
         }
+        loaded.look_back();
         let redactor = operator.redactor();
         let fleet = Fleet::muster(ctx, &loaded, &operator, &targets, wishes.limits).await?;
         Ok(Self {
@@ -219,21 +233,21 @@ impl Session {
         progress.finish();
         let plan = self.build(&desired, &sightings);
         let exit = reading_exit(&sightings).and(self.fleet.exit);
-        Planned { plan, sightings, exit }
+        Planned { checksum: plan.checksum(), plan, sightings, exit }
     }
 
     /// What is wanted at each target, all of it.
     fn desired(&self) -> BTreeMap<TargetName, Complete<Vec<Arc<Desired>>>> {
         let mut by_target: BTreeMap<&TargetName, Vec<Arc<Desired>>> = BTreeMap::new();
         for desired in &self.snapshot.desired {
-            by_target.entry(&desired.id.target).or_default().push(Arc::new(desired.clone()));
+            by_target.entry(&desired.id.target).or_default().push(Arc::clone(desired));
         }
         self.targets
             .iter()
             .map(|name| {
                 let wanted = by_target.remove(name).unwrap_or_default();
                 // What is taken out of a complete snapshot by target is complete for that target.
-                (name.clone(), self.snapshot.clone().map(|_| wanted))
+                (name.clone(), self.snapshot.as_ref().map(|_| wanted))
             })
             .collect()
     }
@@ -313,7 +327,7 @@ impl Session {
     /// Plans again from what was seen, after the records changed.
     pub(super) fn plan_again(&self, planned: Planned) -> Planned {
         let plan = self.build(&self.desired(), &planned.sightings);
-        Planned { plan, ..planned }
+        Planned { checksum: plan.checksum(), plan, ..planned }
     }
 
     /// Which resources `-l` picks: declared or recorded ones with the labels.
@@ -454,7 +468,7 @@ impl Session {
             if let Err(diagnostic) = self.operator.grants_write(credential, &writing) {
                 refuse(diagnostic);
             }
-            let Some(desired) = op.change.desired() else { continue };
+            let Some(desired) = op.change.desired().filter(|d| d.body.may_hold_secret()) else { continue };
             let mut secrets = Vec::new();
             secrets_in(&desired.body.value(), &FieldPath::root(), &mut secrets);
             for (path, name) in secrets {
@@ -489,7 +503,7 @@ impl Session {
     pub(super) async fn have_secrets(&self, plan: &Plan) -> Result<(), Stop> {
         let mut wanted = BTreeSet::new();
         for op in plan.operations.iter().filter(|op| op.change.writes() && !plan.refused(&op.resource.target)) {
-            let Some(desired) = op.change.desired() else { continue };
+            let Some(desired) = op.change.desired().filter(|d| d.body.may_hold_secret()) else { continue };
             let mut secrets = Vec::new();
             secrets_in(&desired.body.value(), &FieldPath::root(), &mut secrets);
             wanted.extend(secrets.into_iter().map(|(_, n)| (n, op.resource.target.clone(), op.resource.kind.clone())));
@@ -516,8 +530,12 @@ impl Session {
         for op in &mut plan.operations {
             let place = (op.resource.target.clone(), op.endpoint.clone());
             let Some(peer) = self.fleet.peers.get(&place) else { continue };
-            let changes: BTreeMap<FieldPath, Canonical> =
-                op.fields.iter().filter_map(|f| Some((f.path.clone(), f.after.clone()?))).collect();
+            let changes: BTreeMap<FieldPath, Canonical> = match &op.change {
+                Change::Update { .. } => {
+                    op.fields.iter().filter_map(|f| Some((f.path.clone(), f.after.clone()?))).collect()
+                }
+                _ => BTreeMap::new(),
+            };
             let mark = peer.mark.as_ref();
             let write = match &op.change {
                 Change::Create { desired } => Write::Create { desired, mark },

@@ -457,6 +457,30 @@ impl Canonical {
         }
     }
 
+    /// Puts an object together from members that are canonical themselves. Names must be sorted and plain, as
+    /// [`super::members`] gives them; `None` otherwise.
+    pub fn of_members<'a>(members: impl Iterator<Item = (&'a str, &'a [u8])>) -> Option<Self> {
+        let mut out = Vec::with_capacity(512);
+        let mut before: Option<&str> = None;
+        for (name, raw) in members {
+            let plain = name.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') && !name.starts_with('$');
+            if !plain || before.is_some_and(|before| before >= name) {
+                return None;
+            }
+            before = Some(name);
+            out.push(if out.is_empty() { b'{' } else { b',' });
+            out.push(b'"');
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            out.extend_from_slice(raw);
+        }
+        if out.is_empty() {
+            out.push(b'{');
+        }
+        out.push(b'}');
+        Some(Self::from_written(out))
+    }
+
     /// Takes bytes that this program wrote in canonical form and whose digest was verified, without parsing them.
     pub fn from_verified(bytes: &[u8]) -> Self {
         Self(bytes.into())
@@ -465,6 +489,11 @@ impl Canonical {
     /// The tree, with secret references restored.
     pub fn value(&self) -> Value {
         parse_with(&self.0, true).unwrap_or_else(|e| unreachable!("canonical bytes parse: {e}"))
+    }
+
+    /// False if there is certainly no secret reference inside; cheap.
+    pub fn may_hold_secret(&self) -> bool {
+        self.0.contains(&b'$') && self.as_str().contains("{\"$secret\":")
     }
 
     /// The bytes.
@@ -546,6 +575,58 @@ mod tests {
             let text = nested(depth);
             assert_eq!(Glance::is_canonical(text.as_bytes()), is_canonical_by_its_tree(text.as_bytes()), "{depth}");
         }
+    }
+
+    #[test]
+    fn only_canonical_bytes_are_taken_from_a_store() {
+        let good = [
+            "{}",
+            "[]",
+            "0",
+            "12",
+            "-1",
+            "1.5",
+            "\"é\"",
+            "\"a\\\"b\"",
+            "null",
+            "[true,false,null]",
+            "1234567890123456789012",
+            r#"{"":1,"a":{"b":[{}]},"b":[]}"#,
+            r#"{"$$x":1}"#,
+            r#"{"$secret":"pw"}"#,
+            "1e400",
+        ];
+        for text in good {
+            assert_eq!(Canonical::from_stored(text.as_bytes()).unwrap().as_str(), text);
+        }
+        let deep = format!("{}{}", "[".repeat(70), "]".repeat(70));
+        let bad = [
+            " 1",
+            "1 ",
+            "01",
+            "1.0",
+            "-0",
+            "1e2",
+            "{\"b\":1,\"a\":1}",
+            "{\"a\":1,\"a\":1}",
+            "{\"a\": 1}",
+            "[1,]",
+            "[1",
+            "tru",
+            "\"\\u0061\"",
+            "\"a",
+            "",
+            "{\"a\"}",
+            "{,}",
+            "\"\u{1}\"",
+            "nulls",
+            "1234567890123456789012.0",
+            &deep,
+        ];
+        for text in bad {
+            assert!(Canonical::from_stored(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(Canonical::from_stored(b"\"\xff\"").is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::fleet::{Driver, Fleet};
 use super::load::{self, Loaded};
 use super::selection::Selection;
 use super::stores::{self, Stores};
-use super::{Context, Exit, Stop};
+use super::{Context, Exit, Stop, context};
 use crate::credentials::{Operator, REFUSALS, Redactor, UNREADABLE, Writing, hmac};
 use crate::event::Event;
 use crate::manifest;
@@ -154,7 +154,11 @@ impl Session {
     }
 
     async fn look(&self, ctx: &Context, cancel: &CancellationToken, everything: bool) -> Planned {
-        let progress = if ctx.progress { Progress::listing() } else { Progress::silent() };
+        let progress = match (ctx.progress, ctx.quiet) {
+            (true, _) => Progress::listing(),
+            (false, false) => Progress::listing_lines(context::to_stderr),
+            (false, true) => Progress::silent(),
+        };
         let redactor = self.redactor.clone();
         let hider = self.redactor.clone();
         let progress = progress.hiding(move |text| hider.hide(text));

@@ -43,6 +43,7 @@ fn rules(name: &str, yaml: &Yaml) -> KindRules {
     rules.parent = text(yaml, "in").map(|p| ParentRule { kind: Kind::new(p), fields: vec![0] });
     rules.container = flag(yaml, "container");
     rules.eventual = flag(yaml, "eventual");
+    rules.listed_by_key = flag(yaml, "listed-by-key");
     rules.can_delete = !flag(yaml, "no-delete");
     rules.can_create = !flag(yaml, "no-create");
     rules.exact = flag(yaml, "exact").then(Inits::default);

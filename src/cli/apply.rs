@@ -11,7 +11,7 @@ use super::facts::{FactsOf, refreshed, sign};
 use super::plan::rendered;
 use super::session::{self, Planned, Session, Wishes, refusal_exit};
 use super::settling::settle_open;
-use super::{Context, Exit, Stop, stores};
+use super::{Context, Exit, Stop, context, stores};
 use crate::event::Event;
 use crate::model::{Diagnostic, Digest, Mark, Own, Process, Record, RecordHead, TargetName};
 use crate::plan::{Action, Plan};
@@ -317,7 +317,11 @@ async fn perform(
     cancel: &CancellationToken,
 ) -> Applied {
     let operations = plan.operations.iter().filter(|op| !plan.refused(&op.resource.target)).count();
-    let progress = if ctx.progress { Progress::applying(operations) } else { Progress::silent() };
+    let progress = match (ctx.progress, ctx.quiet) {
+        (true, _) => Progress::applying(operations),
+        (false, false) => Progress::applying_lines(plan, context::to_stderr),
+        (false, true) => Progress::silent(),
+    };
     let hider = session.redactor.clone();
     let progress = progress.hiding(move |text| hider.hide(text));
     let redactor = session.redactor.clone();

@@ -292,7 +292,7 @@ pub(super) fn invalid(diagnostics: Vec<Diagnostic>) -> Stop {
 pub(super) fn stop(error: &SourceError) -> Stop {
     let diagnostic = error.diagnostic();
     let exit = match error {
-        SourceError::Git(_) => Exit::Unreachable,
+        SourceError::Git(_) | SourceError::Fetch { .. } => Exit::Unreachable,
         SourceError::BadUrl { .. } => Exit::Refused,
         _ => Exit::Invalid,
     };

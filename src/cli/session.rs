@@ -11,7 +11,7 @@ use super::fleet::{Driver, Fleet};
 use super::load::{self, Loaded};
 use super::selection::Selection;
 use super::stores::{self, Stores};
-use super::{Context, Exit, Stop};
+use super::{Context, Exit, Stop, context};
 use crate::credentials::{Operator, REFUSALS, Redactor, UNREADABLE, Writing, hmac};
 use crate::event::Event;
 use crate::manifest;
@@ -168,7 +168,11 @@ impl Session {
     }
 
     async fn look(&self, ctx: &Context, cancel: &CancellationToken, everything: bool) -> Planned {
-        let progress = if ctx.progress { Progress::listing() } else { Progress::silent() };
+        let progress = match (ctx.progress, ctx.quiet) {
+            (true, _) => Progress::listing(),
+            (false, false) => Progress::listing_lines(context::to_stderr),
+            (false, true) => Progress::silent(),
+        };
         let redactor = self.redactor.clone();
         let hider = self.redactor.clone();
         let progress = progress.hiding(move |text| hider.hide(text));
@@ -212,7 +216,18 @@ impl Session {
             let empty = Vec::new();
             let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
             let record = records.get(&peer.target).and_then(|(_, r)| r.endpoints.get(&peer.name)).unwrap_or(&nothing);
-            plan::scope_keys(api.description.table(), wanted, record, scope)
+            let table = api.description.table();
+            let mut keys = plan::scope_keys(table, wanted, record, scope);
+            // What an interrupted run was doing is asked for too: what nobody asked for must not look absent.
+            let open = records.get(&peer.target).into_iter().flat_map(|(_, r)| &r.intents);
+            let here = open.flat_map(|intent| &intent.operations).filter(|op| {
+                let parent = table.get(&op.kind).and_then(|rules| rules.parent_key(&op.key));
+                op.endpoint == peer.name && op.kind == scope.kind && parent == scope.parent
+            });
+            keys.extend(here.map(|op| op.key.clone()));
+            keys.sort();
+            keys.dedup();
+            keys
         };
         let sightings = observe_with_keys(&self.fleet.peers, planner, keys, context).await;
         progress.finish();

@@ -92,7 +92,7 @@ impl<'a, 'i> Assembly<'a, 'i> {
         let total: usize = input.files.iter().map(|(_, f)| f.documents.len()).sum();
         if total > MAX_DOCUMENTS {
             let message = format!("{total} documents; at most {MAX_DOCUMENTS} are read");
-            let place = start_of(&input.project.folder);
+            let place = start_of(&super::entries::join(&input.project.folder, super::PROJECT_FILE));
             self.diagnostics.push(Diagnostic::error("too-large", message).at(place, "").help("split the project"));
             return;
         }

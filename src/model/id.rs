@@ -107,6 +107,35 @@ impl Key {
         Self(texts.iter().map(|t| Value::from(*t).canonical()).collect())
     }
 
+    /// Reads what [`Key::canonical`] wrote; anything else is none.
+    pub fn from_canonical(text: &str) -> Option<Self> {
+        if let Some(key) = Self::of_plain_strings(text) {
+            return Some(key);
+        }
+        let Value::Array(parts) = Canonical::from_stored(text.as_bytes()).ok()?.value() else { return None };
+        let key = Self::new(&parts);
+        (key.canonical() == text).then_some(key)
+    }
+
+    /// The common case: strings without an escape, which are canonical as they stand.
+    fn of_plain_strings(text: &str) -> Option<Self> {
+        let mut rest = text.strip_prefix('[')?.strip_suffix(']')?;
+        let mut parts = Vec::with_capacity(1);
+        loop {
+            let end = rest.strip_prefix('"')?.find('"')? + 2;
+            let part = &rest[..end];
+            if part.bytes().any(|b| b == b'\\' || b < 0x20) {
+                return None;
+            }
+            parts.push(Canonical::from_verified(part.as_bytes()));
+            rest = &rest[end..];
+            if rest.is_empty() {
+                return Some(Self(parts.into()));
+            }
+            rest = rest.strip_prefix(',')?;
+        }
+    }
+
     /// The values, in key order.
     pub fn values(&self) -> impl Iterator<Item = Value> {
         self.0.iter().map(Canonical::value)

@@ -319,87 +319,118 @@ fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// True only for canonical bytes, and for nearly all of them: without escapes, references and numbers other than plain
-/// whole ones. `false` means that a tree has to tell.
-fn is_plainly_canonical(bytes: &[u8]) -> bool {
-    let mut check = Check { bytes, at: 0 };
-    std::str::from_utf8(bytes).is_ok() && check.value(0).is_some() && check.at == bytes.len()
-}
-
-struct Check<'b> {
-    bytes: &'b [u8],
+/// Sees of most canonical texts that they are, without building anything: no escape in a key, no key with a `$`, and
+/// numbers that are short integers. Where it says no, only the whole way through a tree can tell.
+struct Glance<'a> {
+    bytes: &'a [u8],
     at: usize,
 }
 
-impl<'b> Check<'b> {
+impl<'a> Glance<'a> {
+    fn is_canonical(bytes: &'a [u8]) -> bool {
+        let mut glance = Self { bytes, at: 0 };
+        std::str::from_utf8(bytes).is_ok() && glance.value(0) && glance.at == bytes.len()
+    }
+
     fn take(&mut self, byte: u8) -> bool {
-        let is = self.bytes.get(self.at) == Some(&byte);
-        self.at += usize::from(is);
-        is
+        let there = self.bytes.get(self.at) == Some(&byte);
+        self.at += usize::from(there);
+        there
     }
 
-    fn value(&mut self, depth: usize) -> Option<()> {
+    fn word(&mut self, word: &[u8]) -> bool {
+        let there = self.bytes[self.at..].starts_with(word);
+        self.at += word.len();
+        there
+    }
+
+    fn value(&mut self, depth: usize) -> bool {
         if depth > MAX_DEPTH {
-            return None;
+            return false;
         }
-        match *self.bytes.get(self.at)? {
-            b'"' => self.string().map(drop),
-            b'{' => self.object(depth),
-            b'[' => {
-                self.at += 1;
-                if self.take(b']') {
-                    return Some(());
-                }
-                loop {
-                    self.value(depth + 1)?;
-                    if self.take(b']') {
-                        return Some(());
-                    }
-                    self.take(b',').then_some(())?;
-                }
+        match self.bytes.get(self.at) {
+            Some(b'"') => self.string().is_some(),
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.array(depth),
+            Some(b'n') => self.word(b"null"),
+            Some(b't') => self.word(b"true"),
+            Some(b'f') => self.word(b"false"),
+            Some(_) => self.integer(),
+            None => false,
+        }
+    }
+
+    fn integer(&mut self) -> bool {
+        self.take(b'-');
+        let rest = &self.bytes[self.at..];
+        let digits = rest.iter().position(|b| !b.is_ascii_digit()).unwrap_or(rest.len());
+        let plain = match rest.first() {
+            Some(b'0') => digits == 1 && (self.at == 0 || self.bytes[self.at - 1] != b'-'),
+            _ => (1..=15).contains(&digits),
+        };
+        self.at += digits;
+        plain && !matches!(rest.get(digits), Some(b'.' | b'e' | b'E' | b'+' | b'-'))
+    }
+
+    fn array(&mut self, depth: usize) -> bool {
+        self.at += 1;
+        if self.take(b']') {
+            return true;
+        }
+        loop {
+            if !self.value(depth + 1) {
+                return false;
             }
-            b'0'..=b'9' => {
-                let rest = &self.bytes[self.at..];
-                let len = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-                self.at += len;
-                (len < 20 && (len == 1 || rest[0] != b'0')).then_some(())
-            }
-            _ => {
-                let rest = &self.bytes[self.at..];
-                let word = [&b"true"[..], b"false", b"null"].into_iter().find(|word| rest.starts_with(word))?;
-                self.at += word.len();
-                Some(())
+            if !self.take(b',') {
+                return self.take(b']');
             }
         }
     }
 
-    fn object(&mut self, depth: usize) -> Option<()> {
+    fn object(&mut self, depth: usize) -> bool {
         self.at += 1;
         if self.take(b'}') {
-            return Some(());
+            return true;
         }
         let mut before: Option<&[u8]> = None;
         loop {
-            let name = self.string()?;
-            if name.first() == Some(&b'$') || before.is_some_and(|before| before >= name) {
-                return None;
+            let Some((key, false)) = self.string() else { return false };
+            if key.starts_with(b"$") || before.is_some_and(|before| before >= key) || !self.take(b':') {
+                return false;
             }
-            before = Some(name);
-            self.take(b':').then_some(())?;
-            self.value(depth + 1)?;
-            if self.take(b'}') {
-                return Some(());
+            before = Some(key);
+            if !self.value(depth + 1) {
+                return false;
             }
-            self.take(b',').then_some(())?;
+            if !self.take(b',') {
+                return self.take(b'}');
+            }
         }
     }
 
-    fn string(&mut self) -> Option<&'b [u8]> {
-        self.take(b'"').then_some(())?;
-        let rest = &self.bytes[self.at..];
-        let len = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f))?;
-        self.at += len;
-        self.take(b'"').then_some(&rest[..len])
+    /// What is between the quotes, and whether there is an escape in it.
+    fn string(&mut self) -> Option<(&'a [u8], bool)> {
+        if !self.take(b'"') {
+            return None;
+        }
+        let (start, mut escaped) = (self.at, false);
+        loop {
+            match self.bytes.get(self.at)? {
+                b'"' => {
+                    self.at += 1;
+                    return Some((&self.bytes[start..self.at - 1], escaped));
+                }
+                b'\\' => {
+                    escaped = true;
+                    if !matches!(self.bytes.get(self.at + 1)?, b'"' | b'\\' | b'n' | b'r' | b't' | b'b' | b'f') {
+                        return None;
+                    }
+                    self.at += 2;
+                }
+                0..=0x1f => return None,
+                _ => self.at += 1,
+            }
+        }
     }
 }
 
@@ -416,7 +447,7 @@ impl Canonical {
 
     /// Takes canonical bytes that were stored; anything that is not in canonical form is refused.
     pub fn from_stored(bytes: &[u8]) -> Result<Self, JsonError> {
-        if is_plainly_canonical(bytes) {
+        if Glance::is_canonical(bytes) {
             return Ok(Self(bytes.into()));
         }
         let canonical = parse_with(bytes, true)?.canonical();
@@ -497,6 +528,54 @@ mod tests {
         let value =
             parse(br#" { "b" : [1.0, 2e2, 12345678901234567890123], "a": "x\u0001\u00e9\ud83d\ude00\/" } "#).unwrap();
         assert_eq!(value.canonical().as_str(), "{\"a\":\"x\\u0001é😀/\",\"b\":[1,200,12345678901234567890123]}");
+    }
+
+    /// The long way, which every text takes that is not seen to be canonical at a glance.
+    fn is_canonical_by_its_tree(bytes: &[u8]) -> bool {
+        parse_with(bytes, true).is_ok_and(|value| value.canonical().as_bytes() == bytes)
+    }
+
+    #[test]
+    fn what_is_canonical_at_a_glance_is_canonical() {
+        let texts = [
+            r#"{"a":1,"b":[-10,0,123456789012345,"x\ny\"",null,true,false,{}],"c":{"d":[],"é":"😀"}}"#,
+            r#"{"$$x":1,"a":{"$secret":"pw","version":2}}"#,
+            r#"["a\u0001","-0",-1,1234567890123456789012345,0.5,1e400]"#,
+            r#""""#,
+            "7",
+        ];
+        let mut seen = 0;
+        for text in texts {
+            assert!(is_canonical_by_its_tree(text.as_bytes()), "{text}");
+            seen += usize::from(Glance::is_canonical(text.as_bytes()));
+            // Every single change of a byte, every byte taken out, and some put in.
+            for at in 0..text.len() {
+                for byte in b"0159-+.eE\"\\{}[],: \n$antf/u\x80\xc3\x01" {
+                    let mut changed = text.as_bytes().to_vec();
+                    changed[at] = *byte;
+                    let mut longer = text.as_bytes().to_vec();
+                    longer.insert(at, *byte);
+                    let mut shorter = text.as_bytes().to_vec();
+                    shorter.remove(at);
+                    for bytes in [changed, longer, shorter] {
+                        if Glance::is_canonical(&bytes) {
+                            assert!(is_canonical_by_its_tree(&bytes), "{}", String::from_utf8_lossy(&bytes));
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(seen, 3, "plain texts are seen at a glance");
+        for text in
+            [r#"{"b":1,"a":2}"#, r#"{"a":1,"a":2}"#, "-0", "01", "1.0", "[1, 2]", "", "-", "[", "\"a", "[1]]", "\"\\"]
+        {
+            assert!(!Glance::is_canonical(text.as_bytes()), "{text}");
+        }
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        for depth in [MAX_DEPTH, MAX_DEPTH + 1, MAX_DEPTH + 2] {
+            let text = nested(depth);
+            assert_eq!(Glance::is_canonical(text.as_bytes()), is_canonical_by_its_tree(text.as_bytes()), "{depth}");
+        }
     }
 
     #[test]

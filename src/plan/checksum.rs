@@ -8,10 +8,32 @@ impl Plan {
         sum(self.operations.iter())
     }
 
-    /// The same over the deletes alone; `--allow-deletes` binds to it.
+    /// The same over the deletes alone, and over what they take along though no operation names it, so that consent
+    /// covers what was shown and nothing that came since; `--allow-deletes` binds to it.
     pub fn deletes_checksum(&self) -> Digest {
-        sum(self.operations.iter().filter(|op| op.change.action() == Action::Delete))
+        let deletes = || self.operations.iter().filter(|op| op.change.action() == Action::Delete);
+        let mut lost: Vec<String> = deletes().flat_map(lost_along).collect();
+        if lost.is_empty() {
+            return sum(deletes());
+        }
+        lost.sort();
+        Digest::of(format!("{}\n{}\n", sum(deletes()), lost.join("\n")).as_bytes())
     }
+}
+
+/// What a delete takes along for good, as canonical JSON lines.
+fn lost_along(op: &Operation) -> impl Iterator<Item = String> + '_ {
+    op.cascades.iter().filter(|cascade| !cascade.recreated).map(|cascade| {
+        let line: Value = [
+            ("target", Value::from(op.resource.target.as_str())),
+            ("endpoint", Value::from(op.endpoint.as_str())),
+            ("kind", Value::from(cascade.kind.as_str())),
+            ("key", Value::Array(cascade.key.values().collect())),
+        ]
+        .into_iter()
+        .collect();
+        line.canonical().as_str().to_owned()
+    })
 }
 
 fn sum<'a>(operations: impl Iterator<Item = &'a Operation>) -> Digest {

@@ -9,6 +9,8 @@ pub(super) const RETRIES: u32 = 3;
 const REPLANS: u32 = 5;
 /// How long a run waits for a server that asks it to, all together, before a request gives up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// A server that asks for less than this is asked again as if it had named no time.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// The longest time that a server may ask to wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
@@ -78,7 +80,8 @@ pub fn verdict(fault: &TargetError, call: Call, tries: &Tries, patience: Duratio
             Call::Change(_) => Verdict::InDoubt,
         },
         TargetError::Throttled { after, .. } => {
-            let asked = after.unwrap_or_else(|| backoff(tries.retries));
+            // "At once" is no answer to "too many": a server that says so would be asked without a pause for ever.
+            let asked = after.filter(|wait| *wait >= SHORTEST_WAIT).unwrap_or_else(|| backoff(tries.retries));
             if asked > LONGEST_WAIT || tries.throttled + asked > patience {
                 return Verdict::GiveUp;
             }

@@ -46,6 +46,12 @@ impl Sandbox {
         Self { root, env }
     }
 
+    /// Adds a variable to the environment of every run.
+    pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.env.insert(name.to_owned(), value.into());
+        self
+    }
+
     /// The folder of the repository.
     pub(crate) fn repo(&self) -> PathBuf {
         self.root.path().join("repo")

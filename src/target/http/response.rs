@@ -69,7 +69,7 @@ impl Answer {
 
     /// What an answer that is no success means, by what may be done next.
     pub(super) fn refusal(&self, errors: Option<&ErrorRule>, now: jiff::Timestamp) -> TargetError {
-        let (request, status, excerpt) = (self.request.clone(), self.status, self.excerpt());
+        let (request, status, excerpt) = (self.request.clone(), self.status, self.reason(errors));
         match status {
             300..=399 => TargetError::Refused {
                 why: format!(
@@ -84,6 +84,16 @@ impl Answer {
             500..=599 => TargetError::Failed { request, status, excerpt },
             _ => self.unreadable(format!("answered {status}, which means nothing here")),
         }
+    }
+
+    /// Why, in the server's words: where the description says that they are, else the answer's first bytes.
+    fn reason(&self, errors: Option<&ErrorRule>) -> String {
+        let message = || {
+            let body = parse_json(&self.body).ok()?;
+            let text = body.get(errors?.message.as_ref()?)?.as_str()?.trim().to_owned();
+            (!text.is_empty()).then(|| self.hider.excerpt(text.as_bytes()))
+        };
+        message().unwrap_or_else(|| self.excerpt())
     }
 
     fn field(&self, errors: Option<&ErrorRule>) -> Option<FieldPath> {

@@ -45,10 +45,69 @@ pub(super) fn value_at(text: &str, path: &FieldPath) -> Result<Option<Value>, St
     }
 }
 
+/// How deep lists and mappings are nested in `text`, which is JSON.
+pub(super) fn depth(text: &str) -> usize {
+    let (mut here, mut most, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                here += 1;
+                most = most.max(here);
+            }
+            b']' | b'}' if !quoted => here = here.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
+}
+
 /// The elements of a list.
 pub(super) fn items(text: &str) -> Result<Vec<&str>, String> {
     let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|e| format!("not a JSON list: {e}"))?;
     Ok(raw.into_iter().map(RawValue::get).collect())
+}
+
+/// The elements of the list that the mapping `text` holds under `name`, and the mapping without it, in one pass; `None`
+/// if that is not what `text` is, and the slower ways have to say why.
+pub(super) fn items_and_rest<'a>(text: &'a str, name: &str) -> Option<(Vec<&'a str>, String)> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let found = reader.deserialize_map(Page(name)).ok()?;
+    reader.end().ok()?;
+    let (items, rest) = found;
+    Some((items?.into_iter().map(RawValue::get).collect(), rest))
+}
+
+struct Page<'n>(&'n str);
+
+impl<'de> Visitor<'de> for Page<'_> {
+    type Value = (Option<Vec<&'de RawValue>>, String);
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a mapping")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut items, mut rest) = (None, String::from("{"));
+        while let Some(name) = map.next_key::<String>()? {
+            if name == self.0 {
+                if items.replace(map.next_value()?).is_some() {
+                    return Err(A::Error::custom("the list stands twice"));
+                }
+                continue;
+            }
+            if rest.len() > 1 {
+                rest.push(',');
+            }
+            rest.push_str(&serde_json::to_string(&name).map_err(A::Error::custom)?);
+            rest.push(':');
+            rest.push_str(map.next_value::<&RawValue>()?.get());
+        }
+        rest.push('}');
+        Ok((items, rest))
+    }
 }
 
 /// The members of a mapping.
@@ -131,6 +190,23 @@ mod tests {
         assert_eq!(at(text, &FieldPath::parse("/a/b~1c/1/d")).unwrap(), Some("true"));
         assert_eq!(at(text, &FieldPath::parse("/a/none")).unwrap(), None);
         assert_eq!(at(text, &FieldPath::parse("/x/y")).unwrap(), None);
+    }
+
+    #[test]
+    fn a_page_falls_into_its_items_and_the_rest_in_one_pass() {
+        let page = items_and_rest(r#"{"a":1,"items":[{"x":[1,2]},3],"next":"t\"u"}"#, "items");
+        assert_eq!(page, Some((vec![r#"{"x":[1,2]}"#, "3"], r#"{"a":1,"next":"t\"u"}"#.to_owned())));
+        for text in [r#"{"items":{}}"#, r#"{"items":null}"#, "{}", "[]", r#"{"items":[1"#, r#"{"items":[],"items":[]}"#]
+        {
+            assert_eq!(items_and_rest(text, "items"), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_counts_what_is_nested_and_not_what_is_quoted() {
+        for (text, expected) in [("7", 0), (r#""[[\"[""#, 0), (r#"{"a":[[],{}]}"#, 3), (r#"["\\",[]]"#, 2)] {
+            assert_eq!(depth(text), expected, "{text}");
+        }
     }
 
     #[test]

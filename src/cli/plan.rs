@@ -35,6 +35,8 @@ pub(super) async fn run(ctx: &Context, args: &PlanArgs, cancel: &CancellationTok
     if args.detailed_exitcode && !planned.plan.is_empty() {
         exit = exit.and(Exit::Changes);
     }
+    // As in `Session::close`: the program ends now.
+    std::mem::forget(planned);
     Ok(exit)
 }
 

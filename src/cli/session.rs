@@ -645,7 +645,10 @@ impl Session {
 
     /// Stops what was started for this run.
     pub(super) async fn close(self) {
-        self.fleet.dismiss().await;
+        let Self { fleet, snapshot, records, .. } = self;
+        fleet.dismiss().await;
+        // The program ends now: to free what may be a million small pieces one by one would only take time.
+        std::mem::forget((snapshot, records));
     }
 }
 

@@ -13,7 +13,7 @@ use super::session::{self, Planned, Session, Wishes, refusal_exit};
 use super::settling::settle_open;
 use super::{Context, Exit, Stop, stores};
 use crate::event::Event;
-use crate::model::{Diagnostic, Digest, Mark, Own, Process, Record, RecordHead, TargetName};
+use crate::model::{Diagnostic, Digest, Mark, Own, Process, Record, RecordHead, Revision, TargetName};
 use crate::plan::{Action, Plan};
 use crate::reconcile::{
     self, Applied, Apply, Differences, Gate, Here, Locked, NotFinished, PATIENCE, Run, Share, Trouble, free,
@@ -446,7 +446,7 @@ pub(super) fn head(
     RecordHead {
         number: before.head.as_ref().map_or(0, |head| head.number) + 1,
         time: ctx.clock.wall().as_second(),
-        commit: session.loaded.revision.clone(),
+        commit: newest(session, before.head.as_ref()),
         snapshot: session.snapshot.digest,
         checksum: plan.checksum(),
         folder: session.project().folder.clone(),
@@ -457,6 +457,20 @@ pub(super) fn head(
         token: here.token,
         guard: session.guard(target),
     }
+}
+
+/// The commit that the record is to name. An older one of the same state (before a change and its revert) may be
+/// applied, and does not take the record back: what lies between would pass for newer.
+fn newest(session: &Session, old: Option<&RecordHead>) -> Revision {
+    let revision = &session.loaded.revision;
+    let kept = old.filter(|old| {
+        old.snapshot == session.snapshot.digest
+            && matches!(
+                session.loaded.source.ancestry(&old.commit, revision),
+                Ancestry::Descendant | Ancestry::UnknownShallow
+            )
+    });
+    kept.map_or(revision, |old| &old.commit).clone()
 }
 
 fn counts(plan: &Plan, applied: &Applied, target: &TargetName) -> (u64, u64) {

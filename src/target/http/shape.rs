@@ -317,7 +317,7 @@ impl Spliced<'_> {
         let marked = owner.and_then(|rule| rule.at.segments().first());
         let mut out = Vec::with_capacity(self.spec.len() + 160);
         out.push(b'{');
-        let mut member = |out: &mut Vec<u8>, name: &str| {
+        let member = |out: &mut Vec<u8>, name: &str| {
             if out.len() > 1 {
                 out.push(b',');
             }

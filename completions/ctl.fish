@@ -271,7 +271,7 @@ complete -c ctl -n "__fish_ctl_using_subcommand serve" -l data -d 'Folder of the
 complete -c ctl -n "__fish_ctl_using_subcommand serve" -l rate -d 'Requests per second and client; more is answered 429' -r
 complete -c ctl -n "__fish_ctl_using_subcommand serve" -l token-file -d 'File that holds the bearer token that clients must send' -r -F
 complete -c ctl -n "__fish_ctl_using_subcommand serve" -l kinds -d 'Schema of further kinds' -r -F
-complete -c ctl -n "__fish_ctl_using_subcommand serve" -l faults -d 'Misbehave on purpose, for tests: slow=200ms,drop-answer=0.05,fail-page=2,status=503:0.1,seed=7' -r
+complete -c ctl -n "__fish_ctl_using_subcommand serve" -l faults -d 'Misbehave on purpose, for tests (the list is below): slow=200ms,conflict=0.05,seed=7' -r
 complete -c ctl -n "__fish_ctl_using_subcommand serve" -s C -l chdir -d 'Run as if started in DIR' -r -F
 complete -c ctl -n "__fish_ctl_using_subcommand serve" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
 complete -c ctl -n "__fish_ctl_using_subcommand serve" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'

@@ -395,7 +395,7 @@ Register-ArgumentCompleter -Native -CommandName 'ctl' -ScriptBlock {
             [CompletionResult]::new('--rate', '--rate', [CompletionResultType]::ParameterName, 'Requests per second and client; more is answered 429')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'File that holds the bearer token that clients must send')
             [CompletionResult]::new('--kinds', '--kinds', [CompletionResultType]::ParameterName, 'Schema of further kinds')
-            [CompletionResult]::new('--faults', '--faults', [CompletionResultType]::ParameterName, 'Misbehave on purpose, for tests: slow=200ms,drop-answer=0.05,fail-page=2,status=503:0.1,seed=7')
+            [CompletionResult]::new('--faults', '--faults', [CompletionResultType]::ParameterName, 'Misbehave on purpose, for tests (the list is below): slow=200ms,conflict=0.05,seed=7')
             [CompletionResult]::new('-C', '-C ', [CompletionResultType]::ParameterName, 'Run as if started in DIR')
             [CompletionResult]::new('--chdir', '--chdir', [CompletionResultType]::ParameterName, 'Run as if started in DIR')
             [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'Folder for mirrors, locks and the embedded server''s data [default: $XDG_STATE_HOME/ctl]')

@@ -11,9 +11,9 @@ use super::facts::{FactsOf, refreshed, sign};
 use super::plan::rendered;
 use super::session::{self, Planned, Session, Wishes, refusal_exit};
 use super::settling::settle_open;
-use super::{Context, Exit, Stop, stores};
+use super::{Context, Exit, Stop, context, stores};
 use crate::event::Event;
-use crate::model::{Diagnostic, Digest, Mark, Own, Process, Record, RecordHead, TargetName};
+use crate::model::{Diagnostic, Digest, Mark, Own, Process, Record, RecordHead, Revision, ScopeState, TargetName};
 use crate::plan::{Action, Plan};
 use crate::reconcile::{
     self, Applied, Apply, Differences, Gate, Here, Locked, NotFinished, PATIENCE, Run, Share, Trouble, free,
@@ -21,7 +21,7 @@ use crate::reconcile::{
 };
 use crate::report::{Progress, Results, apply_json, apply_markdown, apply_text};
 use crate::source::Ancestry;
-use crate::store::{LocalLock, LockError, RecordName, StoreError, Tip, current_process, is_gone};
+use crate::store::{LocalLock, LockError, RecordName, Store, StoreError, Tip, current_process, is_gone};
 
 /// Plans, asks, applies, records, reports.
 pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationToken) -> Result<Exit, Stop> {
@@ -53,7 +53,8 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
         let text = rendered(ctx, &session, &mut planned, Output::Text, args.show_all);
         ctx.print(&text);
     }
-    let checksum = planned.plan.checksum();
+    ctx.tell(&session::advice(&planned).into_iter().collect::<Vec<_>>());
+    let checksum = planned.checksum;
     if let Some(expected) = expect.filter(|expected| *expected != checksum) {
         let message = format!("the plan is not the one expected: {checksum}, and --expect says {expected}");
         let help = "something moved since it was reviewed: look at the new plan";
@@ -94,7 +95,7 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
         if settle_open(ctx, &mut session, &planned.sightings, &here)? {
             planned = session.plan_again(planned);
         }
-        if unlocked(&planned.plan, &session) != unlocked(&reviewed.plan, &session) {
+        if unlocked(&planned, &session) != unlocked(&reviewed, &session) {
             let again = args.output == Output::Text && ctx.interactive && !args.yes && {
                 let text = rendered(ctx, &session, &mut planned, Output::Text, args.show_all);
                 ctx.print(&text);
@@ -117,8 +118,11 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
 }
 
 /// The checksum of what is to be done at the targets that no other run holds.
-fn unlocked(plan: &Plan, session: &Session) -> Digest {
-    let mut free = plan.clone();
+fn unlocked(planned: &Planned, session: &Session) -> Digest {
+    if session.locked.is_empty() {
+        return planned.checksum;
+    }
+    let mut free = planned.plan.clone();
     free.operations.retain(|op| !session.locked.contains_key(&op.resource.target));
     free.checksum()
 }
@@ -149,37 +153,14 @@ async fn finish_idle(
     }
     if planned.plan.refusals.is_empty() && planned.exit == Exit::Done && !args.adopt_only && !cancel.is_cancelled() {
         for target in session.targets.clone() {
-            let Some((tip, record)) = session.records.get(&target).cloned() else { continue };
-            let head = head(ctx, session, &planned.plan, &target, &record, here, (0, 0));
-            let mut after = record.clone();
-            let changed = refreshed(session, &planned.sightings, &target, &mut after);
-            let newer = record.head.as_ref().is_some_and(|old| follows(session, old));
-            if !changed && !newer {
-                // What an earlier run could keep here only goes to the others now.
-                let name = RecordName { project: session.project().name.clone(), target: target.clone() };
-                let shared = tokio::task::block_in_place(|| {
-                    use crate::store::Store;
-                    tip.as_ref().map_or(Ok(()), |tip| session.stores.share(&name, tip))
-                });
-                match shared {
-                    Ok(()) | Err(StoreError::Moved) => continue,
-                    Err(error) => return Err(stores::stop(&error)),
+            match unchanged(ctx, session, planned, &target, here) {
+                None => share_kept(session, &target)?,
+                Some(after) => {
+                    if lock.is_none() {
+                        lock = Some(local_lock(ctx, session, &here.process, args.wait).await?);
+                    }
+                    note_unchanged(session, &planned.plan, &target, after)?;
                 }
-            }
-            if lock.is_none() {
-                lock = Some(local_lock(ctx, session, &here.process, args.wait).await?);
-            }
-            after.head = Some(head);
-            sign(&session.operator, &mut after)?;
-            let name = RecordName { project: session.project().name.clone(), target: target.clone() };
-            let swapped = tokio::task::block_in_place(|| {
-                use crate::store::Store;
-                session.stores.swap(&name, tip.as_ref(), &after, &message(&planned.plan, &target, "unchanged"))
-            });
-            match swapped {
-                // Somebody else wrote it meanwhile; what they know is newer.
-                Ok(_) | Err(StoreError::Moved) => {}
-                Err(error) => return Err(stores::stop(&error)),
             }
         }
     }
@@ -187,10 +168,54 @@ async fn finish_idle(
     let results = Results { endings: BTreeMap::new(), took: Duration::ZERO };
     match args.output {
         Output::Text => {}
-        Output::Json => ctx.print(&session.redactor.hide(&apply_json(plan, &plan.checksum(), &results))),
-        Output::Markdown => ctx.print(&session.redactor.hide(&apply_markdown(plan, &plan.checksum(), &results))),
+        Output::Json => ctx.print(&session.redactor.hide(&apply_json(plan, &planned.checksum, &results))),
+        Output::Markdown => ctx.print(&session.redactor.hide(&apply_markdown(plan, &planned.checksum, &results))),
     }
     Ok(exit)
+}
+
+/// What the record of a target where nothing is to be done is to say now; `None` if it says it already.
+fn unchanged(ctx: &Context, session: &Session, planned: &Planned, target: &TargetName, here: &Here) -> Option<Record> {
+    let (_, record) = session.records.get(target)?;
+    let mut after = record.clone();
+    let changed = refreshed(session, &planned.sightings, target, &mut after);
+    if !changed && !record.head.as_ref().is_some_and(|old| follows(session, old)) {
+        return None;
+    }
+    after.head = Some(head(ctx, session, planned.checksum, target, record, here, (0, 0)));
+    Some(after)
+}
+
+fn note_unchanged(session: &Session, plan: &Plan, target: &TargetName, mut after: Record) -> Result<(), Stop> {
+    sign(&session.operator, &mut after)?;
+    let tip = session.records.get(target).and_then(|(tip, _)| tip.as_ref());
+    let name = RecordName { project: session.project().name.clone(), target: target.clone() };
+    let text = message(plan, target, "unchanged");
+    match tokio::task::block_in_place(|| session.stores.swap(&name, tip, &after, &text)) {
+        // Somebody else wrote it meanwhile; what they know is newer.
+        Ok(_) | Err(StoreError::Moved) => Ok(()),
+        Err(error) => Err(stores::stop(&error)),
+    }
+}
+
+/// What an earlier run could keep here only goes to the others now.
+fn share_kept(session: &Session, target: &TargetName) -> Result<(), Stop> {
+    let Some((Some(tip), _)) = session.records.get(target) else { return Ok(()) };
+    let name = RecordName { project: session.project().name.clone(), target: target.clone() };
+    match tokio::task::block_in_place(|| session.stores.share(&name, tip)) {
+        Ok(()) | Err(StoreError::Moved) => Ok(()),
+        Err(error) => Err(stores::stop(&error)),
+    }
+}
+
+/// True if everything that the plan wanted to see at a target was seen.
+fn all_seen(planned: &Planned, target: &TargetName) -> bool {
+    let here = || planned.sightings.iter().filter(|((at, _), _)| at == target).map(|(_, sighting)| sighting);
+    here().next().is_some()
+        && here().all(|sighting| {
+            sighting.greeting.is_some()
+                && !sighting.scopes.values().any(|state| matches!(state, ScopeState::Unknown { .. }))
+        })
 }
 
 /// True if the record is to name this commit although nothing was written: its state is another one, or it is the same
@@ -228,7 +253,7 @@ async fn carry_out(
         shares.push(Share { name, tip: tip.clone(), record: record.clone(), operations });
     }
     let written: Vec<TargetName> = shares.iter().map(|share| share.name.target.clone()).collect();
-    let checksum = plan.checksum();
+    let checksum = planned.checksum;
     let id = format!("{}-{:08x}", ctx.clock.wall().as_second(), ctx.entropy.next() >> 32);
     let commit = session.loaded.revision.as_str();
     let begun = tokio::task::block_in_place(|| {
@@ -268,7 +293,7 @@ async fn carry_out(
         let after = |record: &Record| {
             let head = RecordHead {
                 result: word.to_owned(),
-                ..head(ctx, session, plan, target, record, here, (done, undone))
+                ..head(ctx, session, checksum, target, record, here, (done, undone))
             };
             let mut after = record_after(record, target, plan, &applied.results, &identities, head, facts);
             refreshed(session, &planned.sightings, target, &mut after);
@@ -288,6 +313,20 @@ async fn carry_out(
                 format!("the outcome at {target} is not in the record: {error}"),
             )
             .help(help)]);
+        }
+    }
+    for target in session.targets.iter().filter(|target| !written.contains(target)) {
+        if plan.refused(target) || args.adopt_only || cancel.is_cancelled() || !all_seen(&planned, target) {
+            continue;
+        }
+        // Nothing was to be done there: this commit is applied there too.
+        let noted = match unchanged(ctx, session, &planned, target, here) {
+            None => share_kept(session, target),
+            Some(after) => note_unchanged(session, plan, target, after),
+        };
+        if let Err(stop) = noted {
+            ctx.tell(&stop.diagnostics);
+            exit = exit.and(Exit::Partial);
         }
     }
     if cancel.is_cancelled() {
@@ -314,7 +353,11 @@ async fn perform(
     cancel: &CancellationToken,
 ) -> Applied {
     let operations = plan.operations.iter().filter(|op| !plan.refused(&op.resource.target)).count();
-    let progress = if ctx.progress { Progress::applying(operations) } else { Progress::silent() };
+    let progress = match (ctx.progress, ctx.quiet) {
+        (true, _) => Progress::applying(operations),
+        (false, false) => Progress::applying_lines(plan, context::to_stderr),
+        (false, true) => Progress::silent(),
+    };
     let hider = session.redactor.clone();
     let progress = progress.hiding(move |text| hider.hide(text));
     let redactor = session.redactor.clone();
@@ -437,7 +480,7 @@ fn remembered_alone(ctx: &Context, session: &Session) -> Result<(), Stop> {
 pub(super) fn head(
     ctx: &Context,
     session: &Session,
-    plan: &Plan,
+    checksum: Digest,
     target: &TargetName,
     before: &Record,
     here: &Here,
@@ -446,9 +489,9 @@ pub(super) fn head(
     RecordHead {
         number: before.head.as_ref().map_or(0, |head| head.number) + 1,
         time: ctx.clock.wall().as_second(),
-        commit: session.loaded.revision.clone(),
+        commit: newest(session, before.head.as_ref()),
         snapshot: session.snapshot.digest,
-        checksum: plan.checksum(),
+        checksum,
         folder: session.project().folder.clone(),
         who: here.process.who.clone(),
         result: "done".to_owned(),
@@ -457,6 +500,20 @@ pub(super) fn head(
         token: here.token,
         guard: session.guard(target),
     }
+}
+
+/// The commit that the record is to name. An older one of the same state (before a change and its revert) may be
+/// applied, and does not take the record back: what lies between would pass for newer.
+fn newest(session: &Session, old: Option<&RecordHead>) -> Revision {
+    let revision = &session.loaded.revision;
+    let kept = old.filter(|old| {
+        old.snapshot == session.snapshot.digest
+            && matches!(
+                session.loaded.source.ancestry(&old.commit, revision),
+                Ancestry::Descendant | Ancestry::UnknownShallow
+            )
+    });
+    kept.map_or(revision, |old| &old.commit).clone()
 }
 
 fn counts(plan: &Plan, applied: &Applied, target: &TargetName) -> (u64, u64) {

@@ -10,9 +10,10 @@ use crate::credentials::{Access, Auth, NoSecrets, Operator, SecretSource, UNREAD
 use crate::model::{Diagnostic, Mark, Own, TargetConfig, TargetName, Value};
 use crate::net::{HttpTransport, NetError, Paced, Tls};
 use crate::plan::Refusal;
-use crate::reconcile::{Peer, Peers, Rate};
+use crate::reconcile::{Peer, Peers};
 use crate::server::{self, Embedded, Schema};
 use crate::target::http::{HttpConfig, HttpTarget};
+use crate::world::Rate;
 
 /// A driver as this program builds it.
 pub(super) type Driver = HttpTarget<Paced<HttpTransport>>;
@@ -105,7 +106,8 @@ impl Fleet {
                 let place = (name.clone(), endpoint.clone());
                 let mark = target.marks.then(|| mark.clone());
                 let peer = Peer::new(place.clone(), driver, mark, concurrency, None, &ctx.clock);
-                let peer = peer.with_retries(api.description.retry.max);
+                let retry = api.description.retry;
+                let peer = peer.with_retries(retry.max).with_writers(retry.writes);
                 fleet.peers.insert(place, peer);
             }
         }

@@ -23,7 +23,8 @@ pub(super) fn settle_open(
         if session.locked.contains_key(&target) {
             continue;
         }
-        let Some((tip, record)) = session.records.get(&target).cloned() else { continue };
+        let open = session.records.get(&target).filter(|(_, record)| !record.intents.is_empty());
+        let Some((tip, record)) = open.cloned() else { continue };
         let mut after = record.clone();
         let wall = ctx.clock.wall().as_second();
         for intent in &record.intents {

@@ -368,7 +368,8 @@ impl<'a, 'i> Assembly<'a, 'i> {
                 metas.entry(Arc::as_ptr(&meta)).or_insert_with(|| meta_form(&meta).canonical().as_bytes().to_vec());
             hashed.extend_from_slice(form);
             let (path, blob) = paths[file].clone();
-            desired.push(Desired { id, body, digest, meta, origin: Origin { path, blob, document, values } });
+            let origin = Origin { path, blob, document, values };
+            desired.push(Arc::new(Desired { id, body, digest, meta, origin }));
         }
         Snapshot {
             revision: self.input.revision.clone(),

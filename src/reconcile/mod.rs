@@ -21,7 +21,6 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-pub use crate::world::{Rate, TokenBucket};
 pub use apply::{Applied, Apply, Counts, OnError, OpResult, apply};
 pub use difference::{Differences, is_as_sent};
 pub use lock::{Free, Here, Hold, Locked, free, standing};

@@ -40,8 +40,15 @@ struct State {
     failed: u64,
     /// The stage of each operation that is not over yet, for lines only.
     waiting: BTreeMap<OpId, Stage>,
-    /// How many operations each stage has, and how many were done.
-    stages: BTreeMap<Stage, (usize, usize)>,
+    /// What became of each stage.
+    stages: BTreeMap<Stage, Tally>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    all: usize,
+    left: usize,
+    done: usize,
 }
 
 impl Progress {
@@ -62,7 +69,9 @@ impl Progress {
             let mut state = progress.state.lock().unwrap_or_else(PoisonError::into_inner);
             for op in &plan.operations {
                 state.waiting.insert(op.id, op.change.stage());
-                state.stages.entry(op.change.stage()).or_default().0 += 1;
+                let tally = state.stages.entry(op.change.stage()).or_default();
+                tally.all += 1;
+                tally.left += 1;
             }
         }
         progress
@@ -145,16 +154,16 @@ impl Progress {
             }
             Event::Finished { op, outcome } => {
                 let Some(stage) = state.waiting.remove(op) else { return };
-                let over = !state.waiting.values().any(|other| *other == stage);
-                let Some((all, done)) = state.stages.get_mut(&stage) else { return };
-                *done += usize::from(matches!(outcome, Ending::Done));
+                let Some(tally) = state.stages.get_mut(&stage) else { return };
+                tally.left -= 1;
+                tally.done += usize::from(matches!(outcome, Ending::Done));
                 let word = match stage {
                     Stage::Delete => "Deletes",
                     Stage::Create => "Creates",
                     Stage::Update => "Updates",
                 };
-                if over {
-                    say(&format!("{word}: {} of {} done.\n", number(*done), number(*all)));
+                if tally.left == 0 {
+                    say(&format!("{word}: {} of {} done.\n", number(tally.done), number(tally.all)));
                 }
             }
             Event::Listing { .. } | Event::ListFailed { .. } | Event::Started { .. } | Event::Retrying { .. } => {}

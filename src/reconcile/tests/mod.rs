@@ -16,7 +16,7 @@ use crate::event::{Ending, Event};
 use crate::model::*;
 use crate::plan::*;
 use crate::target::{Manners, Memory};
-use crate::world::{Clock, Entropy, ScriptedClock};
+use crate::world::{Clock, Entropy, Rate, ScriptedClock};
 
 /// `box`, `item` in a box, `link` to a box.
 fn kinds() -> KindTable {

@@ -24,6 +24,9 @@ pub(super) enum Found {
     Unchanged,
 }
 
+/// Items of a page, each with its name where the page is a mapping.
+type Named<'a> = Vec<(Option<String>, &'a str)>;
+
 /// How many objects of a list of summaries are asked for at once.
 const WHOLE_AT_ONCE: usize = 8;
 
@@ -165,13 +168,20 @@ impl<X: Transport> HttpTarget<X> {
                     false => self.refusal(&answer).into(),
                 });
             }
-            let (count, last_item) = self.take(shape, parent, &answer, &mut listing)?;
+            let text = answer.text()?;
+            // What pages and totals are read from is small once the items are out of it.
+            let parted = match (rule.shape, rule.items.segments()) {
+                (ListShape::Array, [name]) => scan::items_and_rest(text, name),
+                _ => None,
+            };
+            let (items, rest) = parted.map_or((None, None), |(items, rest)| (Some(items), Some(rest)));
+            let (count, last_item) = self.take(shape, parent, &answer, items, &mut listing)?;
+            let text = rest.as_deref().unwrap_or(text);
             if tally.parts == 0 && rule.revalidate != Revalidate::No {
                 listing.cursor = answer.etag().map(|tag| Cursor(tag.to_owned()));
             }
             tally.parts += 1;
             tally.items += count;
-            let text = answer.text()?;
             tally.announced =
                 announced(rule.total.as_ref(), &answer.headers, text).map_err(|why| answer.unreadable(why))?;
             ask = pages
@@ -221,36 +231,16 @@ impl<X: Transport> HttpTarget<X> {
         shape: &Shape<'_>,
         parent: Option<&Key>,
         answer: &Answer,
+        items: Option<Vec<&str>>,
         listing: &mut Listing,
     ) -> Result<(usize, Option<String>), TargetError> {
         let rule = &shape.ty.list;
-        let text = answer.text()?;
-        let found = scan::at(text, &rule.items).map_err(|why| answer.unreadable(why))?.map(str::trim);
-        let found = match found {
-            None if rule.missing_is_empty => return Ok((0, None)),
-            Some("null") if rule.missing_is_empty => return Ok((0, None)),
-            None => return Err(answer.unreadable(format!("there is no list at `{}`", rule.items))),
-            Some(found) => found,
-        };
-        let wrong = |expected: &str| {
-            answer.unreadable(format!(
-                "expected {expected} at `{}`, found `{}`",
-                rule.items,
-                &found[..found.len().min(1)]
-            ))
-        };
-        let items: Vec<(Option<String>, &str)> = match rule.shape {
-            ListShape::Array if found.starts_with('[') => {
-                scan::items(found).map_err(|why| answer.unreadable(why))?.into_iter().map(|raw| (None, raw)).collect()
-            }
-            ListShape::Map if found.starts_with('{') => {
-                let members = scan::members(found).map_err(|why| answer.unreadable(why))?;
-                members.into_iter().map(|(name, raw)| (Some(name), raw)).collect()
-            }
-            ListShape::One if found.starts_with('{') => vec![(None, found)],
-            ListShape::One => return Err(wrong("an object")),
-            ListShape::Array => return Err(wrong("a list")),
-            ListShape::Map => return Err(wrong("a mapping")),
+        let items: Named<'_> = match items {
+            Some(items) => items.into_iter().map(|raw| (None, raw)).collect(),
+            None => match self.items(shape, answer)? {
+                Some(items) => items,
+                None => return Ok((0, None)),
+            },
         };
         let count = items.len();
         let last = match (&rule.page, items.last()) {
@@ -272,6 +262,40 @@ impl<X: Transport> HttpTarget<X> {
             }
         }
         Ok((count, last))
+    }
+
+    /// The items of one page, with their names in a mapping; `None` where a missing list means an empty one.
+    fn items<'a>(&self, shape: &Shape<'_>, answer: &'a Answer) -> Result<Option<Named<'a>>, TargetError> {
+        let rule = &shape.ty.list;
+        let text = answer.text()?;
+        let found = scan::at(text, &rule.items).map_err(|why| answer.unreadable(why))?.map(str::trim);
+        let found = match found {
+            None if rule.missing_is_empty => return Ok(None),
+            Some("null") if rule.missing_is_empty => return Ok(None),
+            None => return Err(answer.unreadable(format!("there is no list at `{}`", rule.items))),
+            Some(found) => found,
+        };
+        let wrong = |expected: &str| {
+            answer.unreadable(format!(
+                "expected {expected} at `{}`, found `{}`",
+                rule.items,
+                &found[..found.len().min(1)]
+            ))
+        };
+        let items = match rule.shape {
+            ListShape::Array if found.starts_with('[') => {
+                scan::items(found).map_err(|why| answer.unreadable(why))?.into_iter().map(|raw| (None, raw)).collect()
+            }
+            ListShape::Map if found.starts_with('{') => {
+                let members = scan::members(found).map_err(|why| answer.unreadable(why))?;
+                members.into_iter().map(|(name, raw)| (Some(name), raw)).collect()
+            }
+            ListShape::One if found.starts_with('{') => vec![(None, found)],
+            ListShape::One => return Err(wrong("an object")),
+            ListShape::Array => return Err(wrong("a list")),
+            ListShape::Map => return Err(wrong("a mapping")),
+        };
+        Ok(Some(items))
     }
 
     pub(super) fn queries(

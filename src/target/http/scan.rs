@@ -70,6 +70,46 @@ pub(super) fn items(text: &str) -> Result<Vec<&str>, String> {
     Ok(raw.into_iter().map(RawValue::get).collect())
 }
 
+/// The elements of the list that the mapping `text` holds under `name`, and the mapping without it, in one pass; `None`
+/// if that is not what `text` is, and the slower ways have to say why.
+pub(super) fn items_and_rest<'a>(text: &'a str, name: &str) -> Option<(Vec<&'a str>, String)> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let found = reader.deserialize_map(Page(name)).ok()?;
+    reader.end().ok()?;
+    let (items, rest) = found;
+    Some((items?.into_iter().map(RawValue::get).collect(), rest))
+}
+
+struct Page<'n>(&'n str);
+
+impl<'de> Visitor<'de> for Page<'_> {
+    type Value = (Option<Vec<&'de RawValue>>, String);
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a mapping")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut items, mut rest) = (None, String::from("{"));
+        while let Some(name) = map.next_key::<String>()? {
+            if name == self.0 {
+                if items.replace(map.next_value()?).is_some() {
+                    return Err(A::Error::custom("the list stands twice"));
+                }
+                continue;
+            }
+            if rest.len() > 1 {
+                rest.push(',');
+            }
+            rest.push_str(&serde_json::to_string(&name).map_err(A::Error::custom)?);
+            rest.push(':');
+            rest.push_str(map.next_value::<&RawValue>()?.get());
+        }
+        rest.push('}');
+        Ok((items, rest))
+    }
+}
+
 /// The members of a mapping.
 pub(super) fn members(text: &str) -> Result<Vec<(String, &str)>, String> {
     let raw: BTreeMap<String, &RawValue> =
@@ -150,6 +190,16 @@ mod tests {
         assert_eq!(at(text, &FieldPath::parse("/a/b~1c/1/d")).unwrap(), Some("true"));
         assert_eq!(at(text, &FieldPath::parse("/a/none")).unwrap(), None);
         assert_eq!(at(text, &FieldPath::parse("/x/y")).unwrap(), None);
+    }
+
+    #[test]
+    fn a_page_falls_into_its_items_and_the_rest_in_one_pass() {
+        let page = items_and_rest(r#"{"a":1,"items":[{"x":[1,2]},3],"next":"t\"u"}"#, "items");
+        assert_eq!(page, Some((vec![r#"{"x":[1,2]}"#, "3"], r#"{"a":1,"next":"t\"u"}"#.to_owned())));
+        for text in [r#"{"items":{}}"#, r#"{"items":null}"#, "{}", "[]", r#"{"items":[1"#, r#"{"items":[],"items":[]}"#]
+        {
+            assert_eq!(items_and_rest(text, "items"), None, "{text}");
+        }
     }
 
     #[test]

@@ -121,14 +121,17 @@ impl<'a> Shape<'a> {
         if scan::depth(raw) > MAX_DEPTH {
             return Err(format!("an object nested more than {MAX_DEPTH} deep"));
         }
-        let parts = self.parts(raw)?;
-        let mut seen = match &parts {
-            Some(parts) => parts.seen.clone(),
+        let mut parts = self.parts(raw)?;
+        let mut seen = match &mut parts {
+            Some(parts) => std::mem::replace(&mut parts.seen, Value::Null),
             None if self.plain => self.picked(raw)?,
             None => self.manifest_shape(&tree(raw)?)?,
         };
         let mut added: Vec<(FieldPath, Value)> = Vec::new();
+        let mut twice = false;
         if let (Some(name), Some(field)) = (name, self.rules.key.last()) {
+            // A mapping whose items repeat their names.
+            twice = seen.get(&field.path).is_some();
             added.push((field.path.clone(), Value::from(name)));
         }
         if let (Some(parent), Some(rule)) = (parent, &self.rules.parent) {
@@ -168,11 +171,11 @@ impl<'a> Shape<'a> {
             }
             _ => true,
         };
-        let simple = added.iter().all(|(path, _)| path.segments().len() == 1);
+        let simple = !twice && added.iter().all(|(path, _)| path.segments().len() == 1);
         let parts = parts.as_ref();
         let body = if let Some(parts) = parts.filter(|parts| simple && marked_outside(parts)) {
             let owner = self.rules.owner.as_ref().filter(|_| mark.is_some());
-            parts.joined(&added, owner)
+            parts.joined(&seen, &added, owner)
         } else if parts.is_some() {
             let mut whole = self.manifest_shape(&tree(raw)?)?;
             for (path, value) in added {
@@ -184,7 +187,7 @@ impl<'a> Shape<'a> {
             written(&whole)
         } else if self.plain && mark.is_none() && added.is_empty() {
             page.slice_ref(raw.as_bytes())
-        } else if self.plain && mark.is_none() && added.iter().all(|(path, _)| path.segments().len() == 1) {
+        } else if self.plain && mark.is_none() && simple {
             splice(raw, &added)
         } else {
             let mut whole = if self.plain { tree(raw)? } else { seen };
@@ -313,7 +316,7 @@ struct Spliced<'r> {
 
 impl Spliced<'_> {
     /// Both parts as one object, `added` in front, the mark taken out.
-    fn joined(&self, added: &[(FieldPath, Value)], owner: Option<&OwnerRule>) -> Bytes {
+    fn joined(&self, seen: &Value, added: &[(FieldPath, Value)], owner: Option<&OwnerRule>) -> Bytes {
         let marked = owner.and_then(|rule| rule.at.segments().first());
         let mut out = Vec::with_capacity(self.spec.len() + 160);
         out.push(b'{');
@@ -330,7 +333,7 @@ impl Spliced<'_> {
         }
         for (name, text) in &self.outside {
             member(&mut out, name);
-            match (owner, self.seen.child(name)) {
+            match (owner, seen.child(name)) {
                 (Some(rule), Some(value)) if marked == Some(name) => {
                     let mut whole = Value::object();
                     whole.set(&FieldPath::root().join(name.as_str()), value.clone());
@@ -478,6 +481,17 @@ types:
             let page = Bytes::from(raw.to_owned());
             assert!(shape.item(&page, std::str::from_utf8(&page).unwrap(), None, None, None).is_err(), "{raw}");
         }
+    }
+
+    #[test]
+    fn an_item_of_a_mapping_may_repeat_its_name() {
+        let text = "api: t\netag: if-match\ntypes:\n  s: {path: \"/s/{name}\", list: {shape: map}}\n";
+        let (api, _) = ApiDescription::parse("t", text).unwrap();
+        let shape = shape_of(&api, &Kind::new("s")).unwrap();
+        let page = Bytes::from_static(br#"{"name":"a","b":1}"#);
+        let raw = std::str::from_utf8(&page).unwrap();
+        let Item::Managed(observed) = shape.item(&page, raw, Some("a"), None, None).unwrap() else { panic!("managed") };
+        assert_eq!(observed.value().unwrap().canonical().as_str(), r#"{"b":1,"name":"a"}"#);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) fn show(ctx: &Context, args: &RecordArgs) -> Result<Exit, Stop> {
             let document = serde_json::json!({
                 "format_version": "1.0", "project": loaded.project.name.as_str(), "targets": targets,
             });
-            ctx.print(&format!("{document:#}\n"));
+            ctx.print_json(&document);
         }
         Plain::Text => {
             let mut out = String::new();
@@ -160,7 +160,7 @@ pub(super) async fn verify(ctx: &Context, args: &RecordArgs, cancel: &Cancellati
             let faults: Vec<serde_json::Value> =
                 found.iter().map(|(address, why)| serde_json::json!({"address": address, "problem": why})).collect();
             let document = serde_json::json!({"format_version": "1.0", "checked": checked, "problems": faults});
-            ctx.print(&format!("{document:#}\n"));
+            ctx.print_json(&document);
         }
         Plain::Text => {
             for (address, why) in &found {

@@ -111,7 +111,7 @@ pub(super) async fn run(ctx: &Context, args: &ReleaseArgs, cancel: &Cancellation
         Plain::Json => {
             let list: Vec<String> = released.iter().map(|one| one.address()).collect();
             let document = serde_json::json!({"format_version": "1.0", "released": list});
-            ctx.print(&format!("{document:#}\n"));
+            ctx.print_json(&document);
         }
         Plain::Text => ctx.print(&format!("Released: {} of {}.\n", released.len(), picked.len())),
     }

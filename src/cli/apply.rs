@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{ApplyArgs, OnError, Output};
-use super::facts::{FactsOf, refreshed, sign};
+use super::facts::{FactsOf, refreshed};
 use super::plan::rendered;
 use super::session::{self, Planned, Session, Wishes, refusal_exit};
 use super::settling::settle_open;
+use super::signing::{Signer, sign};
 use super::{Context, Exit, Stop, stores};
 use crate::event::Event;
 use crate::model::{Diagnostic, Digest, Mark, Own, Process, Record, RecordHead, Revision, ScopeState, TargetName};
@@ -183,8 +184,9 @@ fn unchanged(ctx: &Context, session: &Session, planned: &Planned, target: &Targe
 }
 
 fn note_unchanged(session: &Session, plan: &Plan, target: &TargetName, mut after: Record) -> Result<(), Stop> {
-    sign(&session.operator, &mut after)?;
-    let tip = session.records.get(target).and_then(|(tip, _)| tip.as_ref());
+    let Some((tip, before)) = session.records.get(target) else { return Ok(()) };
+    sign(session, target, before, &mut after)?;
+    let tip = tip.as_ref();
     let name = RecordName { project: session.project().name.clone(), target: target.clone() };
     let text = message(plan, target, "unchanged");
     match tokio::task::block_in_place(|| session.stores.swap(&name, tip, &after, &text)) {
@@ -238,19 +240,24 @@ async fn carry_out(
     let plan = &planned.plan;
     let facts: BTreeMap<TargetName, FactsOf<'_>> =
         session.targets.iter().filter_map(|t| Some((t.clone(), FactsOf::new(session, t)?))).collect();
+    let id = format!("{}-{:08x}", ctx.clock.wall().as_second(), ctx.entropy.next() >> 32);
     let mut shares = Vec::new();
+    let mut signers = BTreeMap::new();
     for target in &session.targets {
         let (Some((tip, record)), Some(facts)) = (session.records.get(target), facts.get(target)) else { continue };
-        let operations = intent_ops(plan, target, facts);
+        let mut operations = intent_ops(plan, target, facts);
         if operations.is_empty() {
             continue;
+        }
+        if let Some(signer) = Signer::of(session, target)? {
+            signer.sign_intent(&id, &mut operations);
+            signers.insert(target.clone(), signer);
         }
         let name = RecordName { project: session.project().name.clone(), target: target.clone() };
         shares.push(Share { name, tip: tip.clone(), record: record.clone(), operations });
     }
     let written: Vec<TargetName> = shares.iter().map(|share| share.name.target.clone()).collect();
     let checksum = plan.checksum();
-    let id = format!("{}-{:08x}", ctx.clock.wall().as_second(), ctx.entropy.next() >> 32);
     let commit = session.loaded.revision.as_str();
     let begun = tokio::task::block_in_place(|| {
         Run::begin(Arc::clone(&session.stores), shares, &id, here, commit, &checksum.to_string(), &ctx.clock)
@@ -293,8 +300,9 @@ async fn carry_out(
             };
             let mut after = record_after(record, target, plan, &applied.results, &identities, head, facts);
             refreshed(session, &planned.sightings, target, &mut after);
-            // The key was read when the plan was made, so this cannot fail here.
-            drop(sign(&session.operator, &mut after));
+            if let Some(signer) = signers.get(target) {
+                signer.sign(record, &mut after, &|_, _, written| written);
+            }
             after
         };
         let finished = tokio::task::block_in_place(|| run.finish(target, after, &message(plan, target, word)));

@@ -1,11 +1,13 @@
 //! What an interrupted run left behind is looked at and settled, by the next run that writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::facts::sign;
 use super::session::Session;
+use super::signing::Signer;
 use super::{Context, Stop, stores};
-use crate::model::{Canonical, Diagnostic, IntentOp, Mark, Observed, ScopeState, TargetName};
+use crate::model::{
+    Canonical, Diagnostic, EndpointName, IntentOp, Mark, Observed, RecordEntry, ScopeState, TargetName,
+};
 use crate::reconcile::{Here, Hold, Place, Seen, Sighting, is_as_sent, settle_intent, standing};
 use crate::store::{RecordName, Store, is_gone};
 
@@ -58,7 +60,20 @@ pub(super) fn settle_open(
         if after == record {
             continue;
         }
-        sign(&session.operator, &mut after)?;
+        if let Some(signer) = Signer::of(session, &target)? {
+            // Whoever can push the record's ref can write an intent, and it must not make a line good.
+            let signed: BTreeSet<_> = record
+                .intents
+                .iter()
+                .flat_map(|intent| intent.operations.iter().map(|op| (&intent.run, op)))
+                .filter(|(run, op)| signer.vouches_for_intent(run, op))
+                .map(|(_, op)| (&op.endpoint, &op.kind, &op.key))
+                .collect();
+            let rule = |endpoint: &EndpointName, entry: &RecordEntry, written: bool| {
+                written && signed.contains(&(endpoint, &entry.kind, &entry.key))
+            };
+            signer.sign(&record, &mut after, &rule);
+        }
         let name = RecordName { project: session.project().name.clone(), target: target.clone() };
         let message = format!("{}: settled at {target}", session.project().name);
         let swapped = tokio::task::block_in_place(|| session.stores.swap(&name, tip.as_ref(), &after, &message));

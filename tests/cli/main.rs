@@ -14,4 +14,5 @@ mod apply;
 mod hostile;
 mod input;
 mod record;
+mod safety;
 mod trust;

@@ -26,6 +26,8 @@ pub(super) fn settle_open(
             continue;
         }
         let Some((tip, record)) = session.records.get(&target).cloned() else { continue };
+        let marks = session.project().targets.get(&target).is_some_and(|config| config.marks);
+        let written_mark = marks.then_some(&mark);
         let mut after = record.clone();
         let wall = ctx.clock.wall().as_second();
         for intent in &record.intents {
@@ -33,10 +35,7 @@ pub(super) fn settle_open(
             let look = |op: &IntentOp| seen(session, sightings, &target, op);
             let sent = |op: &IntentOp, sent: &Canonical, found: &Observed| {
                 let rules = session.loaded.apis.get(&target).and_then(|api| api.description.table().get(&op.kind));
-                match (rules, found.value()) {
-                    (Some(rules), Ok(value)) => is_as_sent(rules, sent, &value),
-                    _ => false,
-                }
+                rules.is_some_and(|rules| is_as_sent(rules, written_mark, sent, found))
             };
             let settlement = settle_intent(&after, intent, &mark, &look, &sent);
             let message = format!(

@@ -96,7 +96,9 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
             planned = session.plan_again(planned);
         }
         if unlocked(&planned.plan, &session) != unlocked(&reviewed.plan, &session) {
-            let again = args.output == Output::Text && ctx.interactive && !args.yes && {
+            // What was asked for by its checksum, or as adoptions alone, is not what is there now.
+            let bound = expect.is_some() || args.adopt_only;
+            let again = args.output == Output::Text && ctx.interactive && !args.yes && !bound && {
                 let text = rendered(ctx, &session, &mut planned, Output::Text, args.show_all);
                 ctx.print(&text);
                 ctx.ask("Another run finished meanwhile. Apply this plan instead?")
@@ -446,7 +448,7 @@ pub(super) async fn acquire(ctx: &Context, session: &mut Session, here: &Here, w
             Err(Locked::Store(error)) => return Err(stores::stop(&error)),
         }
     }
-    Ok(())
+    session::check_folder(session.project(), &session.records)
 }
 
 fn until(second: i64) -> Option<String> {

@@ -111,17 +111,7 @@ impl Session {
         if !owns && !snapshot.missing_folders.is_empty() {
             loaded.snapshot(ctx, false)?;
         }
-        for (target, (_, record)) in &records {
-            let folder = record.head.as_ref().map(|head| head.folder.as_str());
-            if let Some(folder) = folder.filter(|folder| *folder != loaded.project.folder) {
-                let message = format!(
-                    "the record of {target} belongs to the project in `{folder}`, and this one is in `{}`",
-                    loaded.project.folder
-                );
-                let help = "two projects of one name share a record: rename one of them";
-                return Err(Stop::with(Exit::Refused, Diagnostic::error("other-folder", message).help(help)));
-            }
-        }
+        check_folder(&loaded.project, &records)?;
         let record_key = tokio::task::block_in_place(|| operator.record_key());
         let redactor = operator.redactor();
         let fleet = Fleet::muster(ctx, &loaded, &operator, &targets, wishes.limits).await?;
@@ -610,6 +600,26 @@ impl Session {
     pub(super) async fn close(self) {
         self.fleet.dismiss().await;
     }
+}
+
+/// Two projects of one name would share a record: the second folder is refused. Asked whenever records are read, because
+/// another run may just have begun one.
+pub(super) fn check_folder(
+    project: &Project,
+    records: &BTreeMap<TargetName, (Option<Tip>, Record)>,
+) -> Result<(), Stop> {
+    for (target, (_, record)) in records {
+        let folder = record.head.as_ref().map(|head| head.folder.as_str());
+        if let Some(folder) = folder.filter(|folder| *folder != project.folder) {
+            let message = format!(
+                "the record of {target} belongs to the project in `{folder}`, and this one is in `{}`",
+                project.folder
+            );
+            let help = "two projects of one name share a record: rename one of them";
+            return Err(Stop::with(Exit::Refused, Diagnostic::error("other-folder", message).help(help)));
+        }
+    }
+    Ok(())
 }
 
 /// What the refusals of a plan mean for the exit code.

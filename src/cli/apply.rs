@@ -12,7 +12,7 @@ use super::plan::rendered;
 use super::session::{self, Planned, Session, Wishes, refusal_exit};
 use super::settling::settle_open;
 use super::signing::{Signer, sign};
-use super::{Context, Exit, Stop, stores};
+use super::{Context, Exit, Stop, context, stores};
 use crate::event::Event;
 use crate::model::{Diagnostic, Digest, Mark, Own, Process, Record, RecordHead, Revision, ScopeState, TargetName};
 use crate::plan::{Action, Plan};
@@ -54,7 +54,8 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
         let text = rendered(ctx, &session, &mut planned, Output::Text, args.show_all);
         ctx.print(&text);
     }
-    let checksum = planned.plan.checksum();
+    ctx.tell(&session::advice(&planned).into_iter().collect::<Vec<_>>());
+    let checksum = planned.checksum;
     if let Some(expected) = expect.filter(|expected| *expected != checksum) {
         let message = format!("the plan is not the one expected: {checksum}, and --expect says {expected}");
         let help = "something moved since it was reviewed: look at the new plan";
@@ -95,7 +96,7 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
         if settle_open(ctx, &mut session, &planned.sightings, &here)? {
             planned = session.plan_again(planned);
         }
-        if unlocked(&planned.plan, &session) != unlocked(&reviewed.plan, &session) {
+        if unlocked(&planned, &session) != unlocked(&reviewed, &session) {
             // What was asked for by its checksum, or as adoptions alone, is not what is there now.
             let bound = expect.is_some() || args.adopt_only;
             let again = args.output == Output::Text && ctx.interactive && !args.yes && !bound && {
@@ -120,8 +121,11 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
 }
 
 /// The checksum of what is to be done at the targets that no other run holds.
-fn unlocked(plan: &Plan, session: &Session) -> Digest {
-    let mut free = plan.clone();
+fn unlocked(planned: &Planned, session: &Session) -> Digest {
+    if session.locked.is_empty() {
+        return planned.checksum;
+    }
+    let mut free = planned.plan.clone();
     free.operations.retain(|op| !session.locked.contains_key(&op.resource.target));
     free.checksum()
 }
@@ -167,8 +171,8 @@ async fn finish_idle(
     let results = Results { endings: BTreeMap::new(), took: Duration::ZERO };
     match args.output {
         Output::Text => {}
-        Output::Json => ctx.print(&session.redactor.hide(&apply_json(plan, &plan.checksum(), &results))),
-        Output::Markdown => ctx.print(&session.redactor.hide(&apply_markdown(plan, &plan.checksum(), &results))),
+        Output::Json => ctx.print(&session.redactor.hide(&apply_json(plan, &planned.checksum, &results))),
+        Output::Markdown => ctx.print(&session.redactor.hide(&apply_markdown(plan, &planned.checksum, &results))),
     }
     Ok(exit)
 }
@@ -181,7 +185,7 @@ fn unchanged(ctx: &Context, session: &Session, planned: &Planned, target: &Targe
     if !changed && !record.head.as_ref().is_some_and(|old| follows(session, old)) {
         return None;
     }
-    after.head = Some(head(ctx, session, &planned.plan, target, record, here, (0, 0)));
+    after.head = Some(head(ctx, session, planned.checksum, target, record, here, (0, 0)));
     Some(after)
 }
 
@@ -259,7 +263,7 @@ async fn carry_out(
         shares.push(Share { name, tip: tip.clone(), record: record.clone(), operations });
     }
     let written: Vec<TargetName> = shares.iter().map(|share| share.name.target.clone()).collect();
-    let checksum = plan.checksum();
+    let checksum = planned.checksum;
     let commit = session.loaded.revision.as_str();
     let begun = tokio::task::block_in_place(|| {
         Run::begin(Arc::clone(&session.stores), shares, &id, here, commit, &checksum.to_string(), &ctx.clock)
@@ -298,7 +302,7 @@ async fn carry_out(
         let after = |record: &Record| {
             let head = RecordHead {
                 result: word.to_owned(),
-                ..head(ctx, session, plan, target, record, here, (done, undone))
+                ..head(ctx, session, checksum, target, record, here, (done, undone))
             };
             let mut after = record_after(record, target, plan, &applied.results, &identities, head, facts);
             refreshed(session, &planned.sightings, target, &mut after);
@@ -359,7 +363,11 @@ async fn perform(
     cancel: &CancellationToken,
 ) -> Applied {
     let operations = plan.operations.iter().filter(|op| !plan.refused(&op.resource.target)).count();
-    let progress = if ctx.progress { Progress::applying(operations) } else { Progress::silent() };
+    let progress = match (ctx.progress, ctx.quiet) {
+        (true, _) => Progress::applying(operations),
+        (false, false) => Progress::applying_lines(plan, context::to_stderr),
+        (false, true) => Progress::silent(),
+    };
     let hider = session.redactor.clone();
     let progress = progress.hiding(move |text| hider.hide(text));
     let redactor = session.redactor.clone();
@@ -482,7 +490,7 @@ fn remembered_alone(ctx: &Context, session: &Session) -> Result<(), Stop> {
 pub(super) fn head(
     ctx: &Context,
     session: &Session,
-    plan: &Plan,
+    checksum: Digest,
     target: &TargetName,
     before: &Record,
     here: &Here,
@@ -493,7 +501,7 @@ pub(super) fn head(
         time: ctx.clock.wall().as_second(),
         commit: newest(session, before.head.as_ref()),
         snapshot: session.snapshot.digest,
-        checksum: plan.checksum(),
+        checksum,
         folder: session.project().folder.clone(),
         who: here.process.who.clone(),
         result: "done".to_owned(),

@@ -110,8 +110,7 @@ impl Context {
 
     /// Writes everything else to standard error.
     pub fn say(&self, text: &str) {
-        let mut err = std::io::stderr().lock();
-        let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+        to_stderr(text);
     }
 
     /// Shows diagnostics on standard error; with `-q` only errors.
@@ -137,6 +136,12 @@ impl Context {
     pub fn path(&self, path: &Path) -> PathBuf {
         self.cwd.join(path)
     }
+}
+
+/// Writes to standard error. Nobody there to read it is not an error.
+pub(super) fn to_stderr(text: &str) {
+    let mut err = std::io::stderr().lock();
+    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
 }
 
 fn terminal_width(env: &BTreeMap<String, String>) -> usize {

@@ -106,7 +106,8 @@ impl Fleet {
                 let place = (name.clone(), endpoint.clone());
                 let mark = target.marks.then(|| mark.clone());
                 let peer = Peer::new(place.clone(), driver, mark, concurrency, None, &ctx.clock);
-                let peer = peer.with_retries(api.description.retry.max);
+                let retry = api.description.retry;
+                let peer = peer.with_retries(retry.max).with_writers(retry.writes);
                 fleet.peers.insert(place, peer);
             }
         }

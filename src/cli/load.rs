@@ -31,7 +31,7 @@ pub(super) struct Api {
 /// A project at a commit, before its manifests are read.
 pub(super) struct Loaded {
     /// The repository.
-    pub source: Source,
+    pub source: Arc<Source>,
     /// The commit.
     pub revision: Revision,
     /// `ctl.yaml`.
@@ -40,7 +40,9 @@ pub(super) struct Loaded {
     pub apis: BTreeMap<TargetName, Api>,
     /// Warnings so far.
     pub diagnostics: Vec<Diagnostic>,
-    tree: Complete<Tree>,
+    tree: Arc<Complete<Tree>>,
+    /// Looks at the work tree meanwhile.
+    looking: Option<std::thread::JoinHandle<Vec<String>>>,
     /// With `--dirty`: bytes of the work tree, by blob id.
     dirty: BTreeMap<String, Vec<u8>>,
     /// True with `--dirty`.
@@ -58,20 +60,19 @@ pub(super) fn git(ctx: &Context) -> Git {
 pub(super) fn load(ctx: &Context, args: &SourceArgs, dirty: bool) -> Result<Loaded, Stop> {
     let options = SourceOptions { git: git(ctx), state_dir: ctx.state.clone(), limits: Limits::default() };
     let text = located(ctx, &args.source);
-    let source = Source::open(&text, args.rev.as_deref(), options).map_err(|e| stop(&e))?;
+    let source = Arc::new(Source::open(&text, args.rev.as_deref(), options).map_err(|e| stop(&e))?);
     let revision = source.revision().clone();
     let tree = source.tree(source.folder()).map_err(|e| stop(&e))?;
-    let mut diagnostics = Vec::new();
     let (tree, contents) = if dirty {
         let (files, contents) = source.dirty_tree(&tree).map_err(|e| stop(&e))?;
-        (tree.map(|_| files), contents)
+        (Arc::new(tree.map(|_| files)), contents)
     } else {
-        if ctx.verbose > 0 || !ctx.quiet {
-            let edited = source.edited_files(&tree).unwrap_or_default();
-            diagnostics.extend(edited_warning(&edited));
-        }
-        (tree, BTreeMap::new())
+        (Arc::new(tree), BTreeMap::new())
     };
+    let looking = (!dirty && (ctx.verbose > 0 || !ctx.quiet)).then(|| {
+        let (source, tree) = (Arc::clone(&source), Arc::clone(&tree));
+        std::thread::spawn(move || source.edited_files(&tree).unwrap_or_default())
+    });
     let trusted = match &args.trust {
         Some(rev) => Some(source.resolve(rev).map_err(|e| stop(&e))?),
         None => None,
@@ -81,8 +82,9 @@ pub(super) fn load(ctx: &Context, args: &SourceArgs, dirty: bool) -> Result<Load
         apis: BTreeMap::new(),
         source,
         revision,
-        diagnostics,
+        diagnostics: Vec::new(),
         tree,
+        looking,
         dirty: contents,
         is_dirty: dirty,
         texts: RefCell::default(),
@@ -97,6 +99,14 @@ pub(super) fn load(ctx: &Context, args: &SourceArgs, dirty: bool) -> Result<Load
 }
 
 impl Loaded {
+    /// Waits for the look at the work tree, and warns of what differs there.
+    pub(super) fn look_back(&mut self) {
+        let edited = self.looking.take().and_then(|look| look.join().ok()).unwrap_or_default();
+        if let Some(warning) = edited_warning(&edited) {
+            self.diagnostics.insert(0, warning);
+        }
+    }
+
     /// A file of the project: from the trusted revision where there is one, else from the commit (or the work tree).
     fn trusted_file(&self, path: &str, trusted: Option<&Revision>) -> Result<Option<Arc<SourceFile>>, Stop> {
         let bytes = match trusted {
@@ -212,7 +222,7 @@ impl Loaded {
         }
         let texts = |entry: &TreeEntry| self.text(&entry.path, &entry.blob);
         // The tree is complete, every manifest of it was read and parsed: so is the set.
-        let input = self.tree.clone().map(|_| SetInput {
+        let input = Complete::as_ref(&self.tree).map(|_| SetInput {
             project: &self.project,
             revision: self.revision.clone(),
             kinds: &tables,
@@ -282,7 +292,7 @@ pub(super) fn invalid(diagnostics: Vec<Diagnostic>) -> Stop {
 pub(super) fn stop(error: &SourceError) -> Stop {
     let diagnostic = error.diagnostic();
     let exit = match error {
-        SourceError::Git(_) => Exit::Unreachable,
+        SourceError::Git(_) | SourceError::Fetch { .. } => Exit::Unreachable,
         SourceError::BadUrl { .. } => Exit::Refused,
         _ => Exit::Invalid,
     };

@@ -243,7 +243,7 @@ pub(super) async fn rebuild(ctx: &Context, args: &RebuildArgs, cancel: &Cancella
             exit = exit.and(Exit::Refused);
             continue;
         }
-        let mut head = head(ctx, &session, &planned.plan, &target, &record, &here, (new as u64, 0));
+        let mut head = head(ctx, &session, planned.checksum, &target, &record, &here, (new as u64, 0));
         head.result = "rebuilt".to_owned();
         if let Some(old) = &record.head {
             // The desired state did not move.

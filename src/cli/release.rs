@@ -83,7 +83,8 @@ pub(super) async fn run(ctx: &Context, args: &ReleaseArgs, cancel: &Cancellation
             }
         }
         if let Some(old) = &record.head {
-            let mut new = head(ctx, &session, &planned.plan, &target, &record, &here, (here_released.len() as u64, 0));
+            let mut new =
+                head(ctx, &session, planned.checksum, &target, &record, &here, (here_released.len() as u64, 0));
             // The desired state did not move.
             new.commit = old.commit.clone();
             new.snapshot = old.snapshot;

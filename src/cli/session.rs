@@ -12,14 +12,14 @@ use super::load::{self, Loaded};
 use super::selection::Selection;
 use super::signing::unverified;
 use super::stores::{self, Stores};
-use super::{Context, Exit, Stop};
+use super::{Context, Exit, Stop, context};
 use crate::credentials::{Operator, REFUSALS, Redactor, UNREADABLE, Writing};
 use crate::event::Event;
 use crate::manifest;
 use crate::model::Own;
 use crate::model::{
     Canonical, Complete, Desired, Diagnostic, Digest, EndpointName, EndpointRecord, FieldPath, Guard, Key, Kind,
-    Project, Record, Scope, Secret, Snapshot, Spans, TargetName, Value,
+    Project, Record, RecordPlace, Scope, Secret, Snapshot, Spans, TargetName, Value,
 };
 use crate::net::without_credentials;
 use crate::plan::{self, Change, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
@@ -70,6 +70,8 @@ struct Leave {
 pub(super) struct Planned {
     /// The plan.
     pub plan: Plan,
+    /// Its checksum.
+    pub checksum: Digest,
     /// Who answered and what was listed, by endpoint.
     pub sightings: BTreeMap<Place, Sighting>,
     /// What the reading alone means for the exit code.
@@ -104,14 +106,26 @@ impl Session {
         for target in loaded.project.targets.values_mut() {
             target.guard = target.guard.stricter(operator.ceiling());
         }
-        let snapshot = loaded.snapshot(ctx, true)?;
-        let stores = Arc::new(Stores::open(ctx, &loaded, &operator)?);
-        let records = stores::read_all(&stores, &loaded.project.name, &targets)?;
+        let stores = Stores::open(ctx, &loaded, &operator).map(Arc::new);
+        // A remote is not asked before the manifests are known to be good.
+        let at_once = stores.as_ref().ok().filter(|_| !matches!(loaded.project.record, RecordPlace::Push(_)));
+        let (snapshot, records) = std::thread::scope(|scope| {
+            let project = &loaded.project.name;
+            let reading = at_once.map(|stores| scope.spawn(|| stores::read_all(stores, project, &targets)));
+            let snapshot = loaded.snapshot(ctx, true);
+            (snapshot, reading.and_then(|reading| reading.join().ok()))
+        });
+        let (snapshot, stores) = (snapshot?, stores?);
+        let records = match records {
+            Some(records) => records?,
+            None => stores::read_all(&stores, &loaded.project.name, &targets)?,
+        };
         let owns = records.values().any(|(_, r)| r.endpoints.values().any(|e| !e.entries.is_empty()));
         if !owns && !snapshot.missing_folders.is_empty() {
             loaded.snapshot(ctx, false)?;
         }
         check_folder(&loaded.project, &records)?;
+        loaded.look_back();
         let record_key = tokio::task::block_in_place(|| operator.record_key());
         let redactor = operator.redactor();
         let fleet = Fleet::muster(ctx, &loaded, &operator, &targets, wishes.limits).await?;
@@ -149,7 +163,11 @@ impl Session {
     }
 
     async fn look(&self, ctx: &Context, cancel: &CancellationToken, everything: bool) -> Planned {
-        let progress = if ctx.progress { Progress::listing() } else { Progress::silent() };
+        let progress = match (ctx.progress, ctx.quiet) {
+            (true, _) => Progress::listing(),
+            (false, false) => Progress::listing_lines(context::to_stderr),
+            (false, true) => Progress::silent(),
+        };
         let redactor = self.redactor.clone();
         let hider = self.redactor.clone();
         let progress = progress.hiding(move |text| hider.hide(text));
@@ -210,21 +228,21 @@ impl Session {
         progress.finish();
         let plan = self.build(&desired, &sightings);
         let exit = reading_exit(&sightings).and(self.fleet.exit);
-        Planned { plan, sightings, exit }
+        Planned { checksum: plan.checksum(), plan, sightings, exit }
     }
 
     /// What is wanted at each target, all of it.
     fn desired(&self) -> BTreeMap<TargetName, Complete<Vec<Arc<Desired>>>> {
         let mut by_target: BTreeMap<&TargetName, Vec<Arc<Desired>>> = BTreeMap::new();
         for desired in &self.snapshot.desired {
-            by_target.entry(&desired.id.target).or_default().push(Arc::new(desired.clone()));
+            by_target.entry(&desired.id.target).or_default().push(Arc::clone(desired));
         }
         self.targets
             .iter()
             .map(|name| {
                 let wanted = by_target.remove(name).unwrap_or_default();
                 // What is taken out of a complete snapshot by target is complete for that target.
-                (name.clone(), self.snapshot.clone().map(|_| wanted))
+                (name.clone(), self.snapshot.as_ref().map(|_| wanted))
             })
             .collect()
     }
@@ -241,6 +259,7 @@ impl Session {
     ) -> Plan {
         let nothing = EndpointRecord::default();
         let mut targets = Vec::new();
+        let mut uncontacted = 0;
         for name in &self.targets {
             let (Some(config), Some(api), Some(wanted)) =
                 (self.project().targets.get(name), self.loaded.apis.get(name), desired.get(name))
@@ -251,7 +270,11 @@ impl Session {
             let mut endpoints = Vec::new();
             for endpoint in config.endpoints.keys() {
                 let place = (name.clone(), endpoint.clone());
-                let Some(sighting) = sightings.get(&place) else { continue };
+                let Some(sighting) = sightings.get(&place) else {
+                    // Refused before any contact: nothing is known of what is declared there.
+                    uncontacted += wanted.len();
+                    continue;
+                };
                 let record = self.endpoint_record(name, endpoint).unwrap_or(&nothing);
                 endpoints.push(EndpointInput {
                     name: endpoint.clone(),
@@ -282,6 +305,7 @@ impl Session {
             allow_deletes: self.leave.deletes,
         };
         let mut plan = plan::build(&input);
+        plan.unknown += uncontacted;
         plan.refusals.extend(self.fleet.refusals.iter().cloned());
         self.check_identities(sightings, &mut plan);
         self.check_lineage(&mut plan);
@@ -304,7 +328,7 @@ impl Session {
     /// Plans again from what was seen, after the records changed.
     pub(super) fn plan_again(&self, planned: Planned) -> Planned {
         let plan = self.build(&self.desired(), &planned.sightings);
-        Planned { plan, ..planned }
+        Planned { checksum: plan.checksum(), plan, ..planned }
     }
 
     /// Which resources `-l` picks: declared or recorded ones with the labels.
@@ -431,7 +455,7 @@ impl Session {
             if let Err(diagnostic) = self.operator.grants_write(credential, &writing) {
                 refuse(diagnostic);
             }
-            let Some(desired) = op.change.desired() else { continue };
+            let Some(desired) = op.change.desired().filter(|d| d.body.may_hold_secret()) else { continue };
             let mut secrets = Vec::new();
             secrets_in(&desired.body.value(), &FieldPath::root(), &mut secrets);
             for (path, name) in secrets {
@@ -466,7 +490,7 @@ impl Session {
     pub(super) async fn have_secrets(&self, plan: &Plan) -> Result<(), Stop> {
         let mut wanted = BTreeSet::new();
         for op in plan.operations.iter().filter(|op| op.change.writes() && !plan.refused(&op.resource.target)) {
-            let Some(desired) = op.change.desired() else { continue };
+            let Some(desired) = op.change.desired().filter(|d| d.body.may_hold_secret()) else { continue };
             let mut secrets = Vec::new();
             secrets_in(&desired.body.value(), &FieldPath::root(), &mut secrets);
             wanted.extend(secrets.into_iter().map(|(_, n)| (n, op.resource.target.clone(), op.resource.kind.clone())));
@@ -493,8 +517,12 @@ impl Session {
         for op in &mut plan.operations {
             let place = (op.resource.target.clone(), op.endpoint.clone());
             let Some(peer) = self.fleet.peers.get(&place) else { continue };
-            let changes: BTreeMap<FieldPath, Canonical> =
-                op.fields.iter().filter_map(|f| Some((f.path.clone(), f.after.clone()?))).collect();
+            let changes: BTreeMap<FieldPath, Canonical> = match &op.change {
+                Change::Update { .. } => {
+                    op.fields.iter().filter_map(|f| Some((f.path.clone(), f.after.clone()?))).collect()
+                }
+                _ => BTreeMap::new(),
+            };
             let mark = peer.mark.as_ref();
             let write = match &op.change {
                 Change::Create { desired } => Write::Create { desired, mark },
@@ -598,7 +626,10 @@ impl Session {
 
     /// Stops what was started for this run.
     pub(super) async fn close(self) {
-        self.fleet.dismiss().await;
+        let Self { fleet, snapshot, records, .. } = self;
+        fleet.dismiss().await;
+        // The program ends now: to free what may be a million small pieces one by one would only take time.
+        std::mem::forget((snapshot, records));
     }
 }
 
@@ -648,6 +679,23 @@ fn reading_exit(sightings: &BTreeMap<Place, Sighting>) -> Exit {
         (true, false) if trouble.contains(&Trouble::Unreachable) => Exit::Unreachable,
         (true, false) => Exit::Partial,
     }
+}
+
+/// What to do where the endpoints themselves are in the way.
+pub(super) fn advice(planned: &Planned) -> Option<Diagnostic> {
+    let troubles = || planned.sightings.values().flat_map(|s| s.trouble.iter());
+    if troubles().any(|t| *t == Trouble::Authentication) {
+        let help = "check the credential in the operator's file, and what it may do at the server";
+        return Some(Diagnostic::error("not-allowed", "a server did not let us in").help(help));
+    }
+    if troubles().any(|t| *t == Trouble::Unreachable) {
+        let help = "check that it runs and that the URL in ctl.yaml is right; then run again";
+        return Some(Diagnostic::error("unreachable", "a server did not answer").help(help));
+    }
+    troubles().next().map(|_| {
+        let help = "compare the answer with the API description: see docs/api-descriptions.md, and -v for the requests";
+        Diagnostic::error("not-understood", "a server's answer is not what its description says").help(help)
+    })
 }
 
 /// Reads the operator's file.

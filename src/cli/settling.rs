@@ -25,7 +25,8 @@ pub(super) fn settle_open(
         if session.locked.contains_key(&target) {
             continue;
         }
-        let Some((tip, record)) = session.records.get(&target).cloned() else { continue };
+        let open = session.records.get(&target).filter(|(_, record)| !record.intents.is_empty());
+        let Some((tip, record)) = open.cloned() else { continue };
         let marks = session.project().targets.get(&target).is_some_and(|config| config.marks);
         let written_mark = marks.then_some(&mark);
         let mut after = record.clone();

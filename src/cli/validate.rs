@@ -12,11 +12,13 @@ pub(super) fn run(ctx: &Context, args: &ValidateArgs) -> Result<Exit, Stop> {
     if !args.api.is_empty() {
         return descriptions(ctx, args);
     }
-    let loaded = match load::load(ctx, &args.source, args.dirty) {
+    let mut loaded = match load::load(ctx, &args.source, args.dirty) {
         Ok(loaded) => loaded,
         Err(stop) => return told(ctx, args, None, stop.exit, &stop.diagnostics),
     };
-    match loaded.snapshot(ctx, true) {
+    let snapshot = loaded.snapshot(ctx, true);
+    loaded.look_back();
+    match snapshot {
         Ok(snapshot) => {
             let mut diagnostics = loaded.diagnostics.clone();
             diagnostics.extend(snapshot.diagnostics.iter().cloned());

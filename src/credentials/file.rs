@@ -251,9 +251,18 @@ pub(super) fn read(text: &str, place: &str) -> Result<OperatorFile, Diagnostic> 
     })
 }
 
-/// The parser's message without the values that it quotes: what stands at a wrong place may be a password.
+/// The parser's message without the values that it quotes: what stands at a wrong place may be a password. `{TOKEN}` is
+/// a mapping with the field TOKEN, so that even a field is shown only if it reads like one.
 fn without_values(message: &str) -> String {
     let message = message.split(" at line ").next().unwrap_or_default();
+    if let Some((before, rest)) = message.split_once("unknown field `")
+        && let Some((name, after)) = rest.rsplit_once("`, expected ")
+    {
+        let (name, after) = rest.split_once("`, expected ").unwrap_or((name, after));
+        let word = name.len() <= 20 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+        let shown = if word { format!(" `{name}`") } else { String::new() };
+        return format!("{before}unknown field{shown}, expected {after}");
+    }
     let Some(at) = message.find("invalid type: ").or_else(|| message.find("invalid value: ")) else {
         return message.to_owned();
     };

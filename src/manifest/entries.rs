@@ -123,7 +123,7 @@ fn at(diagnostic: Diagnostic, entry: &TreeEntry) -> Diagnostic {
     diagnostic.at(start_of(&shown(&entry.path)), "")
 }
 
-fn join(folder: &str, name: &str) -> String {
+pub(super) fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 

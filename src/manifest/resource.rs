@@ -8,7 +8,7 @@ use super::hint;
 use super::project::shown;
 use crate::model::{
     Canonical, DependsOn, Digest, FieldPath, Form, Key, Kind, KindRules, KindTable, Meta, OnRemove, Project,
-    ReplaceRule, ResourceId, TargetConfig, TargetName, Value, glob_matches,
+    ReplaceRule, ResourceId, TargetConfig, TargetName, Value, glob_matches, members, parse_json,
 };
 
 /// Longest value of a key field, in bytes.
@@ -123,7 +123,11 @@ pub(super) fn build(context: &Context<'_>, document: &ParsedDocument) -> Outcome
     }
     let Some(envelope) = envelope(context, map, document, &mut out) else { return out };
     let mut spec = match &document.spec {
-        Some(spec) => spec.value(),
+        Some(spec) => match envelope.targets.as_slice() {
+            [(target, _)] => looked_at(context, target, &envelope.kind, document, spec),
+            _ => None,
+        }
+        .unwrap_or_else(|| spec.value()),
         None => Value::object(),
     };
     if spec.as_object().is_none() {
@@ -160,6 +164,50 @@ pub(super) fn build(context: &Context<'_>, document: &ParsedDocument) -> Outcome
         }
     }
     out
+}
+
+/// The members of `spec` that the rules of its kind look at, as a tree; the others are there by name alone, as nulls.
+/// None where the whole has to be read.
+fn looked_at(
+    context: &Context<'_>,
+    target: &TargetName,
+    kind: &Kind,
+    document: &ParsedDocument,
+    spec: &Canonical,
+) -> Option<Value> {
+    let rules = context.kinds.get(target)?.get(kind)?;
+    // A `$` may be part of a reference, or of data that had to be told from one.
+    if !document.references.is_empty() || spec.as_bytes().contains(&b'$') {
+        return None;
+    }
+    let tops = tops(rules)?;
+    let read = |(name, raw): (&str, &[u8])| {
+        let value = if tops.contains(&name) { parse_json(raw).ok()? } else { Value::Null };
+        Some((name.to_owned(), value))
+    };
+    let members: Option<BTreeMap<String, Value>> = members(spec.as_bytes())?.into_iter().map(read).collect();
+    members.map(Value::Object)
+}
+
+/// The names at the root of a `spec` that any rule looks at; none where a rule may look at all of them.
+fn tops(rules: &KindRules) -> Option<Vec<&str>> {
+    let ruled = rules.fields.iter().filter(|(_, rule)| rule.server).map(|(path, _)| path);
+    let refs = rules.refs.iter().flat_map(|rule| std::iter::once(&rule.field).chain(&rule.through));
+    let all = rules.key.iter().map(|k| &k.path).chain(&rules.server).chain(ruled).chain(refs);
+    all.map(|path| path.segments().first().map(String::as_str).filter(|step| *step != "*")).collect()
+}
+
+/// `written` with the key fields of `spec` put in; the rest stays as it is spelled. None where the whole has to be read.
+fn with_key(written: &Canonical, spec: &Value, rules: &KindRules) -> Option<Canonical> {
+    let spec = spec.as_object()?;
+    let mut parts: BTreeMap<&str, std::borrow::Cow<'_, [u8]>> =
+        members(written.as_bytes())?.into_iter().map(|(name, raw)| (name, raw.into())).collect();
+    for field in &rules.key {
+        let [name] = field.path.segments() else { return None };
+        let value = spec.get(name)?.canonical();
+        parts.insert(name, value.as_bytes().to_vec().into());
+    }
+    Canonical::of_members(parts.iter().map(|(name, raw)| (*name, &**raw)))
 }
 
 impl Draft {
@@ -471,8 +519,23 @@ impl One<'_> {
         let references = self.references(&spec, &id);
         let (body, digest) = match &self.document.spec {
             Some(written) if !changed => (written.clone(), self.document.digest),
-            _ => {
-                let body = spec.canonical();
+            written => {
+                // Some of `spec` may be there by name alone; without references only the key can have changed.
+                let kept = written.as_ref().filter(|_| self.document.references.is_empty());
+                let body = kept.and_then(|written| with_key(written, &spec, self.rules));
+                let body = match (body, written) {
+                    (Some(body), _) => body,
+                    (None, Some(written)) if self.document.references.is_empty() => {
+                        let mut whole = written.value();
+                        for field in &self.rules.key {
+                            if let Some(value) = spec.get(&field.path) {
+                                whole.set(&field.path, value.clone());
+                            }
+                        }
+                        whole.canonical()
+                    }
+                    _ => spec.canonical(),
+                };
                 let digest = body.digest();
                 (body, digest)
             }

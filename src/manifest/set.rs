@@ -92,7 +92,7 @@ impl<'a, 'i> Assembly<'a, 'i> {
         let total: usize = input.files.iter().map(|(_, f)| f.documents.len()).sum();
         if total > MAX_DOCUMENTS {
             let message = format!("{total} documents; at most {MAX_DOCUMENTS} are read");
-            let place = start_of(&input.project.folder);
+            let place = start_of(&super::entries::join(&input.project.folder, super::PROJECT_FILE));
             self.diagnostics.push(Diagnostic::error("too-large", message).at(place, "").help("split the project"));
             return;
         }
@@ -368,7 +368,8 @@ impl<'a, 'i> Assembly<'a, 'i> {
                 metas.entry(Arc::as_ptr(&meta)).or_insert_with(|| meta_form(&meta).canonical().as_bytes().to_vec());
             hashed.extend_from_slice(form);
             let (path, blob) = paths[file].clone();
-            desired.push(Desired { id, body, digest, meta, origin: Origin { path, blob, document, values } });
+            let origin = Origin { path, blob, document, values };
+            desired.push(Arc::new(Desired { id, body, digest, meta, origin }));
         }
         Snapshot {
             revision: self.input.revision.clone(),

@@ -59,6 +59,11 @@ impl<T> Complete<T> {
         }
     }
 
+    /// The same proof for the value in its place.
+    pub fn as_ref(&self) -> Complete<&T> {
+        Complete { value: &self.value }
+    }
+
     /// The same proof for something computed from the whole value.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Complete<U> {
         Complete { value: f(self.value) }

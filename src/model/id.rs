@@ -1,5 +1,6 @@
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::{Canonical, Value};
 
@@ -12,7 +13,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name as text.
@@ -71,11 +72,11 @@ impl EndpointName {
 
 /// What sort of thing a resource is, as its description calls it: `queue`, `deployments.apps`. Never a version.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Kind(Box<str>);
+pub struct Kind(Arc<str>);
 
 impl Kind {
     /// Takes the description's word.
-    pub fn new(text: impl Into<Box<str>>) -> Self {
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
 
@@ -91,9 +92,9 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The values of a kind's key fields, in the order of the description, normalised.
+/// The values of a kind's key fields, in the order of the description, normalised. Shared by all that name the resource.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Vec<Canonical>);
+pub struct Key(Arc<[Canonical]>);
 
 impl Key {
     /// Makes a key of its values, in key order.
@@ -104,6 +105,35 @@ impl Key {
     /// Makes a key of plain texts, in key order.
     pub fn of_texts(texts: &[&str]) -> Self {
         Self(texts.iter().map(|t| Value::from(*t).canonical()).collect())
+    }
+
+    /// Reads what [`Key::canonical`] wrote; anything else is none.
+    pub fn from_canonical(text: &str) -> Option<Self> {
+        if let Some(key) = Self::of_plain_strings(text) {
+            return Some(key);
+        }
+        let Value::Array(parts) = Canonical::from_stored(text.as_bytes()).ok()?.value() else { return None };
+        let key = Self::new(&parts);
+        (key.canonical() == text).then_some(key)
+    }
+
+    /// The common case: strings without an escape, which are canonical as they stand.
+    fn of_plain_strings(text: &str) -> Option<Self> {
+        let mut rest = text.strip_prefix('[')?.strip_suffix(']')?;
+        let mut parts = Vec::with_capacity(1);
+        loop {
+            let end = rest.strip_prefix('"')?.find('"')? + 2;
+            let part = &rest[..end];
+            if part.bytes().any(|b| b == b'\\' || b < 0x20) {
+                return None;
+            }
+            parts.push(Canonical::from_verified(part.as_bytes()));
+            rest = &rest[end..];
+            if rest.is_empty() {
+                return Some(Self(parts.into()));
+            }
+            rest = rest.strip_prefix(',')?;
+        }
     }
 
     /// The values, in key order.
@@ -131,7 +161,7 @@ impl Key {
 
     /// The key made of the parts at `indexes`.
     pub fn project(&self, indexes: &[usize]) -> Option<Self> {
-        indexes.iter().map(|i| self.0.get(*i).cloned()).collect::<Option<Vec<_>>>().map(Self)
+        indexes.iter().map(|i| self.0.get(*i).cloned()).collect::<Option<Arc<[_]>>>().map(Self)
     }
 
     /// The canonical text of the parts, for sorting, hashing and storing.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use super::version::sha256;
 use super::{Digest, Number, SecretRef, Value};
@@ -318,25 +319,167 @@ fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Sees of most canonical texts that they are, without building anything: no escape in a key, no key with a `$`, and
+/// numbers that are short integers. Where it says no, only the whole way through a tree can tell.
+struct Glance<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Glance<'a> {
+    fn is_canonical(bytes: &'a [u8]) -> bool {
+        let mut glance = Self { bytes, at: 0 };
+        std::str::from_utf8(bytes).is_ok() && glance.value(0) && glance.at == bytes.len()
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let there = self.bytes.get(self.at) == Some(&byte);
+        self.at += usize::from(there);
+        there
+    }
+
+    fn word(&mut self, word: &[u8]) -> bool {
+        let there = self.bytes[self.at..].starts_with(word);
+        self.at += word.len();
+        there
+    }
+
+    fn value(&mut self, depth: usize) -> bool {
+        if depth > MAX_DEPTH {
+            return false;
+        }
+        match self.bytes.get(self.at) {
+            Some(b'"') => self.string().is_some(),
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.array(depth),
+            Some(b'n') => self.word(b"null"),
+            Some(b't') => self.word(b"true"),
+            Some(b'f') => self.word(b"false"),
+            Some(_) => self.integer(),
+            None => false,
+        }
+    }
+
+    fn integer(&mut self) -> bool {
+        self.take(b'-');
+        let rest = &self.bytes[self.at..];
+        let digits = rest.iter().position(|b| !b.is_ascii_digit()).unwrap_or(rest.len());
+        let plain = match rest.first() {
+            Some(b'0') => digits == 1 && (self.at == 0 || self.bytes[self.at - 1] != b'-'),
+            _ => (1..=15).contains(&digits),
+        };
+        self.at += digits;
+        plain && !matches!(rest.get(digits), Some(b'.' | b'e' | b'E' | b'+' | b'-'))
+    }
+
+    fn array(&mut self, depth: usize) -> bool {
+        self.at += 1;
+        if self.take(b']') {
+            return true;
+        }
+        loop {
+            if !self.value(depth + 1) {
+                return false;
+            }
+            if !self.take(b',') {
+                return self.take(b']');
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> bool {
+        self.at += 1;
+        if self.take(b'}') {
+            return true;
+        }
+        let mut before: Option<&[u8]> = None;
+        loop {
+            let Some((key, false)) = self.string() else { return false };
+            if key.starts_with(b"$") || before.is_some_and(|before| before >= key) || !self.take(b':') {
+                return false;
+            }
+            before = Some(key);
+            if !self.value(depth + 1) {
+                return false;
+            }
+            if !self.take(b',') {
+                return self.take(b'}');
+            }
+        }
+    }
+
+    /// What is between the quotes, and whether there is an escape in it.
+    fn string(&mut self) -> Option<(&'a [u8], bool)> {
+        if !self.take(b'"') {
+            return None;
+        }
+        let (start, mut escaped) = (self.at, false);
+        loop {
+            match self.bytes.get(self.at)? {
+                b'"' => {
+                    self.at += 1;
+                    return Some((&self.bytes[start..self.at - 1], escaped));
+                }
+                b'\\' => {
+                    escaped = true;
+                    if !matches!(self.bytes.get(self.at + 1)?, b'"' | b'\\' | b'n' | b'r' | b't' | b'b' | b'f') {
+                        return None;
+                    }
+                    self.at += 2;
+                }
+                0..=0x1f => return None,
+                _ => self.at += 1,
+            }
+        }
+    }
+}
+
 /// A value as canonical JSON bytes: sorted, UTF-8, without white space, numbers in one spelling.
 ///
-/// Two values are equal exactly when their canonical bytes are.
+/// Two values are equal exactly when their canonical bytes are. A clone shares them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Canonical(Box<[u8]>);
+pub struct Canonical(Arc<[u8]>);
 
 impl Canonical {
     pub(super) fn from_written(bytes: Vec<u8>) -> Self {
-        Self(bytes.into_boxed_slice())
+        Self(bytes.into())
     }
 
     /// Takes canonical bytes that were stored; anything that is not in canonical form is refused.
     pub fn from_stored(bytes: &[u8]) -> Result<Self, JsonError> {
+        if Glance::is_canonical(bytes) {
+            return Ok(Self(bytes.into()));
+        }
         let canonical = parse_with(bytes, true)?.canonical();
         if canonical.as_bytes() == bytes {
             Ok(canonical)
         } else {
             Err(JsonError { message: "not in canonical form", offset: 0 })
         }
+    }
+
+    /// Puts an object together from members that are canonical themselves. Names must be sorted and plain, as
+    /// [`super::members`] gives them; `None` otherwise.
+    pub fn of_members<'a>(members: impl Iterator<Item = (&'a str, &'a [u8])>) -> Option<Self> {
+        let mut out = Vec::with_capacity(512);
+        let mut before: Option<&str> = None;
+        for (name, raw) in members {
+            let plain = name.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') && !name.starts_with('$');
+            if !plain || before.is_some_and(|before| before >= name) {
+                return None;
+            }
+            before = Some(name);
+            out.push(if out.is_empty() { b'{' } else { b',' });
+            out.push(b'"');
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            out.extend_from_slice(raw);
+        }
+        if out.is_empty() {
+            out.push(b'{');
+        }
+        out.push(b'}');
+        Some(Self::from_written(out))
     }
 
     /// Takes bytes that this program wrote in canonical form and whose digest was verified, without parsing them.
@@ -347,6 +490,11 @@ impl Canonical {
     /// The tree, with secret references restored.
     pub fn value(&self) -> Value {
         parse_with(&self.0, true).unwrap_or_else(|e| unreachable!("canonical bytes parse: {e}"))
+    }
+
+    /// False if there is certainly no secret reference inside; cheap.
+    pub fn may_hold_secret(&self) -> bool {
+        self.0.contains(&b'$') && self.as_str().contains("{\"$secret\":")
     }
 
     /// The bytes.
@@ -380,6 +528,106 @@ mod tests {
         let value =
             parse(br#" { "b" : [1.0, 2e2, 12345678901234567890123], "a": "x\u0001\u00e9\ud83d\ude00\/" } "#).unwrap();
         assert_eq!(value.canonical().as_str(), "{\"a\":\"x\\u0001é😀/\",\"b\":[1,200,12345678901234567890123]}");
+    }
+
+    /// The long way, which every text takes that is not seen to be canonical at a glance.
+    fn is_canonical_by_its_tree(bytes: &[u8]) -> bool {
+        parse_with(bytes, true).is_ok_and(|value| value.canonical().as_bytes() == bytes)
+    }
+
+    #[test]
+    fn what_is_canonical_at_a_glance_is_canonical() {
+        let texts = [
+            r#"{"a":1,"b":[-10,0,123456789012345,"x\ny\"",null,true,false,{}],"c":{"d":[],"é":"😀"}}"#,
+            r#"{"$$x":1,"a":{"$secret":"pw","version":2}}"#,
+            r#"["a\u0001","-0",-1,1234567890123456789012345,0.5,1e400]"#,
+            r#""""#,
+            "7",
+        ];
+        let mut seen = 0;
+        for text in texts {
+            assert!(is_canonical_by_its_tree(text.as_bytes()), "{text}");
+            seen += usize::from(Glance::is_canonical(text.as_bytes()));
+            // Every single change of a byte, every byte taken out, and some put in.
+            for at in 0..text.len() {
+                for byte in b"0159-+.eE\"\\{}[],: \n$antf/u\x80\xc3\x01" {
+                    let mut changed = text.as_bytes().to_vec();
+                    changed[at] = *byte;
+                    let mut longer = text.as_bytes().to_vec();
+                    longer.insert(at, *byte);
+                    let mut shorter = text.as_bytes().to_vec();
+                    shorter.remove(at);
+                    for bytes in [changed, longer, shorter] {
+                        if Glance::is_canonical(&bytes) {
+                            assert!(is_canonical_by_its_tree(&bytes), "{}", String::from_utf8_lossy(&bytes));
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(seen, 3, "plain texts are seen at a glance");
+        for text in
+            [r#"{"b":1,"a":2}"#, r#"{"a":1,"a":2}"#, "-0", "01", "1.0", "[1, 2]", "", "-", "[", "\"a", "[1]]", "\"\\"]
+        {
+            assert!(!Glance::is_canonical(text.as_bytes()), "{text}");
+        }
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        for depth in [MAX_DEPTH, MAX_DEPTH + 1, MAX_DEPTH + 2] {
+            let text = nested(depth);
+            assert_eq!(Glance::is_canonical(text.as_bytes()), is_canonical_by_its_tree(text.as_bytes()), "{depth}");
+        }
+    }
+
+    #[test]
+    fn only_canonical_bytes_are_taken_from_a_store() {
+        let good = [
+            "{}",
+            "[]",
+            "0",
+            "12",
+            "-1",
+            "1.5",
+            "\"é\"",
+            "\"a\\\"b\"",
+            "null",
+            "[true,false,null]",
+            "1234567890123456789012",
+            r#"{"":1,"a":{"b":[{}]},"b":[]}"#,
+            r#"{"$$x":1}"#,
+            r#"{"$secret":"pw"}"#,
+            "1e400",
+        ];
+        for text in good {
+            assert_eq!(Canonical::from_stored(text.as_bytes()).unwrap().as_str(), text);
+        }
+        let deep = format!("{}{}", "[".repeat(70), "]".repeat(70));
+        let bad = [
+            " 1",
+            "1 ",
+            "01",
+            "1.0",
+            "-0",
+            "1e2",
+            "{\"b\":1,\"a\":1}",
+            "{\"a\":1,\"a\":1}",
+            "{\"a\": 1}",
+            "[1,]",
+            "[1",
+            "tru",
+            "\"\\u0061\"",
+            "\"a",
+            "",
+            "{\"a\"}",
+            "{,}",
+            "\"\u{1}\"",
+            "nulls",
+            "1234567890123456789012.0",
+            &deep,
+        ];
+        for text in bad {
+            assert!(Canonical::from_stored(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(Canonical::from_stored(b"\"\xff\"").is_err());
     }
 
     #[test]

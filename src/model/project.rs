@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Desired, Diagnostic, Digest, EndpointName, Guard, ProjectName, Revision, Span, TargetName, Value};
 
@@ -87,7 +88,7 @@ pub struct Snapshot {
     /// The project.
     pub project: Project,
     /// What is wanted, sorted by id: one for each target that a manifest names.
-    pub desired: Vec<Desired>,
+    pub desired: Vec<Arc<Desired>>,
     /// Warnings and notes.
     pub diagnostics: Vec<Diagnostic>,
     /// Manifest folders of `ctl.yaml` that the tree does not have.

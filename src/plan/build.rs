@@ -187,7 +187,7 @@ impl<'b, 'a> Builder<'b, 'a> {
             return None;
         }
         let entry = self.site.entry_for(which, observed);
-        let found = diff::compare(&desired.body.value(), &value_of(observed), entry, rules);
+        let found = diff::compare_held(&desired.body, observed, entry, rules);
         for normalised in &found.normalised {
             let made = normalised.made.as_ref().map_or("nothing", |v| v.as_str());
             let sent = normalised.sent.as_ref().map_or("nothing", |v| v.as_str());

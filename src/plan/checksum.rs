@@ -8,10 +8,32 @@ impl Plan {
         sum(self.operations.iter())
     }
 
-    /// The same over the deletes alone; `--allow-deletes` binds to it.
+    /// The same over the deletes alone, and over what they take along though no operation names it, so that consent
+    /// covers what was shown and nothing that came since; `--allow-deletes` binds to it.
     pub fn deletes_checksum(&self) -> Digest {
-        sum(self.operations.iter().filter(|op| op.change.action() == Action::Delete))
+        let deletes = || self.operations.iter().filter(|op| op.change.action() == Action::Delete);
+        let mut lost: Vec<String> = deletes().flat_map(lost_along).collect();
+        if lost.is_empty() {
+            return sum(deletes());
+        }
+        lost.sort();
+        Digest::of(format!("{}\n{}\n", sum(deletes()), lost.join("\n")).as_bytes())
     }
+}
+
+/// What a delete takes along for good, as canonical JSON lines.
+fn lost_along(op: &Operation) -> impl Iterator<Item = String> + '_ {
+    op.cascades.iter().filter(|cascade| !cascade.recreated).map(|cascade| {
+        let line: Value = [
+            ("target", Value::from(op.resource.target.as_str())),
+            ("endpoint", Value::from(op.endpoint.as_str())),
+            ("kind", Value::from(cascade.kind.as_str())),
+            ("key", Value::Array(cascade.key.values().collect())),
+        ]
+        .into_iter()
+        .collect();
+        line.canonical().as_str().to_owned()
+    })
 }
 
 fn sum<'a>(operations: impl Iterator<Item = &'a Operation>) -> Digest {
@@ -19,54 +41,71 @@ fn sum<'a>(operations: impl Iterator<Item = &'a Operation>) -> Digest {
     // Halves of a split are alike in all five, and stay in the order in which they run.
     sorted.sort_by_key(|op| op.id);
     sorted.sort_by(|a, b| {
-        let key = |op: &Operation| (op.resource.target.clone(), op.endpoint.clone());
-        key(a)
-            .cmp(&key(b))
+        (&a.resource.target, &a.endpoint)
+            .cmp(&(&b.resource.target, &b.endpoint))
             .then_with(|| a.resource.kind.cmp(&b.resource.kind))
             .then_with(|| a.resource.key.cmp(&b.resource.key))
             .then_with(|| a.change.action().as_str().cmp(b.change.action().as_str()))
     });
     let mut text = Vec::new();
     for op in sorted {
-        text.extend_from_slice(line(op).as_bytes());
+        line(op, &mut text);
         text.push(b'\n');
     }
     Digest::of(&text)
 }
 
-fn line(op: &Operation) -> Canonical {
-    let mut line: std::collections::BTreeMap<String, Value> = [
-        ("target", Value::from(op.resource.target.as_str())),
-        ("endpoint", Value::from(op.endpoint.as_str())),
-        ("kind", Value::from(op.resource.kind.as_str())),
-        ("key", Value::Array(op.resource.key.values().collect())),
-        ("action", Value::from(op.change.action().as_str())),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect();
-    match &op.change {
-        Change::Delete { entry, .. } => {
-            let digest = entry.as_ref().map_or(Value::Null, |e| Value::from(e.digest.to_string()));
-            line.insert("recorded".to_owned(), digest);
+/// One canonical JSON object, members sorted. It is put together from canonical parts: a plan may hold 100,000 of them.
+fn line(op: &Operation, out: &mut Vec<u8>) {
+    let text = |text: &str, out: &mut Vec<u8>| out.extend_from_slice(Value::from(text).canonical().as_bytes());
+    out.extend_from_slice(b"{\"action\":");
+    text(op.change.action().as_str(), out);
+    out.extend_from_slice(b",\"endpoint\":");
+    text(op.endpoint.as_str(), out);
+    let deleted = match &op.change {
+        Change::Delete { entry, .. } => Some(entry),
+        _ => None,
+    };
+    if deleted.is_none() {
+        out.extend_from_slice(b",\"fields\":[");
+        for (i, field) in op.fields.iter().enumerate() {
+            out.extend_from_slice(if i > 0 { b"," } else { b"" });
+            out.extend_from_slice(b"{\"after\":");
+            side(field.after.as_ref(), field.secret, out);
+            out.extend_from_slice(b",\"before\":");
+            side(field.before.as_ref(), field.secret, out);
+            out.extend_from_slice(b",\"path\":");
+            text(&field.path.to_string(), out);
+            out.push(b'}');
         }
-        _ => {
-            line.insert("fields".to_owned(), Value::Array(op.fields.iter().map(field).collect()));
+        out.push(b']');
+    }
+    out.extend_from_slice(b",\"key\":");
+    out.extend_from_slice(op.resource.key.canonical().as_bytes());
+    out.extend_from_slice(b",\"kind\":");
+    text(op.resource.kind.as_str(), out);
+    if let Some(entry) = deleted {
+        out.extend_from_slice(b",\"recorded\":");
+        match entry {
+            Some(entry) => text(&entry.digest.to_string(), out),
+            None => out.extend_from_slice(b"null"),
         }
     }
-    Value::Object(line).canonical()
+    out.extend_from_slice(b",\"target\":");
+    text(op.resource.target.as_str(), out);
+    out.push(b'}');
 }
 
-fn field(field: &super::change::FieldDiff) -> Value {
-    let side = |value: &Option<Canonical>| match value.as_ref().map(Canonical::value) {
-        None => Value::Array(Vec::new()),
+/// A list of one value, or of none.
+fn side(value: Option<&Canonical>, secret: bool, out: &mut Vec<u8>) {
+    out.push(b'[');
+    match value {
+        None => {}
         // Of a secret only its name and version may be hashed: a short one could be guessed from more.
-        Some(value) if field.secret => Value::Array(vec![only_references(value)]),
-        Some(value) => Value::Array(vec![value]),
-    };
-    [("path", Value::from(field.path.to_string())), ("before", side(&field.before)), ("after", side(&field.after))]
-        .into_iter()
-        .collect()
+        Some(value) if secret => out.extend_from_slice(only_references(value.value()).canonical().as_bytes()),
+        Some(value) => out.extend_from_slice(value.as_bytes()),
+    }
+    out.push(b']');
 }
 
 fn only_references(value: Value) -> Value {

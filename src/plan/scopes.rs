@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::site::{Hold, Site, Which, value_of};
+use super::site::{Hold, Site, Which};
 use crate::diff;
 use crate::model::{
     Desired, EndpointName, EndpointRecord, Key, Kind, KindTable, OnDelete, Own, Scope, ScopeState, UpdateMode,
@@ -82,7 +82,7 @@ fn what_goes_along(site: &Site<'_>, wanted: &mut BTreeSet<(Kind, Option<Key>)>) 
                 let may = rules.update != UpdateMode::InPlace || rules.fields.values().any(|f| f.immutable);
                 may && site.table.is_container(&which.0) && {
                     let entry = site.entry_for(which, observed);
-                    let found = diff::compare(&desired.body.value(), &value_of(observed), entry, rules);
+                    let found = diff::compare_held(&desired.body, observed, entry, rules);
                     found.fields.iter().any(|f| f.forces_replace)
                 }
             }),

@@ -223,7 +223,7 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
     fn launch(&mut self, flying: &mut FuturesUnordered<BoxFuture<'a, (usize, Arrived)>>) {
         for lane in 0..self.lanes.len() {
             let Some(endpoint) = self.lanes[lane].endpoint else { continue };
-            while self.lanes[lane].running < endpoint.concurrency {
+            while self.lanes[lane].running < endpoint.writers {
                 let future = if self.stopping.is_none()
                     && let Some(i) = self.schedule.start(lane)
                 {

@@ -127,10 +127,7 @@ impl Judge for Differences<'_> {
 
     fn rewritten(&self, desired: &Desired, found: &Observed) -> BTreeMap<FieldPath, Option<Canonical>> {
         let rules = self.tables.get(&desired.id.target).and_then(|table| table.get(&desired.id.kind));
-        match (rules, found.value()) {
-            (Some(rules), Ok(value)) => diff::rewritten(&desired.body.value(), &value, rules),
-            _ => BTreeMap::new(),
-        }
+        rules.map(|rules| diff::rewritten_held(&desired.body, found, rules)).unwrap_or_default()
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Peer<T> {
     pub mark: Option<Mark>,
     /// How many requests may be under way at once.
     pub concurrency: usize,
+    /// How many of them may be writes, each with the reads that belong to it.
+    pub writers: usize,
     /// How often a request to it is sent again, at most; never more often than by default.
     pub retries: Option<u32>,
     lane: Mutex<Lane>,
@@ -58,12 +60,20 @@ impl<T> Peer<T> {
             budget: RetryBudget::new(clock.boot()),
             pages: BTreeMap::new(),
         };
-        Self { target, name, driver, mark, concurrency: concurrency.max(1), retries: None, lane: Mutex::new(lane) }
+        let concurrency = concurrency.max(1);
+        let (retries, lane) = (None, Mutex::new(lane));
+        Self { target, name, driver, mark, concurrency, writers: concurrency, retries, lane }
     }
 
     /// The same, with fewer retries.
     pub fn with_retries(self, retries: Option<u32>) -> Self {
         Self { retries, ..self }
+    }
+
+    /// The same, with fewer writes at once.
+    pub fn with_writers(self, writers: Option<u32>) -> Self {
+        let writers = writers.map_or(self.writers, |n| (n as usize).clamp(1, self.concurrency));
+        Self { writers, ..self }
     }
 
     /// Target and name.

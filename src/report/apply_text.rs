@@ -70,7 +70,10 @@ fn write_ending(op: &Operation, ending: Option<&Ending>, style: &Style, out: &mu
     let (_, word, _) = face(op);
     let what = style.paint(role, &outcome.replace('_', " "));
     let address = line(&op.resource.to_string()).into_owned();
-    out.push_str(&format!("  {what}: {word} {address}\n"));
+    let declared = op.fields.iter().filter_map(|field| field.source.as_ref()).min();
+    let declared = declared.filter(|_| !matches!(ending, Some(Ending::Skipped { .. }) | None));
+    let place = declared.map(|span| format!("  {}:{}", line(&span.file), span.line)).unwrap_or_default();
+    out.push_str(&format!("  {what}: {word} {address}{}\n", style.paint(Role::Dim, &place)));
     if let Some(why) = why {
         out.push_str(&format!("    {}\n", line(why)));
     }

@@ -297,6 +297,34 @@ fn edited_and_untracked_manifests_are_named_and_ignored_ones_are_not() {
 }
 
 #[test]
+fn an_edit_that_leaves_size_and_time_is_seen() {
+    let repo = Repo::new();
+    let file = repo.path().join("deploy/manifests/a.yaml");
+    let time = |path: &Path, seconds: u64| {
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    };
+    // Older than the index, so that the index may vouch for it.
+    time(&file, 1_700_000_000);
+    sh(&repo.path(), &["update-index", "--refresh"]);
+    let source = repo.open();
+    let tree = source.tree("deploy").unwrap();
+    assert_eq!(source.edited_files(&tree).unwrap(), Vec::<String>::new());
+    fs::write(&file, b"a: 2\n").unwrap();
+    time(&file, 1_700_000_000);
+    assert_eq!(source.edited_files(&tree).unwrap(), ["deploy/manifests/a.yaml"]);
+    // Assumed to be unchanged is not unchanged.
+    sh(&repo.path(), &["update-index", "--assume-unchanged", "deploy/manifests/a.yaml"]);
+    assert_eq!(source.edited_files(&tree).unwrap(), ["deploy/manifests/a.yaml"]);
+    // Staged is not committed.
+    sh(&repo.path(), &["update-index", "--no-assume-unchanged", "deploy/manifests/a.yaml"]);
+    sh(&repo.path(), &["add", "deploy/manifests/a.yaml"]);
+    time(&file, 1_700_000_000);
+    sh(&repo.path(), &["update-index", "--refresh"]);
+    assert_eq!(source.edited_files(&tree).unwrap(), ["deploy/manifests/a.yaml"]);
+}
+
+#[test]
 fn lineage_tells_forward_from_back_from_rewritten() {
     let repo = Repo::new();
     let first = repo.head();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use git2::{ObjectType, Oid};
@@ -17,7 +17,11 @@ impl Source {
     pub fn edited_files(&self, tree: &Tree) -> Result<Vec<String>, SourceError> {
         let Some(top) = self.work_tree() else { return Ok(Vec::new()) };
         let mut edited = Vec::new();
+        let staged = Staged::read(&self.place.git_dir);
         for entry in tree.entries.iter().filter(|e| e.mode == FileMode::File) {
+            if staged.as_ref().is_some_and(|staged| staged.vouches(top, entry)) {
+                continue;
+            }
             match read_plain(&top.join(&entry.path), self.options.limits.file) {
                 Ok(Some(bytes)) if same(&bytes, &entry.blob) => {}
                 Ok(Some(_) | None) | Err(_) => edited.push(entry.path.clone()),
@@ -85,6 +89,48 @@ impl Source {
             contents.insert(id.to_string(), bytes);
         }
         Ok((Tree { revision: tree.revision.clone(), folder: tree.folder.clone(), entries }, contents))
+    }
+}
+
+/// What the index knows of the files that it has, so that most of them need not be read.
+struct Staged {
+    /// Sorted by path, as the index is.
+    entries: Vec<git2::IndexEntry>,
+    /// When the index was written, in seconds and nanoseconds.
+    written: (i64, i64),
+}
+
+impl Staged {
+    /// None if there is no index, or one that cannot be read: then every file is looked into.
+    fn read(git_dir: &Path) -> Option<Self> {
+        let path = git_dir.join("index");
+        let meta = fs::metadata(&path).ok()?;
+        let entries = git2::Index::open(&path).ok()?.iter().collect();
+        Some(Self { entries, written: (meta.mtime(), meta.mtime_nsec()) })
+    }
+
+    /// True if git itself would say, without reading the file, that it still is this blob: same times, size and inode as
+    /// when it was added. A file as young as the index may have been changed since within one tick, and is read.
+    fn vouches(&self, top: &Path, file: &TreeEntry) -> bool {
+        let Ok(at) = self.entries.binary_search_by(|e| e.path.as_slice().cmp(file.path.as_bytes())) else {
+            return false;
+        };
+        let known = &self.entries[at];
+        // Neither in conflict, nor assumed to be unchanged, nor left out of the work tree.
+        let plain = known.flags & 0xb000 == 0 && known.flags_extended == 0;
+        if !plain || Oid::from_str(&file.blob).ok() != Some(known.id) {
+            return false;
+        }
+        let Ok(now) = fs::symlink_metadata(top.join(&file.path)) else { return false };
+        let is = |known: git2::IndexTime, seconds: i64, nanoseconds: i64| {
+            i64::from(known.seconds()) == seconds && i64::from(known.nanoseconds()) == nanoseconds
+        };
+        now.is_file()
+            && is(known.mtime, now.mtime(), now.mtime_nsec())
+            && is(known.ctime, now.ctime(), now.ctime_nsec())
+            && u64::from(known.file_size) == now.size()
+            && known.ino == now.ino() as u32
+            && (now.mtime(), now.mtime_nsec()) < self.written
     }
 }
 

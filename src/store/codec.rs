@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::StoreError;
+use super::parallel::in_chunks;
 use crate::model::{
-    Canonical, Digest, EndpointName, EndpointRecord, FieldPath, Guard, Intent, IntentOp, Key, Kind, OnRemove, Process,
-    Record, RecordEntry, RecordHead, Revision, Value,
+    Canonical, Digest, EndpointName, FieldPath, Guard, Intent, IntentOp, Key, Kind, OnRemove, Process, Record,
+    RecordEntry, RecordHead, Revision,
 };
 
 /// The format's major version; a larger one is not read.
@@ -40,14 +41,24 @@ pub(super) fn encode(record: &Record) -> Result<Files, StoreError> {
     }
     for (endpoint, entries) in &record.endpoints {
         files.insert(format!("{endpoint}/identity"), line(&entries.identity)?);
-        let mut shards: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
-        for ((kind, key), entry) in &entries.entries {
-            if kind != &entry.kind || key != &entry.key {
-                return Err(damaged(endpoint.as_str(), None, format!("the entry of {kind}/{key} is of another")));
+        let all: Vec<_> = entries.entries.iter().collect();
+        let parts = in_chunks(&all, |chunk| {
+            let mut shards: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
+            for ((kind, key), entry) in chunk {
+                if kind != &entry.kind || key != &entry.key {
+                    return Err(damaged(endpoint.as_str(), None, format!("the entry of {kind}/{key} is of another")));
+                }
+                let key = key.canonical();
+                let into = shards.entry(shard(kind, &key)).or_default();
+                write_entry(entry, &key, into)?;
+                into.push(b'\n');
             }
-            let into = shards.entry(shard(kind, key)).or_default();
-            write_entry(entry, into)?;
-            into.push(b'\n');
+            Ok(shards.into_iter().collect())
+        })?;
+        // The chunks follow each other in the order of the entries, and so do the lines of each shard.
+        let mut shards: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
+        for (shard, mut bytes) in parts {
+            shards.entry(shard).or_default().append(&mut bytes);
         }
         for (shard, bytes) in shards {
             files.insert(format!("{endpoint}/{shard:02x}.jsonl"), bytes);
@@ -60,6 +71,7 @@ pub(super) fn encode(record: &Record) -> Result<Files, StoreError> {
 pub(super) fn decode(files: &Files) -> Result<Record, StoreError> {
     let head = files.get(HEAD).ok_or_else(|| damaged(HEAD, None, "it is missing".to_owned()))?;
     let mut record = Record { head: decode_head(head)?, ..Record::default() };
+    let mut shards = Vec::new();
     let identities: BTreeSet<&str> = files.keys().filter_map(|path| path.strip_suffix("/identity")).collect();
     for (path, bytes) in files {
         if path == HEAD {
@@ -78,14 +90,24 @@ pub(super) fn decode(files: &Files) -> Result<Record, StoreError> {
         if !identities.contains(folder) {
             return Err(damaged(path, None, format!("{folder}/identity is missing")));
         }
-        let of = record.endpoints.entry(endpoint).or_default();
         if name == "identity" {
-            of.identity = json(path, None, text(path, bytes)?)?;
+            record.endpoints.entry(endpoint).or_default().identity = json(path, None, text(path, bytes)?)?;
         } else {
             let number = name.strip_suffix(".jsonl").filter(|n| n.len() == 2).ok_or_else(|| odd_file(path))?;
             let number = u8::from_str_radix(number, 16).map_err(|_| odd_file(path))?;
-            decode_shard(path, number, bytes, of)?;
+            shards.push((endpoint, path.as_str(), number, bytes.as_slice()));
         }
+    }
+    let decoded = in_chunks(&shards, |chunk| {
+        chunk.iter().map(|(_, path, number, bytes)| decode_shard(path, *number, bytes)).collect()
+    })?;
+    let mut entries: BTreeMap<&EndpointName, Vec<_>> = BTreeMap::new();
+    for ((endpoint, ..), of) in shards.iter().zip(decoded) {
+        entries.entry(endpoint).or_default().extend(of);
+    }
+    for (endpoint, of) in entries {
+        // All at once: one sort is cheaper than an insertion each. No two shards hold the same resource.
+        record.endpoints.entry(endpoint.clone()).or_default().entries = of.into_iter().collect();
     }
     Ok(record)
 }
@@ -109,30 +131,35 @@ pub(super) fn decode_head(bytes: &[u8]) -> Result<Option<RecordHead>, StoreError
     json::<HeadFile>(HEAD, None, text)?.head.map(HeadWire::into_model).transpose()
 }
 
-fn decode_shard(path: &str, number: u8, bytes: &[u8], of: &mut EndpointRecord) -> Result<(), StoreError> {
+/// The lines of one shard, in order.
+type Lines = Vec<((Kind, Key), RecordEntry)>;
+
+fn decode_shard(path: &str, number: u8, bytes: &[u8]) -> Result<Lines, StoreError> {
     let text = text(path, bytes)?;
     let lines = text.strip_suffix('\n').ok_or_else(|| damaged(path, None, "its last line is cut off".to_owned()))?;
-    let mut before: Option<(Kind, Key)> = None;
+    let mut entries = Lines::new();
     for (at, line) in lines.split('\n').enumerate() {
         let at = Some(at + 1);
-        let entry = json::<EntryWire<'_>>(path, at, line)?.into_model(path, at)?;
+        let wire = json::<EntryWire<'_>>(path, at, line)?;
+        let key = wire.key.get();
+        let entry = wire.into_model(path, at)?;
         let id = (entry.kind.clone(), entry.key.clone());
-        if shard(&id.0, &id.1) != number {
+        // A key is read only from the canonical text that it is hashed by.
+        if shard(&id.0, key) != number {
             return Err(damaged(path, at, format!("{}/{} belongs to another file", id.0, id.1)));
         }
-        if before.as_ref().is_some_and(|b| *b >= id) {
+        if entries.last().is_some_and(|(before, _)| *before >= id) {
             return Err(damaged(path, at, format!("{}/{} is out of order or there twice", id.0, id.1)));
         }
-        before = Some(id.clone());
-        of.entries.insert(id, entry);
+        entries.push((id, entry));
     }
-    Ok(())
+    Ok(entries)
 }
 
-/// Which of the 256 files holds this resource.
-fn shard(kind: &Kind, key: &Key) -> u8 {
+/// Which of the 256 files holds this resource, by its key's canonical text.
+fn shard(kind: &Kind, key: &str) -> u8 {
     let mut text = kind.as_str().to_owned();
-    text.push_str(&key.canonical());
+    text.push_str(key);
     Digest::of(text.as_bytes()).as_bytes()[0]
 }
 
@@ -194,7 +221,7 @@ fn put(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) -> Result<(), Store
 }
 
 /// Writes an entry as one line, members sorted, what is empty left out.
-fn write_entry(entry: &RecordEntry, out: &mut Vec<u8>) -> Result<(), StoreError> {
+fn write_entry(entry: &RecordEntry, key: &str, out: &mut Vec<u8>) -> Result<(), StoreError> {
     if entry.digest != entry.sent.digest() {
         return Err(damaged("record", None, format!("the digest of {}/{} is another's", entry.kind, entry.key)));
     }
@@ -203,7 +230,6 @@ fn write_entry(entry: &RecordEntry, out: &mut Vec<u8>) -> Result<(), StoreError>
     if let Some(hmac) = &entry.hmac {
         members.json("hmac", hmac)?;
     }
-    let key = entry.key.canonical();
     members.raw("key", |out| {
         out.extend_from_slice(key.as_bytes());
         Ok(())
@@ -304,7 +330,7 @@ impl EntryWire<'_> {
         }
         Ok(RecordEntry {
             kind: Kind::new(self.kind),
-            key: key(self.key.get()).ok_or_else(|| bad("`key` is not a key".to_owned()))?,
+            key: Key::from_canonical(self.key.get()).ok_or_else(|| bad("`key` is not a key".to_owned()))?,
             server_id: self.server_id,
             uid: self.uid,
             sent,
@@ -323,14 +349,6 @@ impl EntryWire<'_> {
             hmac: self.hmac,
         })
     }
-}
-
-fn key(text: &str) -> Option<Key> {
-    let Ok(Value::Array(parts)) = Canonical::from_stored(text.as_bytes()).map(|c| c.value()) else {
-        return None;
-    };
-    let key = Key::new(&parts);
-    (key.canonical() == text).then_some(key)
 }
 
 #[derive(Deserialize)]
@@ -479,7 +497,7 @@ impl<'a> IntentWire<'a> {
         let op = |op: &'a IntentOp| -> Result<OpWire<'a>, StoreError> {
             let entry = op.entry.as_ref().map(|entry| {
                 let mut bytes = Vec::new();
-                write_entry(entry, &mut bytes)?;
+                write_entry(entry, &entry.key.canonical(), &mut bytes)?;
                 raw(bytes)
             });
             Ok(OpWire {
@@ -512,7 +530,7 @@ impl<'a> IntentWire<'a> {
                 endpoint: op.endpoint.parse().map_err(|_| bad("endpoint"))?,
                 action: op.action,
                 kind: Kind::new(op.kind.into_owned()),
-                key: key(op.key.get()).ok_or_else(|| bad("key"))?,
+                key: Key::from_canonical(op.key.get()).ok_or_else(|| bad("key"))?,
                 body: body.transpose()?,
                 entry: entry.transpose()?.map(Box::new),
             });

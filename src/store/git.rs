@@ -6,6 +6,7 @@ use git2::{ErrorCode, FileMode, ObjectType, Oid, Repository, Signature, Time};
 
 use super::codec::{self, Files, HEAD, damaged};
 use super::lock::{io_error, private_folder};
+use super::parallel::in_chunks;
 use super::refs::{self, Answer};
 use super::{RecordName, Store, StoreError, Tip};
 use crate::model::{Digest, ProjectName, Record};
@@ -354,12 +355,21 @@ fn resolve(repo: &Repository, name: &str) -> Result<Option<Oid>, StoreError> {
 }
 
 /// Writes the blobs and trees. One that is there already is not written again.
-fn write_tree(repo: &Repository, files: &Files) -> Result<Oid, git2::Error> {
-    let odb = repo.odb()?;
+fn write_tree<'f>(repo: &Repository, files: &'f Files) -> Result<Oid, git2::Error> {
+    let (dir, all) = (repo.path(), files.iter().collect::<Vec<_>>());
+    let blobs = in_chunks(&all, |chunk| {
+        // A repository's handle is for one thread.
+        let repo = Repository::open_bare(dir)?;
+        let odb = repo.odb()?;
+        let write = |(path, bytes): &(&'f String, &'f Vec<u8>)| {
+            Ok::<_, git2::Error>((path.as_str(), odb.write(ObjectType::Blob, bytes)?))
+        };
+        chunk.iter().map(write).collect()
+    })?;
     let mut folders: BTreeMap<&str, Vec<(&str, Oid)>> = BTreeMap::new();
-    for (path, bytes) in files {
+    for (path, blob) in blobs {
         let (folder, name) = path.split_once('/').unwrap_or(("", path));
-        folders.entry(folder).or_default().push((name, odb.write(ObjectType::Blob, bytes)?));
+        folders.entry(folder).or_default().push((name, blob));
     }
     let mut root = repo.treebuilder(None)?;
     for (folder, entries) in folders {
@@ -381,15 +391,14 @@ fn write_tree(repo: &Repository, files: &Files) -> Result<Oid, git2::Error> {
 fn read_files(repo: &Repository, commit: Oid) -> Result<Files, StoreError> {
     let missing = |e: &git2::Error| damaged(&commit.to_string(), None, e.message().to_owned());
     let tree = repo.find_commit(commit).and_then(|c| c.tree()).map_err(|e| missing(&e))?;
-    let mut files = Files::new();
+    let mut files = Vec::new();
     let mut add = |folder: Option<&str>, entry: &git2::TreeEntry<'_>| -> Result<(), StoreError> {
         let name = entry.name().map_err(|_| damaged("record", None, "a file's name is not UTF-8".to_owned()))?;
         let path = folder.map_or_else(|| name.to_owned(), |folder| format!("{folder}/{name}"));
         if entry.filemode() != i32::from(FileMode::Blob) {
             return Err(damaged(&path, None, "it is not a plain file".to_owned()));
         }
-        let blob = repo.find_blob(entry.id()).map_err(|e| damaged(&path, None, e.message().to_owned()))?;
-        files.insert(path, blob.content().to_vec());
+        files.push((path, entry.id()));
         Ok(())
     };
     for entry in &tree {
@@ -403,7 +412,16 @@ fn read_files(repo: &Repository, commit: Oid) -> Result<Files, StoreError> {
             add(Some(folder), &entry)?;
         }
     }
-    Ok(files)
+    let dir = repo.path();
+    let read = in_chunks(&files, |chunk| {
+        let repo = Repository::open_bare(dir).map_err(|e| unreadable(&e))?;
+        let read = |(path, id): &(String, Oid)| {
+            let blob = repo.find_blob(*id).map_err(|e| damaged(path, None, e.message().to_owned()))?;
+            Ok((path.clone(), blob.content().to_vec()))
+        };
+        chunk.iter().map(read).collect()
+    })?;
+    Ok(read.into_iter().collect())
 }
 
 /// The commit's message: what the caller says, and the facts as trailers, each on one line.

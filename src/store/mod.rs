@@ -6,6 +6,7 @@ mod file;
 mod git;
 mod lock;
 mod memory;
+mod parallel;
 mod process;
 mod refs;
 #[cfg(test)]

@@ -444,10 +444,41 @@ fn a_remote_that_is_gone_is_unreachable_and_not_an_empty_record() {
     let kept = store.keep(&name(), Some(&tip), &record(2, 1), "2").unwrap();
     fs::rename(dir.path().join("away"), &remote).unwrap();
     assert_eq!(store.read(&name()).unwrap(), (Some(kept.clone()), record(2, 1)));
-    store.swap(&name(), Some(&kept), &record(3, 1), "3").unwrap();
     let other = git_store(&clone(dir.path(), "b", false), Some("origin"), dir.path(), clock());
+    assert_eq!(other.read(&name()).unwrap(), (Some(tip), record(1, 1)));
+    // By a run that has nothing else to write, or under the next swap.
+    store.share(&name(), &kept).unwrap();
+    assert_eq!(other.read(&name()).unwrap(), (Some(kept.clone()), record(2, 1)));
+    store.share(&name(), &kept).unwrap();
+    store.swap(&name(), Some(&kept), &record(3, 1), "3").unwrap();
     let numbers: Vec<_> = other.history(&name(), 9).unwrap().into_iter().map(|(_, r)| r.head.unwrap().number).collect();
     assert_eq!(numbers, [3, 2, 1]);
+}
+
+#[test]
+fn what_was_kept_here_does_not_count_once_others_went_on() {
+    let dir = TempDir::new().unwrap();
+    remote(dir.path());
+    let store = git_store(&clone(dir.path(), "a", false), Some("origin"), dir.path(), clock());
+    let tip = store.swap(&name(), None, &record(1, 1), "1").unwrap();
+    let kept = store.keep(&name(), Some(&tip), &record(2, 1), "2").unwrap();
+    let other = git_store(&clone(dir.path(), "b", false), Some("origin"), dir.path(), clock());
+    assert_eq!(other.read(&name()).unwrap().0, Some(tip.clone()));
+    let theirs = other.swap(&name(), Some(&tip), &record(2, 3), "theirs").unwrap();
+    assert_eq!(store.share(&name(), &kept), Err(StoreError::Moved));
+    assert_eq!(store.read(&name()).unwrap(), (Some(theirs), record(2, 3)));
+}
+
+#[test]
+fn a_lock_that_stays_at_the_remote_is_named_and_is_no_other_run() {
+    let dir = TempDir::new().unwrap();
+    let remote = remote(dir.path());
+    let store = git_store(&clone(dir.path(), "a", false), Some("origin"), dir.path(), clock());
+    let tip = store.swap(&name(), None, &record(1, 1), "1").unwrap();
+    fs::write(remote.join("refs/ctl/records/shop/dns.lock"), "").unwrap();
+    let error = store.swap(&name(), Some(&tip), &record(2, 1), "2").unwrap_err();
+    assert!(matches!(error, StoreError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("dns.lock"), "{error}");
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub enum TargetError {
         excerpt: String,
     },
     /// The server refuses what was sent (other 4xx, or its success check failed).
-    #[error("{request}: answered {status}: refused{}", said(excerpt))]
+    #[error("{request}: answered {status}: refused{}{}", named(pointer.as_ref()), said(excerpt))]
     Invalid {
         /// Method and URL.
         request: String,
@@ -91,8 +91,30 @@ pub enum TargetError {
     },
 }
 
+/// The field that the server names, if it does.
+fn named(pointer: Option<&FieldPath>) -> String {
+    pointer.map(|path| format!(": `{path}`")).unwrap_or_default()
+}
+
 /// The server's own words, if it had some.
 fn said(excerpt: &str) -> String {
-    let text = excerpt.trim();
+    // One line, whatever the server's page looked like.
+    let text = excerpt.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.is_empty() { String::new() } else { format!(": {text}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_field_and_says_why_on_one_line() {
+        let refused = TargetError::Invalid {
+            request: "PUT http://h/things/a".to_owned(),
+            status: 422,
+            pointer: Some(FieldPath::parse("/spec/port")),
+            excerpt: "too\n\n  large ".to_owned(),
+        };
+        assert_eq!(refused.to_string(), "PUT http://h/things/a: answered 422: refused: `/spec/port`: too large");
+    }
 }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use crate::fake::{Answer, Asked, Fake, plain, raw};
+use crate::fake::{Answer, Fake, plain, raw};
 use crate::sandbox::{Ran, Sandbox};
 
 /// A description of what the fake server keeps.
@@ -137,7 +137,7 @@ fn rsp_05_a_list_that_is_missing_or_null_is_no_list() {
 
 #[test]
 fn rsp_06_a_list_that_was_cut_short_is_no_list() {
-    concludes_nothing(|| plain(200, "", r#"{"items":[{"name":"b","size":2}"#), 3, "not JSON");
+    concludes_nothing(|| plain(200, "", r#"{"items":[{"name":"b","size":2}"#), 3, "EOF while parsing a list");
 }
 
 #[test]
@@ -163,9 +163,344 @@ fn rsp_08_a_length_that_is_wrong_is_no_answer() {
 }
 
 #[test]
-fn rsp_14_a_list_that_goes_stale_twice_is_unknown() {
-    // Only a later page can go stale; a 410 at the first is a refusal.
-    concludes_nothing(|| plain(410, "", "{}"), 3, "410");
+fn rsp_14_a_410_where_no_page_was_read_is_an_error() {
+    concludes_nothing(|| plain(410, "", "{}"), 3, "answered 410");
+}
+
+/// The same for an API that pages with a token: `page` answers for each token (none for the first page).
+#[track_caller]
+fn pages_conclude_nothing(
+    page: impl Fn(Option<&str>) -> Answer + Send + Sync + Clone + 'static,
+    code: i32,
+    why: &str,
+) -> usize {
+    let fake = Fake::scripted(move |asked| {
+        let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
+        let token = query.split('&').find_map(|pair| pair.strip_prefix("continue="));
+        (asked.method == "GET" && path == "/v1/things").then(|| page(token))
+    });
+    let sandbox = project(&fake.url(), "");
+    sandbox.write("apis/fake.yaml", &API.replace("base: /v1\n", "base: /v1\npage: {token: /next, as: continue}\n"));
+    sandbox.commit("pages");
+    let ran = sandbox.watched(&["apply", "--yes", "-o", "json"]).stays_small();
+    let text = format!("{}{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.code, Some(code), "{text}");
+    let planned = sandbox.run(["plan", "-o", "json"]);
+    assert!(planned.stdout.contains(why), "no {why:?} in:\n{}", planned.stdout);
+    assert_eq!(fake.writes(), 0, "something was written");
+    fake.asked().len()
+}
+
+#[test]
+fn rsp_09_a_second_page_that_fails_makes_the_whole_list_unknown() {
+    let page = |token: Option<&str>| match token {
+        None => plain(200, "", r#"{"items":[{"name":"a","size":1}],"next":"p2"}"#),
+        Some(_) => plain(500, "", r#"{"error":"disk"}"#),
+    };
+    // Nothing at all could be observed.
+    pages_conclude_nothing(page, 8, "answered 500");
+}
+
+#[test]
+fn rsp_10_a_token_that_comes_again_is_a_circle() {
+    let page = |_: Option<&str>| plain(200, "", r#"{"items":[],"next":"p2"}"#);
+    let asked = pages_conclude_nothing(page, 3, "the pages turn in a circle");
+    assert!(asked <= 6, "{asked} requests");
+}
+
+#[test]
+fn rsp_12_a_page_that_repeats_an_object_makes_the_list_unknown() {
+    let page = |token: Option<&str>| match token {
+        None => plain(200, "", r#"{"items":[{"name":"a","size":1}],"next":"p2"}"#),
+        Some(_) => plain(200, "", r#"{"items":[{"name":"a","size":1}]}"#),
+    };
+    pages_conclude_nothing(page, 3, "two objects with the same key");
+}
+
+#[test]
+fn rsp_13_a_total_that_does_not_agree_makes_the_list_unknown() {
+    let answer = || plain(200, "", r#"{"items":[{"name":"b","size":2}],"total":100}"#);
+    let fake = Fake::scripted(move |asked| (asked.method == "GET").then(answer));
+    let sandbox = project(&fake.url(), "");
+    let api = API.replace("base: /v1\n", "base: /v1\npage: {token: /next, as: continue, total: /total}\n");
+    sandbox.write("apis/fake.yaml", &api);
+    sandbox.commit("a total");
+    let ran = sandbox.run(["plan", "-o", "json"]).exits(3);
+    assert!(ran.stdout.contains("100"), "{}", ran.stdout);
+    sandbox.run(["apply", "--yes"]).exits(3);
+    assert_eq!(fake.writes(), 0);
+}
+
+#[test]
+fn rsp_14_pages_that_go_stale_twice_are_unknown() {
+    let page = |token: Option<&str>| match token {
+        None => plain(200, "", r#"{"items":[],"next":"p2"}"#),
+        Some(_) => plain(410, "", "{}"),
+    };
+    pages_conclude_nothing(page, 3, "stale twice");
+}
+
+#[test]
+fn rsp_15_items_that_are_no_such_object_make_the_list_unknown() {
+    for item in ["null", "7", r#""b""#, "[]", "{}", r#"{"size":1}"#] {
+        let body = format!(r#"{{"items":[{item}]}}"#);
+        let fake = Fake::scripted(move |asked| (asked.method == "GET").then(|| plain(200, "", &body)));
+        let sandbox = project(&fake.url(), "");
+        let ran = sandbox.run(["plan", "-o", "json"]);
+        assert_eq!(ran.code, Some(3), "{item}: {}", ran.stdout);
+        assert_eq!(ran.json()["summary"]["unknown"], 2, "{item}: {}", ran.stdout);
+        sandbox.run(["apply", "--yes"]).exits(3);
+        assert_eq!(fake.writes(), 0, "{item}");
+    }
+}
+
+#[test]
+fn rsp_15_a_child_of_another_parent_makes_the_list_unknown() {
+    let fake = Fake::scripted(|asked| {
+        let body = match asked.path.as_str() {
+            "/v1/rooms" => r#"[{"name":"mine"}]"#,
+            _ => r#"[{"name":"x","room":"theirs"}]"#,
+        };
+        (asked.method == "GET").then(|| plain(200, "", body))
+    });
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "apis/fake.yaml",
+        "api: fake\nbase: /v1\ntypes:\n  room: {path: \"/rooms/{name}\"}\n  chair: {in: room, path: \"/rooms/{room}/chairs/{name}\"}\n",
+    );
+    project_at(&sandbox, &fake.url(), "    own: exclusive\n");
+    let docs = "apiVersion: fake\nkind: room\nspec: {name: mine}\n---\napiVersion: fake\nkind: chair\nspec: {room: mine, name: y}\n";
+    sandbox.write("manifests/a.yaml", docs);
+    sandbox.commit("rooms");
+    let ran = sandbox.run(["plan", "-o", "json"]).exits(3);
+    assert_eq!(ran.json()["summary"]["delete"], 0);
+    assert_eq!(ran.json()["summary"]["create"], 0);
+    sandbox.run(["apply", "--yes"]).exits(3);
+    assert_eq!(fake.writes(), 0);
+}
+
+/// An API with `If-Match`, whose object `a` differs and carries this ETag line.
+fn conditional(etag: &'static str) -> (Fake, Sandbox) {
+    let fake = Fake::scripted(move |asked| {
+        let one = asked.method == "GET" && asked.path == "/v1/things/a";
+        let all = asked.method == "GET" && asked.path == "/v1/things";
+        if all {
+            return Some(plain(200, "", r#"{"items":[{"name":"a","size":9},{"name":"b","size":2}]}"#));
+        }
+        one.then(|| plain(200, etag, r#"{"name":"a","size":9}"#))
+    });
+    let sandbox = project(&fake.url(), "");
+    sandbox.write("apis/fake.yaml", &API.replace("base: /v1\n", "base: /v1\netag: if-match\n"));
+    sandbox.commit("etags");
+    (fake, sandbox)
+}
+
+#[test]
+fn rsp_17_without_a_strong_etag_nothing_is_written() {
+    for etag in ["", "ETag: W/\"1\"\r\n"] {
+        let (fake, sandbox) = conditional(etag);
+        let ran = sandbox.run(["apply", "--yes"]);
+        let text = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(matches!(ran.code, Some(1 | 3)), "{text}");
+        assert!(text.contains("carries no strong ETag"), "{text}");
+        assert_eq!(fake.writes(), 0, "{etag}");
+    }
+}
+
+#[test]
+fn rsp_19_an_encoding_that_nobody_asked_for_is_no_list() {
+    for encoding in ["br", "zstd", "deflate"] {
+        let answer =
+            move || plain(200, &format!("Content-Encoding: {encoding}\r\n"), "\u{1}\u{2}\u{3} not what it says");
+        concludes_nothing(answer, 3, "not JSON");
+    }
+}
+
+#[test]
+fn rsp_22_json_nested_a_hundred_thousand_deep_is_no_list() {
+    let deep = format!(r#"{{"items":[{{"name":"b","size":{}{}}}]}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    concludes_nothing(move || plain(200, "", &deep), 3, "nested more than 64 deep");
+}
+
+#[test]
+fn rsp_23_numbers_beyond_2_to_the_53_are_compared_exactly() {
+    let fake = Fake::honest();
+    fake.put("a", serde_json::json!({"name": "a", "size": 9_007_199_254_740_993_u64}));
+    let sandbox = project(&fake.url(), "");
+    sandbox.remove("manifests/b.yaml").write("manifests/a.yaml", &thing("a", "size: 9007199254740993"));
+    sandbox.commit("equal");
+    let same = sandbox.run(["plan", "-o", "json"]).exits(0).json();
+    assert_eq!((&same["summary"]["update"], &same["summary"]["adopt"]), (&0.into(), &1.into()), "{same}");
+    sandbox.write("manifests/a.yaml", &thing("a", "size: 9007199254740992"));
+    sandbox.commit("one less");
+    let other = sandbox.run(["plan", "-o", "json"]).exits(0).json();
+    assert_eq!(other["summary"]["update"], 1, "{other}");
+    sandbox.run(["apply", "--yes"]).exits(0);
+    assert!(fake.heard(r#""size":9007199254740992"#));
+}
+
+#[test]
+fn rsp_25_a_wait_that_is_absurd_neither_holds_the_run_for_hours_nor_makes_it_ask_without_a_pause() {
+    let cases = [("1000000000000", 20), ("-5", 90), ("Sun, 22 Nov 2020 10:00:30 GMT", 90), ("soon", 90), ("0", 90)];
+    let runs = cases.map(|(value, most)| {
+        std::thread::spawn(move || {
+            let fake = Fake::scripted(move |_| Some(plain(429, &format!("Retry-After: {value}\r\n"), "{}")));
+            let sandbox = project(&fake.url(), "");
+            let started = Instant::now();
+            let ran = sandbox.run(["plan"]);
+            assert!(matches!(ran.code, Some(3 | 8)), "{value}: {:?} {}{}", ran.code, ran.stdout, ran.stderr);
+            assert!(started.elapsed() < Duration::from_secs(most), "{value}: {:?}", started.elapsed());
+            assert!(fake.asked().len() < 30, "{value}: {} requests", fake.asked().len());
+        })
+    });
+    runs.into_iter().for_each(|run| run.join().unwrap());
+}
+
+/// The bytes that must never reach a terminal from outside, and what else must not be taken for the program's own.
+#[track_caller]
+fn clean(text: &str) {
+    for c in text.chars() {
+        let bad = (c.is_control() && c != '\n')
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        assert!(!bad, "{c:?} in {text:?}");
+    }
+    for line in text.lines() {
+        assert!(!line.starts_with("FORGED"), "{text}");
+        assert!(!line.starts_with("::error"), "{text}");
+    }
+}
+
+const TRM: [(&str, &str); 10] = [
+    ("trm_01_clear", "x\u{1b}[2Jy"),
+    ("trm_02_clipboard", "x\u{1b}]52;c;eA==\u{7}y"),
+    ("trm_03_link", "x\u{1b}]8;;http://evil\u{1b}\\y"),
+    ("trm_04_title", "x\u{1b}]0;t\u{7}y"),
+    ("trm_05_return", "bad\rgood"),
+    ("trm_06_backspace", "bad\u{8}\u{8}\u{8}good"),
+    ("trm_07_c1", "x\u{9b}2Jy"),
+    ("trm_08_bidi", "x\u{202e}y\u{2066}z\u{200f}"),
+    ("trm_09_line", "x\nFORGED Plan: 0 to delete\n::error::x"),
+    ("trm_10_prompt", "\u{1b}[2J\u{1b}[HFORGED Apply this plan? [y/N] "),
+];
+
+/// A text in double quotes, as JSON and YAML read it, in ASCII alone.
+fn json_text(text: &str) -> String {
+    let escaped = serde_json::Value::from(text).to_string();
+    let ascii = |c: char| if c.is_ascii() && c != '\u{7f}' { c.to_string() } else { format!("\\u{:04x}", c as u32) };
+    escaped.chars().map(ascii).collect()
+}
+
+#[test]
+fn trm_01_to_10_in_manifests_reach_no_output_as_commands() {
+    for (name, text) in TRM {
+        let fake = Fake::honest();
+        let sandbox = project(&fake.url(), "");
+        let spec = format!("size: 1, note: {0}, {0}: 3, list: [{0}]", json_text(text));
+        sandbox.write("manifests/a.yaml", &thing("a", &spec));
+        // What stands in an address is refused; what looks like something else only is not.
+        sandbox.write("manifests/c.yaml", &thing(&json_text(text), "size: 3")).commit("a name");
+        let ran = sandbox.run(["apply", "--yes"]);
+        clean(&ran.stdout);
+        clean(&ran.stderr);
+        if ran.code != Some(0) {
+            assert_eq!(ran.code, Some(6), "{name}: {}{}", ran.stdout, ran.stderr);
+            assert_eq!(fake.writes(), 0);
+            sandbox.remove("manifests/c.yaml");
+        }
+        sandbox.commit(text);
+        for output in ["text", "markdown"] {
+            let ran = sandbox.run(["plan", "-v", "-o", output]);
+            assert_eq!(ran.code, Some(0), "{name} {output}: {}{}", ran.stdout, ran.stderr);
+            clean(&ran.stdout);
+            clean(&ran.stderr);
+        }
+        let ran = sandbox.run(["apply", "-v", "--yes"]);
+        clean(&ran.stdout);
+        clean(&ran.stderr);
+        assert_eq!(ran.code, Some(0), "{name}: {}{}", ran.stdout, ran.stderr);
+        // JSON keeps the data exactly, escaped as JSON escapes.
+        sandbox.write("manifests/a.yaml", &thing("a", "size: 1, note: plain"));
+        sandbox.commit("plain");
+        let ran = sandbox.run(["plan", "-o", "json"]).exits(0);
+        assert!(ran.stdout.chars().all(|c| !c.is_control() || c == '\n'), "{name}: {}", ran.stdout);
+        let before = ran.json()["operations"].to_string();
+        assert!(before.contains("note"), "{before}");
+        let ran = sandbox.run(["plan"]).exits(0);
+        clean(&ran.stdout);
+    }
+}
+
+#[test]
+fn trm_01_to_10_in_a_servers_answers_reach_no_output_as_commands() {
+    let all = TRM.map(|(_, text)| text).join(" ");
+    for status in [200, 400, 403, 409, 422, 500] {
+        let body = format!(r#"{{"items":[{{"name":{0},"size":{0}}}],"message":{0}}} {all}"#, json_text(&all));
+        let fake = Fake::scripted(move |asked| match asked.method.as_str() {
+            "GET" if status == 200 => Some(plain(200, "", &body)),
+            "GET" => None,
+            _ => Some(plain(status, "", &body)),
+        });
+        let sandbox = project(&fake.url(), "");
+        for args in [&["plan", "-v"][..], &["apply", "-v", "--yes"], &["apply", "--yes", "-o", "markdown"]] {
+            let ran = sandbox.watched(args).stays_small();
+            assert!(ran.code != Some(0) || args[0] == "plan", "{status}");
+            clean(&ran.stdout);
+            clean(&ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn trm_01_to_10_in_wrong_manifests_and_names_reach_no_output_as_commands() {
+    for (name, text) in TRM {
+        let fake = Fake::honest();
+        let sandbox = project(&fake.url(), "");
+        let quoted = json_text(text);
+        for (file, wrong) in [
+            ("kind", format!("apiVersion: fake\nkind: {quoted}\nspec: {{name: x}}\n")),
+            ("api", format!("apiVersion: {quoted}\nkind: thing\nspec: {{name: x}}\n")),
+            ("field", format!("apiVersion: fake\nkind: thing\n{quoted}: 1\nspec: {{name: x}}\n")),
+            (
+                "target",
+                format!("apiVersion: fake\nkind: thing\nmetadata: {{targets: [{quoted}]}}\nspec: {{name: x}}\n"),
+            ),
+            ("value", format!("apiVersion: fake\nkind: thing\nspec: {{name: x, y: {{$value: {quoted}}}}}\n")),
+            ("twice", format!("apiVersion: fake\nkind: thing\nspec: {{name: x, {quoted}: 1, {quoted}: 2}}\n")),
+            ("raw", format!("apiVersion: fake\nkind: thing\nspec: {{name: x}}\n# {text}\n: : {text}\n")),
+        ] {
+            sandbox.write("manifests/w.yaml", &wrong);
+            sandbox.commit("wrong");
+            for args in [&["plan"][..], &["plan", "--dirty"], &["apply", "--yes", "-o", "json"]] {
+                let ran = sandbox.watched(args).stays_small();
+                assert_eq!(ran.code, Some(6), "{name} {file}: {}{}", ran.stdout, ran.stderr);
+                clean(&ran.stdout);
+                clean(&ran.stderr);
+            }
+        }
+        assert!(fake.asked().is_empty(), "something was contacted");
+        // What the user typed may come from a script.
+        for args in [&["plan", "--rev", text][..], &["plan", "-t", text], &["plan", text], &["plan", "-l", text]] {
+            let ran = sandbox.watched(args).stays_small();
+            assert!(!matches!(ran.code, Some(0 | 101) | None), "{name} {args:?}: {:?}", ran.code);
+            clean(&ran.stdout);
+            clean(&ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_file_name_that_holds_commands_reaches_no_output_as_commands() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    std::fs::write(sandbox.repo().join("manifests/\u{1b}[2Jx.yaml"), "a: 1\n").unwrap();
+    let ran = sandbox.run(["plan"]);
+    clean(&ran.stdout);
+    clean(&ran.stderr);
+    sandbox.commit("odd name");
+    let ran = sandbox.run(["plan"]).exits(6);
+    clean(&ran.stderr);
+    assert!(ran.stderr.contains("source-odd-entry"), "{}", ran.stderr);
+    assert_eq!(fake.writes(), 0);
 }
 
 #[test]

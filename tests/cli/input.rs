@@ -1,1 +1,749 @@
-//! Input.
+//! Repositories, addresses, documents and names that are meant to do harm, and those that are only unusual.
+
+use crate::fake::Fake;
+use crate::hostile::{API, project, project_at, thing};
+use crate::sandbox::{Ran, Sandbox};
+
+/// Runs plan and apply; both must end with `code` and say all of `texts`, and nothing may be asked or recorded.
+#[track_caller]
+fn refused(sandbox: &Sandbox, fake: &Fake, code: i32, texts: &[&str]) -> Ran {
+    let before = fake.asked().len();
+    let applied = sandbox.watched(&["apply", "--yes"]).stays_small();
+    let planned = sandbox.watched(&["plan"]).stays_small();
+    for ran in [&applied, &planned] {
+        assert_eq!(ran.code, Some(code), "stdout:\n{}\nstderr:\n{}", ran.stdout, ran.stderr);
+        let flat = ran.stderr.split_whitespace().filter(|w| *w != "│").collect::<Vec<_>>().join(" ");
+        for text in texts {
+            assert!(flat.contains(text), "no {text:?} in:\n{}", ran.stderr);
+        }
+    }
+    assert_eq!(fake.asked().len(), before, "something was contacted: {:?}", fake.asked());
+    assert_eq!(sandbox.records(), "");
+    planned
+}
+
+/// A project whose commit's root tree is rewritten with further entries of `manifests/`: `mode`, name, content.
+fn with_entry(mode: &str, name: &[u8], content: &str) -> (Fake, Sandbox) {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    let blob = hash(&sandbox, "blob", content.as_bytes());
+    let entry = [(mode.to_owned(), name.to_vec(), blob)];
+    replace_manifests(&sandbox, &entry);
+    (fake, sandbox)
+}
+
+/// Commits the project with `entries` added to `manifests/`, without asking git whether they are decent.
+fn replace_manifests(sandbox: &Sandbox, entries: &[(String, Vec<u8>, String)]) {
+    let mut all: Vec<(String, Vec<u8>, String)> = sandbox
+        .git(["ls-tree", "HEAD:manifests"])
+        .lines()
+        .map(|line| {
+            let (what, name) = line.split_once('\t').unwrap();
+            let words: Vec<&str> = what.split(' ').collect();
+            (words[0].to_owned(), name.as_bytes().to_vec(), words[2].to_owned())
+        })
+        .collect();
+    all.extend(entries.iter().cloned());
+    all.sort_by(|a, b| a.1.cmp(&b.1));
+    let manifests = tree(sandbox, &all);
+    let mut root: Vec<(String, Vec<u8>, String)> = vec![("40000".into(), b"manifests".to_vec(), manifests)];
+    for name in ["apis", "ctl.yaml"] {
+        let id = sandbox.git(["rev-parse", &format!("HEAD:{name}")]).trim().to_owned();
+        root.push((if name == "apis" { "40000" } else { "100644" }.into(), name.as_bytes().to_vec(), id));
+    }
+    root.sort_by(|a, b| a.1.cmp(&b.1));
+    let root = tree(sandbox, &root);
+    let commit = sandbox.git(["commit-tree", "-m", "odd", &root]);
+    sandbox.git(["update-ref", "HEAD", commit.trim()]);
+}
+
+fn tree(sandbox: &Sandbox, entries: &[(String, Vec<u8>, String)]) -> String {
+    let mut bytes = Vec::new();
+    for (mode, name, id) in entries {
+        bytes.extend_from_slice(mode.as_bytes());
+        bytes.push(b' ');
+        bytes.extend_from_slice(name);
+        bytes.push(0);
+        bytes.extend((0..40).step_by(2).map(|i| u8::from_str_radix(&id[i..i + 2], 16).unwrap()));
+    }
+    hash(sandbox, "tree", &bytes)
+}
+
+fn hash(sandbox: &Sandbox, kind: &str, bytes: &[u8]) -> String {
+    let file = sandbox.root().join("object");
+    std::fs::write(&file, bytes).unwrap();
+    sandbox.git(["hash-object", "-t", kind, "--literally", "-w", file.to_str().unwrap()]).trim().to_owned()
+}
+
+#[test]
+fn git_01_a_link_to_an_absolute_path_is_named_and_never_followed() {
+    let (fake, sandbox) = with_entry("120000", b"evil.yaml", "/etc/passwd");
+    let ran =
+        refused(&sandbox, &fake, 6, &["symlink", "`manifests/evil.yaml` is a symbolic link", "links are not followed"]);
+    assert!(!ran.stderr.contains("root:"));
+}
+
+#[test]
+fn git_02_a_link_upward_is_named_and_never_followed() {
+    let (fake, sandbox) = with_entry("120000", b"evil.yaml", "../../home/secret");
+    std::fs::write(sandbox.root().join("home/secret"), "CANARY-7716\n").unwrap();
+    let ran = refused(&sandbox, &fake, 6, &["symlink", "manifests/evil.yaml"]);
+    assert!(!ran.stderr.contains("CANARY"));
+    // The same in the work tree.
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    std::fs::write(sandbox.root().join("home/secret"), "CANARY-7716: {\n").unwrap();
+    std::os::unix::fs::symlink("../../home/secret", sandbox.repo().join("manifests/evil.yaml")).unwrap();
+    let ran = sandbox.run(["plan", "--dirty"]).exits(6);
+    assert!(ran.stderr.contains("symlink") && !ran.stderr.contains("CANARY"), "{}", ran.stderr);
+    assert!(fake.asked().is_empty());
+}
+
+#[test]
+fn git_04_a_linked_folder_is_named_and_never_followed() {
+    let (fake, sandbox) = with_entry("120000", b"more", "../../../etc");
+    refused(&sandbox, &fake, 6, &["symlink", "manifests/more"]);
+    // `ctl.yaml` and a description that are links are no files of the project.
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    std::fs::write(sandbox.root().join("evil.yaml"), API).unwrap();
+    sandbox.remove("apis/fake.yaml");
+    std::os::unix::fs::symlink("../../evil.yaml", sandbox.repo().join("apis/fake.yaml")).unwrap();
+    sandbox.commit("a linked description");
+    let ran = refused(&sandbox, &fake, 6, &["apis/fake.yaml"]);
+    assert!(!ran.stderr.contains("/things"), "{}", ran.stderr);
+}
+
+#[test]
+fn git_06_to_10_a_name_that_is_no_name_is_refused() {
+    for (name, shown) in [
+        (&b".."[..], ".."),
+        (b".", "."),
+        (b".git", ".git"),
+        (b".GIT", ".GIT"),
+        (b"git~1", "git~1"),
+        (b"a/b.yaml", "a/b.yaml"),
+        (b"a\\b.yaml", "a\\\\b.yaml"),
+        (b"a\rb.yaml", "a\\rb.yaml"),
+        (b"a\x1b[2J.yaml", "a\\u{1b}[2J.yaml"),
+        (b"\xff\xfe.yaml", "\u{fffd}"),
+        (b"", ""),
+    ] {
+        let (fake, sandbox) = with_entry("100644", name, "a: 1\n");
+        let ran = sandbox.run(["plan"]);
+        assert_eq!(ran.code, Some(6), "{shown}: {}{}", ran.stdout, ran.stderr);
+        let named = ran.stderr.contains("source-odd-entry") && ran.stderr.contains(shown);
+        // libgit2 itself refuses some of them.
+        assert!(named || ran.stderr.contains("source-object-missing"), "{shown}: {}", ran.stderr);
+        sandbox.run(["apply", "--yes"]).exits(6);
+        assert!(fake.asked().is_empty());
+    }
+}
+
+#[test]
+fn git_11_a_name_that_stands_twice_is_refused() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    let link = hash(&sandbox, "blob", b"/etc");
+    let folder = sandbox.git(["rev-parse", "HEAD:manifests"]).trim().to_owned();
+    let entries = [("120000".to_owned(), b"x".to_vec(), link), ("40000".to_owned(), b"x".to_vec(), folder)];
+    replace_manifests(&sandbox, &entries);
+    refused(&sandbox, &fake, 6, &["the name is there twice"]);
+}
+
+#[test]
+fn git_12_names_that_differ_in_case_only_are_a_warning() {
+    let (fake, sandbox) = with_entry("100644", b"A.yaml", &thing("z", "size: 1"));
+    sandbox.run(["plan"]).exits(0).warns("case-collision");
+    assert_eq!(fake.writes(), 0);
+}
+
+#[test]
+fn git_14_folders_a_hundred_thousand_deep_are_refused() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    // Git itself need not walk it: trees are written one by one from the inside.
+    let mut id = hash(&sandbox, "blob", b"a: 1\n");
+    let mut mode = "100644";
+    for _ in 0..100 {
+        id = tree(&sandbox, &[(mode.to_owned(), b"d".to_vec(), id)]);
+        mode = "40000";
+    }
+    replace_manifests(&sandbox, &[("40000".to_owned(), b"deep".to_vec(), id)]);
+    refused(&sandbox, &fake, 6, &["source-too-deep", "folders deep"]);
+}
+
+#[test]
+fn git_16_a_huge_file_is_refused_before_it_is_read() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    let file = std::fs::File::create(sandbox.repo().join("manifests/big.yaml")).unwrap();
+    file.set_len(600 << 20).unwrap();
+    sandbox.git(["-c", "core.bigFileThreshold=1m", "add", "-A"]);
+    sandbox.commit("600 MiB");
+    refused(&sandbox, &fake, 6, &["manifests/big.yaml", "629145600", "4194304"]);
+    let ran = sandbox.watched(&["plan", "--dirty"]).stays_small();
+    assert_eq!(ran.code, Some(6), "{}", ran.stderr);
+    assert!(ran.stderr.contains("manifests/big.yaml"), "{}", ran.stderr);
+    // 5 MiB is a little too much as well.
+    let sandbox = project(&fake.url(), "");
+    sandbox.write("manifests/big.yaml", &format!("# {}\n", "x".repeat(5 << 20)));
+    sandbox.commit("5 MiB");
+    refused(&sandbox, &fake, 6, &["manifests/big.yaml", "split"]);
+    // So is a description, and `ctl.yaml`.
+    for name in ["ctl.yaml", "apis/fake.yaml"] {
+        let sandbox = project(&fake.url(), "");
+        sandbox.write(name, &format!("# {}\n", "x".repeat(5 << 20)));
+        sandbox.commit("5 MiB");
+        refused(&sandbox, &fake, 6, &[name]);
+    }
+}
+
+#[test]
+fn git_20_a_submodule_where_manifests_are_is_refused() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    let head = sandbox.git(["rev-parse", "HEAD"]).trim().to_owned();
+    replace_manifests(&sandbox, &[("160000".to_owned(), b"sub".to_vec(), head)]);
+    refused(&sandbox, &fake, 6, &["`manifests/sub` is a submodule", "commit the files themselves"]);
+}
+
+#[test]
+fn git_21_attributes_and_modules_of_the_repository_do_nothing() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    let touched = sandbox.root().join("touched");
+    let program = format!("touch {}", touched.display());
+    sandbox.write(".gitattributes", "* filter=evil diff=evil export-subst\n");
+    sandbox.write(".gitmodules", "[submodule \"x\"]\n\tpath = manifests/x\n\turl = ext::sh -c touch%20/tmp/x\n");
+    for key in ["filter.evil.smudge", "filter.evil.clean", "core.fsmonitor", "diff.evil.textconv", "core.hooksPath"] {
+        sandbox.git(["config", key, &program]);
+    }
+    // The filters above are the test's own configuration; nothing in `plan` may start them all the same.
+    sandbox.git(["-c", "filter.evil.clean=cat", "-c", "core.fsmonitor=false", "add", "-A"]);
+    sandbox.git([
+        "-c",
+        "filter.evil.clean=cat",
+        "-c",
+        "core.fsmonitor=false",
+        "-c",
+        "core.hooksPath=/nonexistent",
+        "commit",
+        "-qm",
+        "attributes",
+    ]);
+    let _ = std::fs::remove_file(&touched);
+    sandbox.write("manifests/a.yaml", &thing("a", "size: 7"));
+    sandbox.run(["plan"]).exits(0);
+    sandbox.run(["plan", "--dirty"]).exits(0);
+    assert!(!touched.exists(), "a program of the repository was started");
+}
+
+#[test]
+fn rem_01_to_06_an_address_that_would_run_something_is_refused() {
+    for (case, url, why) in [
+        ("REM-01", "ssh://-oProxyCommand=touch%20x/path", "would be read as an option"),
+        ("REM-02", "ssh://-x@host/path", "would be read as an option"),
+        ("REM-03", "ext::sh -c touch% x", "is not a scheme"),
+        ("REM-03", "ext::https://host/x", "is not a scheme"),
+        ("REM-04", "ftp://host/x", "is not a scheme"),
+        ("REM-05", "https:///host", "names no host"),
+        ("REM-06", "https://host/a%0ab", "control character"),
+        ("REM-06", "https://host/a\nb", "control character"),
+        ("REM-06", "https://host/a\tb", "control character"),
+    ] {
+        let sandbox = Sandbox::new();
+        for command in ["plan", "apply"] {
+            let ran = sandbox.watched(&[command, url]).stays_small();
+            assert_eq!(ran.code, Some(7), "{case} {url}: {}{}", ran.stdout, ran.stderr);
+            assert!(ran.stderr.contains("source-bad-url"), "{case} {url}: {}", ran.stderr);
+            assert!(ran.stderr.contains(why), "{case} {url}: {}", ran.stderr);
+        }
+        assert!(!sandbox.repo().join("x").exists(), "{case}: a program was started");
+        assert!(!sandbox.root().join("home/.local").exists(), "{case}: state was written");
+    }
+}
+
+#[test]
+fn rem_04_a_file_url_is_the_users_own_to_type() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    let url = format!("file://{}", sandbox.repo().display());
+    sandbox.run(["plan", &url]).exits(0).says("thing");
+}
+
+#[test]
+fn an_address_with_a_password_is_shown_without_it() {
+    let sandbox = Sandbox::new();
+    for url in ["https://user:CANARY-pw@127.0.0.1:1/x.git", "https://user:CANARY-pw@127.0.0.1:1/x%0a"] {
+        let ran = sandbox.run(["plan", "-vv", url]);
+        assert!(matches!(ran.code, Some(7 | 8)), "{}", ran.stderr);
+        assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("CANARY-pw"), "{}", ran.stderr);
+    }
+}
+
+/// One more manifest with this content; it must be refused with these texts.
+#[track_caller]
+fn bad_manifest(content: impl AsRef<[u8]>, texts: &[&str]) -> Ran {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    std::fs::write(sandbox.repo().join("manifests/w.yaml"), content).unwrap();
+    sandbox.commit("wrong");
+    let mut all = vec!["manifests/w.yaml"];
+    all.extend(texts);
+    let ran = refused(&sandbox, &fake, 6, &all);
+    sandbox.watched(&["plan", "--dirty"]).stays_small().exits(6);
+    ran
+}
+
+#[test]
+fn yml_01_an_alias_bomb_is_refused_while_it_is_small() {
+    let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for i in 1..30 {
+        let all = vec![format!("*a{}", i - 1); 10].join(", ");
+        text.push_str(&format!("a{i}: &a{i} [{all}]\n"));
+    }
+    bad_manifest(format!("apiVersion: fake\nkind: thing\nspec:\n  name: x\n{}", indented(&text)), &["alias-bomb"]);
+}
+
+#[test]
+fn yml_02_aliases_that_grow_quadratically_are_refused() {
+    let long = format!("a: &a {:?}\n", "x".repeat(100_000));
+    let many = format!("b: [{}]\n", vec!["*a"; 20_000].join(", "));
+    bad_manifest(
+        format!("apiVersion: fake\nkind: thing\nspec:\n  name: x\n{}", indented(&(long + &many))),
+        &["alias-bomb"],
+    );
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+#[test]
+fn yml_03_nesting_without_end_is_refused() {
+    bad_manifest(format!("a: {}{}", "[".repeat(100_000), "]".repeat(100_000)), &["too-deep"]);
+    bad_manifest(format!("a: {}x{}", "{a: ".repeat(100_000), "}".repeat(100_000)), &["too-deep"]);
+    let blocks: String = (0..1_000).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
+    bad_manifest(blocks, &["too-deep"]);
+    bad_manifest("- ".repeat(50_000), &[]);
+    bad_manifest("? ".repeat(50_000), &[]);
+    bad_manifest(format!("a: {}x", "!t ".repeat(50_000)), &[]);
+}
+
+#[test]
+fn yml_04_a_million_documents_are_refused() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    sandbox.write("manifests/w.yaml", &"---\na\n".repeat(650_000)).commit("documents");
+    refused(&sandbox, &fake, 6, &["too-large", "650002 documents; at most 100000 are read", "ctl.yaml:1:1"]);
+}
+
+#[test]
+fn yml_06_a_key_that_stands_twice_is_refused_with_both_places() {
+    let ran = bad_manifest(
+        "apiVersion: fake\nkind: thing\nspec:\n  name: x\n  size: 1\n  size: 2\n",
+        &["duplicate-key", "`size` stands twice", "manifests/w.yaml:6:3"],
+    );
+    assert!(ran.stderr.contains(":5:3") || ran.stderr.contains("first"), "{}", ran.stderr);
+}
+
+#[test]
+fn yml_08_a_word_that_is_a_boolean_elsewhere_is_text_with_a_warning() {
+    for word in ["no", "on", "y", "off", "Yes"] {
+        let fake = Fake::honest();
+        let sandbox = project(&fake.url(), "");
+        sandbox.write("manifests/w.yaml", &thing("x", &format!("country: {word}")));
+        sandbox.commit("norway");
+        let ran = sandbox.run(["apply", "--yes"]).exits(0).warns("ambiguous-scalar");
+        assert!(ran.stderr.contains(&format!("\"{word}\"")), "{word}: {}", ran.stderr);
+        assert!(fake.heard(&format!(r#""country":"{word}""#)), "{word}");
+    }
+}
+
+#[test]
+fn yml_09_a_number_that_is_octal_elsewhere_is_text_with_a_warning() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    sandbox.write("manifests/w.yaml", &thing("x", "mode: 017, big: 1_000, octal: 0o17"));
+    sandbox.commit("octal");
+    sandbox.run(["apply", "--yes"]).exits(0).warns("ambiguous-scalar");
+    assert!(fake.heard(r#""mode":"017""#) && fake.heard(r#""big":"1_000""#) && fake.heard(r#""octal":15"#));
+}
+
+#[test]
+fn yml_10_numbers_that_are_none_are_refused() {
+    for number in [".nan", ".inf", "-.inf"] {
+        bad_manifest(thing("x", &format!("size: {number}")), &["bad-number"]);
+    }
+    bad_manifest(thing("x", "size: 1e99999999999"), &["bad-number"]);
+    // A number is its digits: this one is never written out.
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    sandbox.write("manifests/w.yaml", &thing("x", "size: 1e999999999"));
+    sandbox.commit("large");
+    sandbox.watched(&["apply", "--yes"]).stays_small().exits(0);
+    assert!(fake.heard(r#""size":1e999999999"#));
+}
+
+#[test]
+fn yml_11_an_integer_of_any_size_survives() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    let big = "123456789012345678901234567890";
+    sandbox.write("manifests/w.yaml", &thing("x", &format!("size: {big}")));
+    sandbox.commit("big");
+    sandbox.run(["apply", "--yes"]).exits(0);
+    assert!(fake.heard(&format!(r#""size":{big}"#)));
+}
+
+#[test]
+fn yml_13_and_14_a_name_that_is_null_or_a_list_is_refused() {
+    bad_manifest("apiVersion: fake\nkind: thing\nmetadata: {name: null}\nspec: {}\n", &[]);
+    bad_manifest("apiVersion: fake\nkind: thing\nspec: {name: }\n", &[]);
+    bad_manifest("apiVersion: fake\nkind: thing\nspec: [name, x]\n", &["not a mapping"]);
+    bad_manifest("- apiVersion: fake\n", &["not a mapping"]);
+}
+
+#[test]
+fn yml_15_a_tag_that_would_make_something_is_refused() {
+    for tag in [
+        "!!python/object/apply:os.system [touch x]",
+        "!include /etc/passwd",
+        "!!js/function \"f\"",
+        "!ruby/object:X {}",
+    ] {
+        let text = format!("apiVersion: fake\nkind: thing\nspec:\n  name: x\n  evil: {tag}\n");
+        let ran = bad_manifest(text, &["custom-tag", "includes nothing and runs nothing", "manifests/w.yaml:5"]);
+        assert!(!ran.stderr.contains("root:"));
+    }
+}
+
+#[test]
+fn yml_16_text_that_is_not_utf_8_is_refused() {
+    bad_manifest(b"apiVersion: fake\nkind: thing\nspec: {name: \xff\xfe}\n", &["not-utf8", "save the file as UTF-8"]);
+    let utf16: Vec<u8> = "\u{feff}a: 1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    bad_manifest(utf16, &["not-utf8", "UTF-16"]);
+    bad_manifest(b"a: \"x\x00y\"\n", &["control-character"]);
+    // A byte order mark alone is harmless.
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    sandbox.write("manifests/w.yaml", &format!("\u{feff}{}", thing("x", "size: 1")));
+    sandbox.commit("a mark");
+    sandbox.run(["plan"]).exits(0).says("thing");
+}
+
+#[test]
+fn yml_18_an_anchor_does_not_reach_into_another_document() {
+    bad_manifest(format!("x: &a 1\n---\n{}", thing("x", "size: *a")), &["anchor"]);
+}
+
+#[test]
+fn yml_19_comments_alone_are_an_empty_set_and_a_guard_stops_it() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    sandbox.run(["apply", "--yes"]).exits(0);
+    sandbox.remove("manifests/b.yaml").write("manifests/a.yaml", "# nothing\n");
+    sandbox.commit("only comments");
+    let (writes, names) = (fake.writes(), fake.names());
+    sandbox.run(["plan"]).exits(7);
+    sandbox.run(["apply", "--yes"]).exits(7);
+    assert_eq!((fake.writes(), fake.names()), (writes, names));
+}
+
+#[test]
+fn yml_20_two_files_that_declare_one_resource_are_refused_with_both_places() {
+    let ran = bad_manifest(thing("a", "size: 5"), &["duplicate-resource", "declared twice"]);
+    assert!(ran.stderr.contains("manifests/a.yaml:"), "{}", ran.stderr);
+}
+
+#[test]
+fn yml_21_what_a_template_left_behind_is_refused() {
+    bad_manifest("apiVersion: fake\nkind: thing\nspec: {name: {{ .Values.name }}}\n", &["template-leftover"]);
+    bad_manifest("{{- if .Values.on }}\na: 1\n{{- end }}\n", &["template-leftover"]);
+}
+
+/// What one name becomes in the request that writes it; none if it is refused.
+fn written_as(name: &str) -> Result<String, Ran> {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    sandbox.remove("manifests/b.yaml");
+    sandbox.write("manifests/a.yaml", &thing(&serde_json::Value::from(name).to_string(), "size: 1"));
+    sandbox.commit("a name");
+    let ran = sandbox.watched(&["apply", "--yes"]).stays_small();
+    let puts: Vec<String> = fake.asked().into_iter().filter(|a| a.method == "PUT").map(|a| a.path).collect();
+    match (ran.code, puts.as_slice()) {
+        (Some(0), [path]) => {
+            assert_eq!(fake.names(), [name], "the server understood another name");
+            // And it is found again.
+            let again = sandbox.run(["plan", "-o", "json"]).exits(0).json();
+            assert_eq!(again["operations"], serde_json::json!([]), "{name:?}: {again}");
+            for asked in fake.asked() {
+                assert!(asked.head.lines().next().unwrap().starts_with(&format!("{} /v1/things", asked.method)));
+                assert!(!asked.head.to_lowercase().contains("\r\nevil:"), "{}", asked.head);
+            }
+            Ok(path.clone())
+        }
+        (Some(0), _) => panic!("{name:?}: {puts:?}"),
+        _ => {
+            assert_eq!(puts, [] as [String; 0], "{name:?}");
+            assert_eq!(fake.writes(), 0);
+            Err(ran)
+        }
+    }
+}
+
+#[track_caller]
+fn is_one_segment(name: &str, segment: &str) {
+    let path = written_as(name).unwrap_or_else(|ran| panic!("{name:?}: {}{}", ran.stdout, ran.stderr));
+    assert_eq!(path, format!("/v1/things/{segment}"));
+}
+
+#[track_caller]
+fn is_refused(name: &str, code: i32, text: &str) {
+    let ran = written_as(name).expect_err("refused");
+    assert_eq!(ran.code, Some(code), "{}{}", ran.stdout, ran.stderr);
+    let all = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(all.contains(text), "no {text:?} in {all}");
+}
+
+#[test]
+fn nam_01_two_dots_are_refused() {
+    is_refused("..", 6, "bad-key-value");
+}
+
+#[test]
+fn nam_02_one_dot_is_refused() {
+    is_refused(".", 6, "bad-key-value");
+}
+
+#[test]
+fn nam_03_an_empty_name_is_refused() {
+    is_refused("", 6, "empty");
+}
+
+#[test]
+fn nam_04_a_slash_in_a_name_is_one_segment() {
+    is_one_segment("a/b", "a%2Fb");
+    is_one_segment("/", "%2F");
+    is_one_segment("../../admin", "..%2F..%2Fadmin");
+}
+
+#[test]
+fn nam_05_what_is_encoded_already_is_encoded_again() {
+    is_one_segment("%2e%2e%2f", "%252e%252e%252f");
+    is_one_segment("%2e%2e", "%252e%252e");
+}
+
+#[test]
+fn nam_06_what_is_encoded_twice_is_encoded_again() {
+    is_one_segment("%252e", "%25252e");
+}
+
+#[test]
+fn nam_07_a_question_mark_begins_no_query() {
+    is_one_segment("a?x=1", "a%3Fx%3D1");
+}
+
+#[test]
+fn nam_08_a_hash_begins_no_fragment() {
+    is_one_segment("a#f", "a%23f");
+}
+
+#[test]
+fn nam_09_a_semicolon_is_part_of_the_name() {
+    is_one_segment("a;b", "a%3Bb");
+}
+
+#[test]
+fn nam_10_a_line_end_begins_no_header() {
+    is_refused("a\r\nEvil: y", 6, "bad-key-value");
+}
+
+#[test]
+fn nam_11_signs_that_look_like_a_slash_or_a_dot_are_letters() {
+    is_one_segment("a\u{2215}b", "a%E2%88%95b");
+    is_one_segment("\u{ff0e}\u{ff0e}", "%EF%BC%8E%EF%BC%8E");
+}
+
+#[test]
+fn nam_12_a_name_of_ten_kibibytes_is_refused_in_few_words() {
+    let ran = written_as(&"n".repeat(10 * 1024)).expect_err("refused");
+    assert_eq!(ran.code, Some(6), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("shorten it"), "{}", ran.stderr);
+    assert!(ran.stderr.len() < 2_000, "{} bytes", ran.stderr.len());
+}
+
+#[test]
+fn nam_13_a_backslash_is_part_of_the_name() {
+    is_one_segment("a\\b", "a%5Cb");
+    is_one_segment("..\\..", "..%5C..");
+}
+
+/// The answer to a source that is unusual.
+#[track_caller]
+fn answers(sandbox: &Sandbox, args: &[&str], code: i32, texts: &[&str]) {
+    let ran = sandbox.watched(args).stays_small();
+    assert_eq!(ran.code, Some(code), "{}{}", ran.stdout, ran.stderr);
+    let flat = ran.stderr.split_whitespace().filter(|w| *w != "│").collect::<Vec<_>>().join(" ");
+    for text in texts {
+        assert!(flat.contains(text), "no {text:?} in:\n{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_folder_that_is_no_repository_says_what_to_do() {
+    let sandbox = Sandbox::without_repository();
+    sandbox.write("ctl.yaml", "x: 1\n");
+    answers(&sandbox, &["plan"], 6, &["source-not-a-repository", "git init"]);
+    answers(&sandbox, &["plan", "nowhere"], 6, &["source-not-found", "`nowhere` does not exist"]);
+}
+
+#[test]
+fn an_unborn_branch_says_what_to_do() {
+    let sandbox = Sandbox::new();
+    sandbox.write("ctl.yaml", "x: 1\n");
+    answers(&sandbox, &["plan"], 6, &["source-no-commit", "main", "commit"]);
+}
+
+#[test]
+fn a_project_that_was_not_committed_says_what_to_do() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("nothing");
+    answers(&sandbox, &["plan"], 6, &["source-no-project", "ctl init"]);
+    sandbox.write("ctl.yaml", "x: 1\n");
+    answers(&sandbox, &["plan"], 6, &["source-no-project", "git add ctl.yaml"]);
+    sandbox.write("sub/x", "");
+    answers(&sandbox, &["plan", "sub"], 6, &["source-no"]);
+}
+
+#[test]
+fn a_revision_that_is_not_there_says_what_to_do() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    answers(&sandbox, &["plan", "--rev", "nope"], 6, &["source-no-revision", "`nope`"]);
+    answers(&sandbox, &["plan", "--rev", "--upload-pack=x"], 64, &[]);
+    answers(&sandbox, &["plan", "--rev=--upload-pack=x"], 6, &["source-no-revision"]);
+    answers(&sandbox, &["plan", "--rev=HEAD:ctl.yaml"], 6, &["source-no-revision"]);
+    answers(&sandbox, &["plan", "--trust", "nope"], 6, &["source-no-revision"]);
+    assert!(fake.asked().is_empty());
+}
+
+#[test]
+fn a_shallow_clone_will_do_until_history_is_needed() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    sandbox.commit("second");
+    let url = format!("file://{}", sandbox.repo().display());
+    let clone = sandbox.root().join("clone");
+    let cloned = sandbox.git_try(sandbox.root(), &["clone", "-q", "--depth=1", &url, clone.to_str().unwrap()]);
+    assert!(cloned.status.success());
+    let path = clone.to_str().unwrap();
+    answers(&sandbox, &["plan", path], 0, &[]);
+    answers(&sandbox, &["plan", path, "--rev", "HEAD~1"], 6, &["source-no-revision", "shallow", "--unshallow"]);
+    answers(&sandbox, &["apply", "--yes", path], 0, &[]);
+    // A commit whose relation to the applied one the clone cannot see.
+    sandbox.write("manifests/a.yaml", &thing("a", "size: 4"));
+    sandbox.commit("third");
+    sandbox.commit("fourth");
+    for args in [&["fetch", "-q", "--depth=1", "origin", "main"][..], &["reset", "-q", "--hard", "FETCH_HEAD"]] {
+        assert!(sandbox.git_try(&clone, args).status.success());
+    }
+    // While the origin answers, a mirror of it is asked. Without it nobody can tell.
+    answers(&sandbox, &["plan", path], 0, &[]);
+    assert!(sandbox.git_try(&clone, &["remote", "remove", "origin"]).status.success());
+    let before = fake.writes();
+    answers(&sandbox, &["apply", "--yes", path], 5, &[]);
+    let ran = sandbox.run(["plan", path]);
+    assert!(format!("{}{}", ran.stdout, ran.stderr).contains("--unshallow"), "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(fake.writes(), before);
+}
+
+#[test]
+fn edited_files_are_a_warning_and_dirty_plans_them() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    sandbox.write("manifests/a.yaml", &thing("a", "size: 100"));
+    sandbox.write("manifests/new.yaml", &thing("new", "size: 1"));
+    sandbox.write("manifests/.gitignore", "ignored.yaml\n").write("manifests/ignored.yaml", "x: [\n");
+    answers(&sandbox, &["plan"], 0, &["uncommitted", "manifests/a.yaml and manifests/new.yaml differ", "--dirty"]);
+    let clean = sandbox.run(["plan", "-o", "json"]).exits(0).json();
+    assert_eq!(clean["summary"]["create"], 2, "{clean}");
+    let dirty = sandbox.run(["plan", "--dirty", "-o", "json"]).exits(0).json();
+    assert_eq!(dirty["summary"]["create"], 3, "{dirty}");
+    assert!(dirty.to_string().contains("100"), "{dirty}");
+    answers(&sandbox, &["apply", "--dirty", "--yes"], 64, &[]);
+    assert_eq!(fake.writes(), 0);
+}
+
+#[test]
+fn bare_repositories_work_trees_and_subfolders_will_do() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    let run = |args: &[&str]| assert!(sandbox.git_try(&sandbox.repo(), args).status.success(), "git {args:?}");
+    run(&["clone", "-q", "--bare", ".", "../bare.git"]);
+    run(&["worktree", "add", "-q", "-b", "side", "../side"]);
+    let bare = sandbox.root().join("bare.git");
+    answers(&sandbox, &["plan", bare.to_str().unwrap()], 0, &[]);
+    answers(&sandbox, &["plan", sandbox.root().join("side").to_str().unwrap()], 0, &[]);
+    answers(&sandbox, &["plan", "manifests"], 0, &[]);
+    // A project in a subfolder, whose description is shared at the root.
+    let text = std::fs::read_to_string(sandbox.repo().join("ctl.yaml")).unwrap();
+    sandbox.write("teams/x/ctl.yaml", &text.replace("shop}", "team-x}"));
+    sandbox.write("teams/x/manifests/t.yaml", &thing("t", "size: 1"));
+    sandbox.commit("a team");
+    let planned = sandbox.run(["plan", "teams/x", "-o", "json"]).exits(0).json();
+    assert_eq!((planned["project"].as_str(), &planned["summary"]["create"]), (Some("team-x"), &1.into()));
+    let planned = sandbox.run(["plan", "teams/x/manifests", "-o", "json"]).exits(0).json();
+    assert_eq!(planned["project"], "team-x");
+}
+
+#[test]
+fn a_sha_256_repository_is_named_with_a_hint() {
+    let fake = Fake::honest();
+    let sandbox = Sandbox::without_repository();
+    sandbox.git(["init", "-q", "--object-format=sha256", "--initial-branch=main"]);
+    sandbox.write("apis/fake.yaml", API);
+    project_at(&sandbox, &fake.url(), "");
+    sandbox.commit("sha256");
+    answers(&sandbox, &["plan"], 6, &["source-unsupported", "SHA-256"]);
+    assert!(fake.asked().is_empty());
+}
+
+#[test]
+fn a_missing_manifest_folder_is_an_error_until_something_is_owned() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    sandbox.remove("manifests/a.yaml").remove("manifests/b.yaml").commit("gone");
+    refused(&sandbox, &fake, 6, &["missing-folder", "`manifests`"]);
+    sandbox.write("manifests/a.yaml", &thing("a", "size: 1")).commit("back");
+    sandbox.run(["apply", "--yes"]).exits(0);
+    sandbox.remove("manifests/a.yaml").commit("gone again");
+    let names = fake.names();
+    sandbox.run(["apply", "--yes"]).exits(7);
+    assert_eq!(fake.names(), names);
+}
+
+#[test]
+fn a_manifest_folder_never_leaves_the_repository() {
+    let fake = Fake::honest();
+    for folder in ["../", "/etc", "manifests/../../x", "..", "a\\\\b", ".git"] {
+        let sandbox = project(&fake.url(), "");
+        let text = std::fs::read_to_string(sandbox.repo().join("ctl.yaml")).unwrap();
+        sandbox.write("ctl.yaml", &text.replace("[manifests/]", &format!("[\"{folder}\"]")));
+        sandbox.commit("outside");
+        refused(&sandbox, &fake, 6, &["ctl.yaml"]);
+    }
+}
+
+#[test]
+fn an_api_name_never_leaves_the_folder_of_descriptions() {
+    let fake = Fake::honest();
+    for name in ["../ctl", "/etc/passwd", "..", ".", "a/b", "fake.yaml/../fake"] {
+        let sandbox = project(&fake.url(), "");
+        let text = std::fs::read_to_string(sandbox.repo().join("ctl.yaml")).unwrap();
+        sandbox.write("ctl.yaml", &text.replace("api: fake", &format!("api: {name:?}")));
+        sandbox.commit("outside");
+        refused(&sandbox, &fake, 6, &["is not the name of an API description"]);
+    }
+}

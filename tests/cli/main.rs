@@ -13,6 +13,7 @@ mod sandbox;
 mod apply;
 mod hostile;
 mod input;
+mod mutations;
 mod record;
 mod safety;
 mod trust;

@@ -37,12 +37,18 @@ impl Server {
 
     fn get(&self, path: &str) -> Value {
         let address = self.url.strip_prefix("http://").unwrap();
-        let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
-        serde_json::from_str(body).unwrap_or_else(|e| panic!("{path}: {e}: {answer}"))
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect(address).unwrap();
+            write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            // A server that misbehaves on purpose drops our connections too.
+            if stream.read_to_string(&mut answer).is_err() || answer.is_empty() {
+                continue;
+            }
+            let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+            return serde_json::from_str(body).unwrap_or_else(|e| panic!("{path}: {e}: {answer}"));
+        }
+        panic!("{path}: no answer")
     }
 
     /// Everything that is there: `kind/name` with uid and spec.

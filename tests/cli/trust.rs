@@ -1,1 +1,656 @@
-//! Trust.
+//! What a repository may not do, and where a secret may not show.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use base64::Engine as _;
+use sha2::Digest as _;
+
+use crate::fake::{Fake, plain};
+use crate::hostile::{API, project, project_at, thing};
+use crate::sandbox::{Ran, Sandbox};
+
+/// What no byte of may leave.
+const TOKEN: &str = "tok-CANARY-5f2d8a";
+const PASSWORD: &str = "pw-CANARY-91cc07";
+
+fn digest(text: &str) -> String {
+    sha2::Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Writes the operator's file.
+fn operator(sandbox: &Sandbox, text: &str, mode: u32) {
+    let file = sandbox.root().join("home/.config/ctl/credentials.yaml");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A project at `url` whose target has a credential for `host`, pinned to the description, that grants things of the
+/// team; and a secret.
+fn guarded(url: &str, host: &str) -> Sandbox {
+    let sandbox = project(url, "    credentials: shop\n").env("SHOP_TOKEN", TOKEN).env("DB_PASSWORD", PASSWORD);
+    sandbox.remove("manifests/b.yaml");
+    sandbox.write("manifests/a.yaml", &thing("team-a", "size: 1, password: {$secret: db}"));
+    sandbox.commit("the base");
+    let file = format!(
+        "credentials:\n  shop:\n    hosts: [\"{host}\"]\n    bearer: {{env: SHOP_TOKEN}}\n    api: sha256:{}\n    grant: [{{project: shop, kinds: [thing], match: {{name: \"team-*\"}}}}]\nsecrets:\n  db: {{env: DB_PASSWORD, targets: [shop], kinds: [thing]}}\n",
+        digest(API)
+    );
+    operator(&sandbox, &file, 0o600);
+    sandbox
+}
+
+/// Nothing of a secret was heard here.
+#[track_caller]
+fn heard_nothing(fake: &Fake) {
+    for secret in [TOKEN, PASSWORD] {
+        for form in forms(secret) {
+            assert!(!fake.heard(&form), "{form} in {:?}", fake.asked());
+        }
+    }
+}
+
+/// Plan and apply of the pull request: 7, this gate, nothing written, no byte of a secret anywhere but at the target.
+#[track_caller]
+fn hostile(sandbox: &Sandbox, home: &Fake, abroad: &Fake, gate: &str) {
+    let before = home.writes();
+    for args in [&["plan"][..], &["plan", "-o", "json", "-vv"], &["apply", "--yes"]] {
+        let ran = sandbox.watched(args).stays_small();
+        let text = format!("{}{}", ran.stdout, ran.stderr);
+        assert_eq!(ran.code, Some(7), "{text}");
+        assert!(text.contains(gate), "no {gate} in {text}");
+        assert!(!text.contains(TOKEN) && !text.contains(PASSWORD), "{text}");
+    }
+    assert_eq!(home.writes(), before, "something was written");
+    assert!(abroad.asked().is_empty(), "{:?}", abroad.asked());
+}
+
+#[test]
+fn a_pull_request_cannot_send_a_credential_to_another_host_or_port() {
+    let (home, abroad) = (Fake::honest(), Fake::honest());
+    for url in [
+        abroad.url(),
+        format!("http://localhost:{}", home.port),
+        format!("http://127.0.0.1:{}", abroad.port),
+        format!("https://127.0.0.1:{}", home.port),
+        format!("http://127.0.0.2:{}", abroad.port),
+        format!("http://[::1]:{}", home.port),
+        format!("http://[::ffff:127.0.0.1]:{}", abroad.port),
+        "http://169.254.169.254/".to_owned(),
+        "http://[::ffff:169.254.169.254]/".to_owned(),
+        "http://[fd00:ec2::254]/".to_owned(),
+    ] {
+        let sandbox = guarded(&home.url(), &home.url());
+        project_at(&sandbox, &url, "    credentials: shop\n");
+        sandbox.commit("another url");
+        let before = home.asked().len();
+        hostile(&sandbox, &home, &abroad, "origin-refused");
+        assert_eq!(home.asked().len(), before);
+        // The base's `ctl.yaml` still points home.
+        sandbox.run(["plan", "--trust", "HEAD~1"]).exits(0).says("team-a");
+        assert!(abroad.asked().is_empty());
+        assert!(home.asked().iter().all(|a| a.method == "GET"));
+    }
+}
+
+#[test]
+fn a_url_in_an_odd_spelling_is_refused_before_contact() {
+    let (home, abroad) = (Fake::honest(), Fake::honest());
+    for host in ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "127.0.0.1.", "１２７.0.0.1"] {
+        let sandbox = guarded(&home.url(), &home.url());
+        project_at(&sandbox, &format!("http://{host}:{}", abroad.port), "    credentials: shop\n");
+        sandbox.commit("an odd url");
+        let ran = sandbox.run(["apply", "--yes"]);
+        assert!(matches!(ran.code, Some(6 | 7)), "{host}: {}{}", ran.stdout, ran.stderr);
+        assert!(abroad.asked().is_empty() && home.asked().is_empty(), "{host}");
+    }
+}
+
+#[test]
+fn a_pull_request_cannot_go_to_a_metadata_address_without_a_credential_either() {
+    let home = Fake::honest();
+    for url in ["http://169.254.169.254", "http://[fe80::1]", "http://example.invalid", "http://10.0.0.1:80"] {
+        let sandbox = project(&home.url(), "");
+        project_at(&sandbox, url, "");
+        sandbox.commit("elsewhere");
+        let ran = sandbox.run(["plan"]).exits(7);
+        assert!(format!("{}{}", ran.stdout, ran.stderr).contains("origin-refused"), "{}{}", ran.stdout, ran.stderr);
+    }
+}
+
+#[test]
+fn a_pull_request_that_drops_the_credential_gets_nothing_of_it() {
+    let (home, abroad) = (Fake::honest(), Fake::honest());
+    let sandbox = guarded(&home.url(), &home.url());
+    project_at(&sandbox, &abroad.url(), "");
+    sandbox.commit("no credential, another port of this machine");
+    let ran = sandbox.run(["apply", "--yes"]).exits(7);
+    assert!(format!("{}{}", ran.stdout, ran.stderr).contains("secret-refused"), "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(abroad.writes(), 0);
+    heard_nothing(&abroad);
+}
+
+#[test]
+fn a_pull_request_cannot_change_a_description_under_a_credential() {
+    let (home, abroad) = (Fake::honest(), Fake::honest());
+    for api in [
+        API.replace("password: {secret: true}", "size: {secret: true}"),
+        format!("{API}# one more line\n"),
+        API.replace("base: /v1", "base: /v2"),
+        API.replace("base: /v1", &format!("base: /v1\nauth: {{login: {{post: //steal, body: {{t: x}}, token: /t}}}}\nheaders: {{Host: 127.0.0.1:{}}}", abroad.port)),
+    ] {
+        let sandbox = guarded(&home.url(), &home.url());
+        sandbox.write("apis/fake.yaml", &api);
+        sandbox.commit("another description");
+        let ran = sandbox.run(["plan"]);
+        if ran.code == Some(6) {
+            // It is no description at all; nothing was contacted.
+            assert!(home.asked().is_empty(), "{}", ran.stderr);
+            continue;
+        }
+        hostile(&sandbox, &home, &abroad, "api-not-pinned");
+        assert!(home.asked().is_empty());
+    }
+    let sandbox = guarded(&home.url(), &home.url());
+    sandbox.write("apis/fake.yaml", &API.replace("base: /v1", "base: /v2"));
+    sandbox.commit("another description");
+    sandbox.run(["plan", "--trust", "HEAD~1"]).exits(0).says("team-a");
+    assert!(home.asked().iter().all(|a| a.path.starts_with("/v1/")));
+}
+
+#[test]
+fn a_pull_request_cannot_write_outside_its_grant() {
+    let (home, abroad) = (Fake::honest(), Fake::honest());
+    let sandbox = guarded(&home.url(), &home.url());
+    sandbox.write("manifests/x.yaml", &thing("other-team", "size: 1"));
+    sandbox.commit("outside");
+    hostile(&sandbox, &home, &abroad, "grant-refused");
+    sandbox.run(["plan", "--trust", "HEAD~1"]).exits(7).says("grant-refused");
+    // Another project's name does not help, and a glob in a name is a name.
+    let sandbox = guarded(&home.url(), &home.url());
+    let text = fs::read_to_string(sandbox.repo().join("ctl.yaml")).unwrap();
+    sandbox.write("ctl.yaml", &text.replace("{name: shop}", "{name: shopping}"));
+    sandbox.commit("another project");
+    hostile(&sandbox, &home, &abroad, "grant-refused");
+    let sandbox = guarded(&home.url(), &home.url());
+    sandbox.write("manifests/x.yaml", &thing("\"*\"", "size: 1"));
+    sandbox.commit("a glob");
+    hostile(&sandbox, &home, &abroad, "grant-refused");
+}
+
+#[test]
+fn a_pull_request_cannot_use_a_kind_outside_its_grant() {
+    let api = format!(
+        "{API}  user: {{path: \"/users/{{name}}\", list: {{get: /users, items: /items}}, write: {{put: all}}}}\n"
+    );
+    let home = Fake::scripted(|asked| (asked.path == "/v1/users").then(|| plain(200, "", r#"{"items":[]}"#)));
+    let abroad = Fake::honest();
+    let sandbox = guarded(&home.url(), &home.url());
+    sandbox.write("apis/fake.yaml", &api);
+    sandbox.write("manifests/x.yaml", "apiVersion: fake\nkind: user\nspec: {name: team-root}\n");
+    sandbox.commit("a user");
+    let file = fs::read_to_string(sandbox.root().join("home/.config/ctl/credentials.yaml")).unwrap();
+    operator(&sandbox, &file.replace(&digest(API), &digest(&api)), 0o600);
+    hostile(&sandbox, &home, &abroad, "grant-refused");
+}
+
+#[test]
+fn a_pull_request_cannot_put_a_secret_where_it_can_be_read() {
+    let (home, abroad) = (Fake::honest(), Fake::honest());
+    for spec in [
+        "size: {$secret: db}",
+        "note: {deep: [{x: {$secret: db}}]}",
+        "password: {nested: {$secret: db}}",
+        "password: [{$secret: db}]",
+        "password: {$secret: unknown}",
+    ] {
+        let sandbox = guarded(&home.url(), &home.url());
+        sandbox.write("manifests/x.yaml", &thing("team-x", spec));
+        sandbox.commit("a readable secret");
+        hostile(&sandbox, &home, &abroad, "secret-refused");
+        heard_password(&home, false);
+    }
+    // A secret of another target, or another kind.
+    for fence in ["targets: [other]", "targets: [shop], kinds: [user]"] {
+        let sandbox = guarded(&home.url(), &home.url());
+        let path = sandbox.root().join("home/.config/ctl/credentials.yaml");
+        let text = fs::read_to_string(&path).unwrap().replace("targets: [shop], kinds: [thing]", fence);
+        operator(&sandbox, &text, 0o600);
+        hostile(&sandbox, &home, &abroad, "secret-refused");
+        heard_password(&home, false);
+    }
+    // Where it may go, it goes.
+    let sandbox = guarded(&home.url(), &home.url());
+    sandbox.run(["apply", "--yes"]).exits(0);
+    heard_password(&home, true);
+}
+
+#[track_caller]
+fn heard_password(fake: &Fake, expected: bool) {
+    assert_eq!(fake.heard(PASSWORD), expected);
+}
+
+#[test]
+fn a_secret_in_the_address_of_a_resource_is_refused() {
+    let (home, abroad) = (Fake::honest(), Fake::honest());
+    let sandbox = guarded(&home.url(), &home.url());
+    sandbox.write("manifests/x.yaml", "apiVersion: fake\nkind: thing\nspec: {name: {$secret: db}}\n");
+    sandbox.commit("a secret name");
+    let ran = sandbox.run(["apply", "--yes"]);
+    assert!(matches!(ran.code, Some(6 | 7)), "{}{}", ran.stdout, ran.stderr);
+    assert!(!home.heard(PASSWORD) && abroad.asked().is_empty());
+}
+
+#[test]
+fn an_operators_file_that_others_can_read_is_refused() {
+    let home = Fake::honest();
+    for mode in [0o644, 0o640, 0o604, 0o660, 0o601] {
+        let sandbox = guarded(&home.url(), &home.url());
+        let path = sandbox.root().join("home/.config/ctl/credentials.yaml");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        for args in [["plan", "-q"], ["apply", "--yes"]] {
+            let ran = sandbox.run(args).exits(7).warns("operator-file").warns("chmod 600");
+            assert!(!ran.stderr.contains(TOKEN));
+        }
+    }
+    assert!(home.asked().is_empty());
+}
+
+#[test]
+fn an_operators_file_that_is_wrong_is_refused_without_showing_what_is_in_it() {
+    let home = Fake::honest();
+    let sandbox = guarded(&home.url(), &home.url());
+    let hosts = format!("hosts: [\"{}\"]", home.url());
+    for text in [
+        format!("credential:\n  shop: {{{hosts}, bearer: {TOKEN}}}\n"),
+        format!("credentials:\n  shop: {{{hosts}, bearers: {TOKEN}}}\n"),
+        format!("credentials:\n  shop: {{{hosts}, bearer: [{TOKEN}]}}\n"),
+        format!("credentials:\n  shop: {{{hosts}, bearer: {{environment: {TOKEN}}}}}\n"),
+        format!("credentials:\n  shop: {{{hosts}, bearer: {{env: A, text: {TOKEN}}}}}\n"),
+        format!("credentials:\n  shop: {{{hosts}, bearer: \"{TOKEN}\", header: {{name: X, value: \"{TOKEN}\"}}}}\n"),
+        format!("credentials:\n  shop: {{bearer: {TOKEN}}}\n"),
+        format!("credentials:\n  shop: {{hosts: [], bearer: {TOKEN}}}\n"),
+        format!("credentials:\n  shop: {{hosts: [\"http://u:{TOKEN}@h\"], bearer: x}}\n"),
+        format!("credentials:\n  shop: {{hosts: [\"http://h/{TOKEN}\"], bearer: x}}\n"),
+        format!("credentials:\n  shop: {{hosts: [\"*\"], bearer: {TOKEN}}}\n"),
+        format!("credentials:\n  shop: {{hosts: [\"http://*\"], bearer: {TOKEN}}}\n"),
+        format!("credentials: {TOKEN}\n"),
+        format!("- {TOKEN}\n"),
+        format!("{TOKEN}\n"),
+        format!("credentials: {{shop: {{{hosts}, bearer: \"{TOKEN}\n"),
+        format!("a: &a [{TOKEN}]\nb: [*a, *a]\n"),
+        format!("secrets: {{db: {TOKEN}, db: {TOKEN}}}\n"),
+        format!("secrets: {{db: {{text: {TOKEN}, targets: all}}}}\n"),
+        format!("record-key: {{{TOKEN}: x}}\n"),
+        format!("allow: [\"http://{TOKEN}:x@h\"]\n"),
+        "credentials: \u{1}\n".to_owned(),
+    ] {
+        operator(&sandbox, &text, 0o600);
+        let ran = sandbox.watched(&["plan", "-vv"]).stays_small();
+        assert_eq!(ran.code, Some(7), "{text}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stderr.contains("operator-file"), "{text}: {}", ran.stderr);
+        assert!(!ran.stderr.contains(TOKEN), "{text}: {}", ran.stderr);
+    }
+    assert!(home.asked().is_empty());
+}
+
+#[test]
+fn a_secret_that_cannot_be_had_is_exit_4_before_anything_is_written() {
+    let home = Fake::honest();
+    let sandbox = guarded(&home.url(), &home.url());
+    let path = sandbox.root().join("home/.config/ctl/credentials.yaml");
+    let good = fs::read_to_string(&path).unwrap();
+    for source in [
+        "env: NOT_SET",
+        "file: nowhere",
+        "file: .",
+        "command: [/nonexistent/program]",
+        "command: [sh, -c, \"echo CANARY-out; echo CANARY-err >&2; exit 3\"]",
+        "command: [sh, -c, \"true\"]",
+        "command: [sh, -c, \"printf '\\\\377\\\\376'\"]",
+    ] {
+        operator(&sandbox, &good.replace("env: DB_PASSWORD", source), 0o600);
+        let ran = sandbox.run(["apply", "--yes"]);
+        let text = format!("{}{}", ran.stdout, ran.stderr);
+        assert_eq!(ran.code, Some(4), "{source}: {text}");
+        assert!(text.contains("secret-unreadable") && !text.contains("CANARY-out"), "{source}: {text}");
+        assert_eq!(home.writes(), 0, "{source}");
+        operator(&sandbox, &good.replace("bearer: {env: SHOP_TOKEN}", &format!("bearer: {{{source}}}")), 0o600);
+        let before = home.asked().len();
+        let ran = sandbox.run(["apply", "--yes"]);
+        let text = format!("{}{}", ran.stdout, ran.stderr);
+        assert_eq!(home.asked().len(), before, "{source}");
+        assert!(text.contains("credential-unreadable"), "{source}: {text}");
+        assert!(matches!(ran.code, Some(4 | 7)), "{source}: {:?} {text}", ran.code);
+    }
+    operator(&sandbox, &good.replace("env: DB_PASSWORD", "command: [sh, -c, \"echo $DB_PASSWORD\"]"), 0o600);
+    sandbox.run(["apply", "--yes"]).exits(0);
+    assert!(home.heard(&format!(r#""password":"{PASSWORD}""#)));
+}
+
+#[test]
+fn hosts_are_whole_origins_in_any_honest_spelling() {
+    let home = Fake::honest();
+    let port = home.port;
+    for (url, host, code) in [
+        (format!("http://localhost:{port}"), format!("http://LOCALHOST:{port}/"), 0),
+        (format!("HTTP://LocalHost:{port}"), format!("http://localhost:{port}"), 0),
+        (format!("http://127.0.0.1:{port}/"), format!("http://127.0.0.1:{port}"), 0),
+        (format!("http://localhost:{port}"), format!("http://127.0.0.1:{port}"), 7),
+        (format!("http://127.0.0.1:{port}"), "http://127.0.0.1".to_owned(), 7),
+        (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", u32::from(port) / 10), 7),
+        (format!("http://127.0.0.1:{port}"), format!("https://127.0.0.1:{port}"), 7),
+        (format!("http://sub.localhost:{port}"), format!("http://localhost:{port}"), 7),
+    ] {
+        let sandbox = guarded(&url, &host);
+        let ran = sandbox.run(["plan"]);
+        assert_eq!(ran.code, Some(code), "{url} {host}: {}{}", ran.stdout, ran.stderr);
+    }
+    let Ok(probe) = std::net::TcpListener::bind("[::1]:0") else { return };
+    drop(probe);
+    let six = Fake::on("[::1]:0", |_| None);
+    let sandbox = guarded(&format!("http://[::1]:{}", six.port), &format!("http://[0:0:0:0:0:0:0:1]:{}", six.port));
+    sandbox.run(["plan"]).exits(0);
+    assert!(six.heard(TOKEN));
+}
+
+#[test]
+fn rsp_24_a_redirect_is_never_followed_and_no_credential_is_sent_again() {
+    let abroad = std::sync::Arc::new(Fake::honest());
+    for status in [300, 301, 302, 303, 304, 307, 308] {
+        for to in [
+            "{abroad}/v1/things",
+            "//127.0.0.1:{port}/v1/things",
+            "/v1/elsewhere",
+            "http://u:p@127.0.0.1:{port}/",
+            "https://127.0.0.1:{port}/",
+            "",
+        ] {
+            let location = to.replace("{abroad}", &abroad.url()).replace("{port}", &abroad.port.to_string());
+            for method in ["GET", "PUT"] {
+                let header = if location.is_empty() { String::new() } else { format!("Location: {location}\r\n") };
+                let home = Fake::scripted(move |asked| (asked.method == method).then(|| plain(status, &header, "{}")));
+                let sandbox = guarded(&home.url(), &home.url());
+                let ran = sandbox.run(["apply", "--yes"]);
+                let text = format!("{}{}", ran.stdout, ran.stderr);
+                assert!(!matches!(ran.code, Some(0 | 101) | None), "{status} {location} {method}: {text}");
+                assert!(text.contains("redirects are not followed") || status == 304, "{status} {location}: {text}");
+                assert!(abroad.asked().is_empty(), "{status} {location} {method}");
+                assert!(!home.heard("elsewhere"), "{status} {location} {method}");
+                assert!(!text.contains(TOKEN) && !text.contains(PASSWORD));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_next_page_elsewhere_gets_nothing() {
+    let abroad = Fake::honest();
+    let api = API.replace("base: /v1\n", "base: /v1\npage: {link: next}\n");
+    for link in [format!("{}/v1/things", abroad.url()), format!("//127.0.0.1:{}/x", abroad.port)] {
+        let home =
+            Fake::scripted(move |_| Some(plain(200, &format!("Link: <{link}>; rel=\"next\"\r\n"), r#"{"items":[]}"#)));
+        let sandbox = guarded(&home.url(), &home.url());
+        sandbox.write("apis/fake.yaml", &api);
+        sandbox.commit("links");
+        let file = fs::read_to_string(sandbox.root().join("home/.config/ctl/credentials.yaml")).unwrap();
+        operator(&sandbox, &file.replace(&digest(API), &digest(&api)), 0o600);
+        let ran = sandbox.run(["apply", "--yes"]).exits(3);
+        assert!(abroad.asked().is_empty());
+        assert_eq!(home.writes(), 0, "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_proxy_of_the_environment_gets_nothing_that_is_meant_for_this_machine() {
+    let (home, proxy) = (Fake::honest(), Fake::honest());
+    for url in [home.url(), format!("http://localhost:{}", home.port)] {
+        let mut sandbox = guarded(&url, &url).env("NO_PROXY", "");
+        for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+            sandbox = sandbox.env(name, proxy.url());
+        }
+        sandbox.run(["apply", "--yes"]).exits(0);
+        assert!(proxy.asked().is_empty(), "{:?}", proxy.asked());
+    }
+    assert!(home.heard(TOKEN));
+}
+
+/// `%2F` as `%2f`, and the rest as it is.
+fn lower_escapes(url: &str) -> String {
+    let mut parts = url.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |out, part| format!("{out}%{}{}", part[..2].to_lowercase(), &part[2..]))
+}
+
+/// Every spelling of a secret that may give it away.
+fn forms(secret: &str) -> Vec<String> {
+    let json = serde_json::Value::from(secret).to_string();
+    let json = json[1..json.len() - 1].to_owned();
+    let url: String = percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let hex: String = secret.bytes().map(|b| format!("{b:02x}")).collect();
+    let mut all = vec![
+        secret.to_owned(),
+        json.clone(),
+        json.replace('/', "\\/"),
+        lower_escapes(&url),
+        url,
+        hex.to_uppercase(),
+        hex,
+    ];
+    for skip in 0..3 {
+        let mut bytes = vec![b'x'; skip];
+        bytes.extend_from_slice(secret.as_bytes());
+        for engine in
+            [&base64::engine::general_purpose::STANDARD_NO_PAD, &base64::engine::general_purpose::URL_SAFE_NO_PAD]
+        {
+            let text = engine.encode(&bytes);
+            let (from, to) = ([0, 2, 3][skip], text.len() - usize::from(bytes.len() % 3 != 0));
+            all.push(text[from..to].to_owned());
+        }
+    }
+    let lines: Vec<String> = secret.lines().filter(|l| l.len() >= 12 && *l != secret).map(str::to_owned).collect();
+    all.extend(lines);
+    // Shorter pieces stand in any text by chance.
+    all.retain(|form| form == secret || form.len() >= 6);
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Shapes that secrets have.
+const SHAPES: [(&str, &str); 14] = [
+    ("short", "Zq7!"),
+    ("plain", "CANARYplain4711"),
+    ("spaces", "CANARY with spaces 4711"),
+    ("quotes", "CANARY\"quo'ted`4711"),
+    ("backslashes", "CANARY\\back\\slash\\n4711"),
+    ("unicode", "CANARY-wörd-密码-🔑-4711"),
+    ("percent", "CANARY%41%2F100%-4711"),
+    ("base64", "Q0FOQVJZLWJhc2U2NC00NzExL+8="),
+    ("url", "CANARY/p?a=b&c=d#e;f@g:h+4711"),
+    ("html", "CANARY<b>&amp;</b>4711"),
+    ("tabs", "CANARY\tand\ttabs\t4711"),
+    ("json", "{\"CANARY\": [\"json\", 4711]}"),
+    (
+        "pem",
+        "-----BEGIN PRIVATE KEY-----\nCANARYMIIEvQIBADANBgkqhkiG9w0BAQ4711\nCANARYsecondLineOfTheKey+/4711==\n-----END PRIVATE KEY-----",
+    ),
+    (
+        "long",
+        "CANARYlong-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef4711",
+    ),
+];
+
+/// Everything below `dir`, as one heap of bytes.
+fn heap(dir: &std::path::Path, skip: &str, out: &mut Vec<u8>) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.ends_with(skip) {
+            continue;
+        }
+        out.extend_from_slice(path.as_os_str().as_encoded_bytes());
+        if path.is_dir() {
+            heap(&path, skip, out);
+        } else {
+            out.extend(fs::read(&path).unwrap_or_default());
+        }
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// One secret through plan and apply, in every format, against a server that gives it back in every spelling.
+fn canary(shape: &str, secret: &str) {
+    let spellings = forms(secret);
+    let echo = spellings.join(" | ");
+    let header: String = secret.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
+    let in_header = if header == secret {
+        format!("X-Echo: {secret}\r\nETag: \"{}\"\r\n", secret.replace('"', ""))
+    } else {
+        String::new()
+    };
+    let mode = std::sync::Arc::new(std::sync::Mutex::new(("GET", 0_u16)));
+    let modes = std::sync::Arc::clone(&mode);
+    let body = serde_json::json!({"message": echo, "echo": secret}).to_string();
+    let raw_body = format!("{echo}\n{body}");
+    let listed = serde_json::json!({"items": [{"name": "team-a", "size": 9, "password": secret, "note": secret, "list": [secret, echo]}]}).to_string();
+    let home = Fake::scripted(move |asked| {
+        let (method, status) = *modes.lock().unwrap();
+        match (method, status) {
+            ("list", 200) if asked.method == "GET" && asked.path == "/v1/things" => {
+                Some(plain(200, &in_header, &listed))
+            }
+            (m, status) if m == asked.method && status != 0 && status % 2 == 0 => {
+                Some(plain(status, &in_header, &body))
+            }
+            (m, status) if m == asked.method && status != 0 => Some(plain(status - 1, &in_header, &raw_body)),
+            _ => None,
+        }
+    });
+    // A `git` that notes what it is called with.
+    let sandbox = guarded(&home.url(), &home.url()).env("DB_PASSWORD", secret);
+    let in_token = secret.is_ascii() && !secret.contains(['\n', '\t']);
+    let sandbox = if in_token { sandbox.env("SHOP_TOKEN", secret) } else { sandbox };
+    let bin = sandbox.root().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let log = sandbox.root().join("arguments");
+    fs::write(
+        bin.join("git"),
+        format!("#!/bin/sh\nprintf '%s\\n' \"$@\" >> '{}'\nPATH=\"${{PATH#*:}}\" exec git \"$@\"\n", log.display()),
+    )
+    .unwrap();
+    fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    sandbox.write("manifests/a.yaml", &thing("team-a", "size: 1, note: n, list: [x], password: {$secret: db}"));
+    sandbox.commit("secret");
+    let sandbox = sandbox.env("PATH", path);
+
+    let mut seen: Vec<u8> = Vec::new();
+    let mut run = |args: &[&str]| {
+        let ran: Ran = sandbox.watched(args).stays_small();
+        for (name, text) in [("stdout", &ran.stdout), ("stderr", &ran.stderr)] {
+            for form in &spellings {
+                assert!(!text.contains(form.as_str()), "{shape}: `{form}` on {name} of {args:?}:\n{text}");
+            }
+        }
+        seen.extend_from_slice(ran.stdout.as_bytes());
+        seen.extend_from_slice(ran.stderr.as_bytes());
+        ran
+    };
+    let all: [&[&str]; 6] = [
+        &["plan", "-vv"],
+        &["plan", "-o", "json", "-v"],
+        &["apply", "--yes", "-vv"],
+        &["apply", "--yes", "-o", "json"],
+        &["apply", "--yes", "-o", "markdown"],
+        &["plan", "-o", "markdown"],
+    ];
+    // Odd numbers: the same status less one, and a body that is no JSON.
+    for (method, status) in [("PUT", 422), ("PUT", 423), ("PUT", 403), ("GET", 404), ("GET", 201), ("list", 200)] {
+        *mode.lock().unwrap() = (method, status);
+        for args in if method == "PUT" { &all[2..5] } else { &all[..] } {
+            run(args);
+        }
+    }
+    *mode.lock().unwrap() = ("GET", 0);
+    run(&["apply", "--yes", "-vv"]);
+    for args in [
+        &["validate"][..],
+        &["history"],
+        &["show", "shop:thing/team-a"],
+        &["record", "show"],
+        &["target", "list"],
+        &["target", "describe", "shop"],
+        &["version"],
+    ] {
+        run(args);
+    }
+    // It is no empty test: the server did get it.
+    assert!(
+        home.asked()
+            .iter()
+            .any(|a| { serde_json::from_slice::<serde_json::Value>(&a.body).is_ok_and(|b| b["password"] == secret) }),
+        "{shape}: never sent"
+    );
+    let mut rest = Vec::new();
+    heap(&sandbox.root().join("home"), "credentials.yaml", &mut rest);
+    heap(&sandbox.repo(), "nothing", &mut rest);
+    rest.extend(sandbox.git_try(&sandbox.repo(), &["cat-file", "--batch-all-objects", "--batch"]).stdout);
+    rest.extend(fs::read(&log).unwrap());
+    assert!(!sandbox.records().is_empty());
+    for form in &spellings {
+        assert!(!contains(&rest, form.as_bytes()), "{shape}: `{form}` in the state, the record or an argument");
+    }
+}
+
+#[test]
+fn sec_01_04_06_a_secret_of_any_shape_shows_nowhere() {
+    for (shape, secret) in SHAPES {
+        canary(shape, secret);
+    }
+}
+
+#[test]
+fn sec_02_a_secret_that_the_server_copies_into_another_field_is_hidden_there_too() {
+    let home = Fake::honest();
+    let sandbox = guarded(&home.url(), &home.url());
+    home.put("team-a", serde_json::json!({"name": "team-a", "size": 1, "note": format!("x {PASSWORD} y"), "labels": {"last-applied": format!("{{\"password\":\"{PASSWORD}\"}}")}}));
+    sandbox.write(
+        "manifests/a.yaml",
+        &thing("team-a", "size: 1, note: mine, labels: {last-applied: gone}, password: {$secret: db}"),
+    );
+    sandbox.commit("copies");
+    for output in ["text", "json", "markdown"] {
+        let ran = sandbox.run(["plan", "-o", output, "-vv"]).exits(0);
+        assert!(ran.stdout.contains("note"), "{}", ran.stdout);
+        assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(PASSWORD), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn sec_03_a_url_with_a_password_is_refused_and_not_shown() {
+    let home = Fake::honest();
+    let sandbox = project(&home.url(), "");
+    project_at(&sandbox, &format!("http://user:{PASSWORD}@127.0.0.1:{}", home.port), "");
+    sandbox.commit("userinfo");
+    let ran = sandbox.run(["plan"]).exits(6).warns("holds a user name");
+    assert!(home.asked().is_empty());
+    // The line of the file is the repository's own; the message itself does not repeat it.
+    let message = ran.stderr.lines().next().unwrap();
+    assert!(!message.contains(PASSWORD), "{message}");
+}
+
+#[test]
+fn sec_05_a_credential_that_fits_no_header_is_an_error_that_does_not_show_it() {
+    let home = Fake::honest();
+    let bad = "CANARY\r\nEvil: header-4711";
+    let sandbox = guarded(&home.url(), &home.url()).env("SHOP_TOKEN", bad);
+    let ran = sandbox.watched(&["apply", "--yes", "-vv"]).stays_small();
+    let text = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(!matches!(ran.code, Some(0 | 101) | None), "{text}");
+    assert!(!text.contains("header-4711"), "{text}");
+    assert!(home.asked().is_empty());
+}

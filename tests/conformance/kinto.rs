@@ -166,6 +166,10 @@ impl Subject for Kinto {
         path.ends_with("/records/r-1")
     }
 
+    fn conditional(&self) -> bool {
+        true
+    }
+
     fn refused(&self) -> (String, Vec<&'static str>) {
         let manifest = format!(
             "apiVersion: kinto\nkind: record\nspec: {{bucket: {}, collection: items, id: not.valid}}\n",

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Auth, Http};
 use crate::proxy::{Fault, Reply, Seen};
-use crate::scene::{Holds, State, Subject, server, suffix};
+use crate::scene::{Holds, Scene, State, Subject, server, suffix};
 
 struct PowerDns {
     http: Http,
@@ -181,6 +181,14 @@ impl Subject for PowerDns {
         path.ends_with(&self.zone)
     }
 
+    fn conditional(&self) -> bool {
+        false
+    }
+
+    fn makes_itself(&self, address: &str) -> bool {
+        address.ends_with("/NS")
+    }
+
     fn refused(&self) -> (String, Vec<&'static str>) {
         let zone = &self.zone;
         let manifest = format!(
@@ -193,4 +201,71 @@ impl Subject for PowerDns {
     fn clean(&self) {
         self.http.delete(&format!("/zones/{}", self.zone));
     }
+}
+
+/// The zone of a scene.
+fn zone(scene: &Scene) -> String {
+    let manifests = scene.subject.manifests(State::All);
+    let name = manifests.split("spec: {name: ").nth(1).and_then(|rest| rest.split(',').next()).expect("a zone");
+    format!("{}.", name.to_lowercase())
+}
+
+/// A record set of the test's own, as a manifest.
+fn extra(zone: &str, ttl: u32, contents: [&str; 3]) -> String {
+    let records: Vec<Value> = contents.iter().map(|content| json!({"content": content})).collect();
+    let spec = json!({"zone": zone, "name": format!("foreign.{zone}"), "type": "TXT", "ttl": ttl, "records": records});
+    format!("---\napiVersion: powerdns\nkind: rrset\nspec: {spec}\n")
+}
+
+pub(crate) fn another_order_is_no_difference(scene: &Scene) {
+    let (zone, all) = (zone(scene), scene.subject.manifests(State::All));
+    scene.declare_text(&(all.clone() + &extra(&zone, 60, ["\"a\"", "\"b\"", "\"c\""])));
+    scene.run(&["apply", "--yes"]).exits(0);
+    scene.plan_is_empty();
+    scene.proxy.forget();
+    scene.declare_text(&(all + &extra(&zone, 60, ["\"c\"", "\"a\"", "\"b\""])));
+    scene.plan_is_empty();
+    scene.run(&["apply", "--yes"]).exits(0);
+    assert_eq!(scene.proxy.writes(), Vec::<String>::new());
+}
+
+pub(crate) fn comments_of_people_survive(scene: &Scene) {
+    let (zone, all) = (zone(scene), scene.subject.manifests(State::All));
+    let contents = ["\"a\"", "\"b\"", "\"c\""];
+    scene.declare_text(&(all.clone() + &extra(&zone, 60, contents)));
+    scene.run(&["apply", "--yes"]).exits(0);
+    let http = Http {
+        base: format!("{}/api/v1/servers/localhost", scene.subject.upstream()),
+        auth: Auth::Header("X-API-Key", server("POWERDNS", &["KEY"]).expect("it was there before")[1].clone()),
+    };
+    let found = || {
+        let held = http.get(&format!("/zones/{zone}"));
+        let mut sets = held["rrsets"].as_array().expect("record sets").clone().into_iter();
+        sets.find(|set| set["name"] == format!("foreign.{zone}")).expect("the record set")
+    };
+    let mut comments = found()["comments"].as_array().expect("comments").clone();
+    comments.push(json!({"content": "ask Anna before you change this", "account": "anna"}));
+    let set = json!({"name": format!("foreign.{zone}"), "type": "TXT", "comments": comments, "changetype": "REPLACE"});
+    http.write("PATCH", &format!("/zones/{zone}"), json!({"rrsets": [set]}));
+    scene.plan_is_empty();
+
+    scene.declare_text(&(all + &extra(&zone, 90, contents)));
+    scene.run(&["apply", "--yes"]).exits(0);
+    let set = found();
+    assert_eq!(set["ttl"], 90);
+    let comments = set["comments"].as_array().expect("comments");
+    assert!(comments.iter().any(|comment| comment["account"] == "anna"), "{comments:#?}");
+    assert!(comments.iter().any(|comment| comment["content"] == "ctl/conf"), "{comments:#?}");
+    scene.plan_is_empty();
+}
+
+pub(crate) fn keeps_the_name_servers_of_the_apex(scene: &Scene) {
+    scene.apply(State::All);
+    let all = scene.subject.manifests(State::All);
+    let rest: Vec<&str> = all.split("---\n").filter(|document| !document.contains("\"type\":\"NS\"")).collect();
+    scene.declare_text(&rest.join("---\n"));
+    scene.proxy.forget();
+    scene.run(&["apply", "--yes"]).exits(0);
+    assert_eq!(scene.proxy.writes(), Vec::<String>::new());
+    scene.settled(State::All);
 }

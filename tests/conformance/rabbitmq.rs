@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Auth, Http};
 use crate::proxy::{Fault, Reply, Seen};
-use crate::scene::{Holds, State, Subject, server, suffix};
+use crate::scene::{Holds, Scene, State, Subject, server, suffix};
 
 struct RabbitMq {
     http: Http,
@@ -242,6 +242,10 @@ impl Subject for RabbitMq {
         path.contains("/policies")
     }
 
+    fn conditional(&self) -> bool {
+        false
+    }
+
     fn refused(&self) -> (String, Vec<&'static str>) {
         let manifest = format!(
             "apiVersion: rabbitmq\nkind: policy\n\
@@ -255,4 +259,27 @@ impl Subject for RabbitMq {
         self.http.delete(&format!("/vhosts/{}", self.name));
         self.http.delete(&format!("/users/{}", self.name));
     }
+}
+
+pub(crate) fn a_password_is_sent_and_never_shown(scene: &Scene) {
+    scene.declare(State::All);
+    let mut shown = String::new();
+    for args in [&["plan", "-vv"][..], &["plan", "-o", "json"], &["apply", "--yes", "-vv"], &["plan", "-o", "markdown"]]
+    {
+        let ran = scene.run(args).exits(0);
+        shown += &ran.stdout;
+        shown += &ran.stderr;
+    }
+    assert!(shown.contains("app-password"), "the name may be shown\n{shown}");
+    assert!(!shown.contains(PASSWORD), "{shown}");
+    assert!(scene.proxy.saw(PASSWORD), "it was never sent");
+    // The record knows that it was sent, not what it was.
+    let refs = scene.sandbox.git(["for-each-ref", "--format=%(refname)", "refs/ctl/"]);
+    for name in refs.lines() {
+        let kept = scene.sandbox.git(["grep", "-h", "-e", "", name]);
+        assert!(kept.contains("app-password") && !kept.contains(PASSWORD), "{kept}");
+    }
+    assert!(!refs.is_empty());
+    // Another field of the user changes: the password goes along, or the server would clear it.
+    scene.apply(State::Changed);
 }

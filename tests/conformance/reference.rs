@@ -152,10 +152,14 @@ impl Subject for Reference {
         path == "/v1/policy/limit"
     }
 
+    fn conditional(&self) -> bool {
+        true
+    }
+
     fn refused(&self) -> (String, Vec<&'static str>) {
         let manifest = "apiVersion: ctl\nkind: route\nmetadata: {name: bad}\n\
                         spec: {service: cart, host: shop.example, path: /bad, priority: high}\n";
-        (manifest.to_owned(), vec!["route/bad", "priority", "integer"])
+        (manifest.to_owned(), vec!["route/bad", "refused: `/spec/priority`: expected a whole number"])
     }
 
     fn clean(&self) {

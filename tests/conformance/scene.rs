@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -68,6 +68,12 @@ pub(crate) trait Subject: Send + Sync {
     fn drift(&self);
     /// Whether a path is one that a read or a write of what `drift` changes goes to.
     fn rival_path(&self, path: &str) -> bool;
+    /// Whether every write carries a precondition that the server checks.
+    fn conditional(&self) -> bool;
+    /// Whether the server makes it by itself, together with its container.
+    fn makes_itself(&self, _address: &str) -> bool {
+        false
+    }
     /// A manifest that the server refuses though the description does not, and words of its reason.
     fn refused(&self) -> (String, Vec<&'static str>);
     /// Takes away everything.
@@ -79,6 +85,8 @@ pub(crate) struct Scene {
     pub(crate) subject: Arc<dyn Subject>,
     pub(crate) sandbox: Sandbox,
     pub(crate) proxy: Proxy,
+    /// The operator's file.
+    operator: String,
     commits: Cell<u32>,
 }
 
@@ -97,7 +105,7 @@ impl Scene {
         if let Some(secrets) = subject.secrets() {
             operator += &format!("secrets: {secrets}\n");
         }
-        let sandbox = Sandbox::new().env("CTL_CREDENTIALS_YAML", operator);
+        let sandbox = Sandbox::new();
         sandbox.write(
             "ctl.yaml",
             &format!(
@@ -106,7 +114,7 @@ impl Scene {
                 subject.api()
             ),
         );
-        Some(Self { subject, sandbox, proxy, commits: Cell::new(0) })
+        Some(Self { subject, sandbox, proxy, operator, commits: Cell::new(0) })
     }
 
     /// Commits these manifests and nothing else.
@@ -149,14 +157,20 @@ impl Scene {
         assert!(held == *expected, "the server holds\n{}\nand should hold\n{}", text(&held), text(expected));
     }
 
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.sandbox.command(args);
+        command.env("CTL_CREDENTIALS_YAML", &self.operator);
+        command
+    }
+
     /// Runs `ctl` with these arguments.
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
-        ran(self.sandbox.command(args).output().unwrap())
+        ran(self.command(args).output().unwrap())
     }
 
     /// Starts `ctl`; its process id is in the cell as soon as it runs.
     pub(crate) fn start(&self, args: &[&str], pid: &AtomicU32) -> Child {
-        let mut command = self.sandbox.command(args);
+        let mut command = self.command(args);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let child = command.spawn().unwrap();
         pid.store(child.id(), Ordering::SeqCst);
@@ -186,7 +200,6 @@ pub(crate) fn ran(output: std::process::Output) -> Ran {
 
 /// The variables of a server that `tests/servers/start` started: its URL and two more.
 pub(crate) fn server(name: &str, more: &[&str]) -> Option<Vec<String>> {
-    #[expect(clippy::disallowed_methods, reason = "where a server is, a test is told by its environment")]
     let read = |name: String| std::env::var(name).ok().filter(|value| !value.is_empty());
     let mut values = Vec::new();
     for suffix in std::iter::once(&"URL").chain(more) {

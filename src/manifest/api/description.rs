@@ -58,13 +58,15 @@ impl ApiDescription {
     }
 }
 
-/// How often an API may be asked. `Retry-After` is always honoured.
+/// How often an API may be asked, and by how many at once. `Retry-After` is always honoured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct RetryRule {
     /// How often a request is sent again, at most; never more often than `ctl` would by itself.
     pub max: Option<u32>,
     /// Requests per second, at most.
     pub rps: Option<u32>,
+    /// Writes under way at once, at most; reads are as many as the target allows.
+    pub writes: Option<u32>,
 }
 
 /// How a request proves who sends it. The secret itself is the operator's; this says where it goes.

@@ -383,7 +383,9 @@ impl Reader<'_> {
     }
 
     fn retry(&mut self, value: &Value) -> RetryRule {
-        let Some(map) = self.members("retry", value, &["max", "rps"], &[]) else { return RetryRule::default() };
+        let Some(map) = self.members("retry", value, &["max", "rps", "writes"], &[]) else {
+            return RetryRule::default();
+        };
         let mut number = |word: &str, least: u32| {
             let found = match map.get(word)? {
                 Value::Number(n) => n.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n >= least),
@@ -394,7 +396,7 @@ impl Reader<'_> {
             }
             found
         };
-        RetryRule { max: number("max", 0), rps: number("rps", 1) }
+        RetryRule { max: number("max", 0), rps: number("rps", 1), writes: number("writes", 1) }
     }
 
     /// The name of a header that a description may set.

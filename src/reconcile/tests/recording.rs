@@ -9,10 +9,16 @@ use crate::target::Fault;
 struct Records {
     all: Mutex<BTreeMap<RecordName, (u64, Record)>>,
     lose_next: Mutex<bool>,
+    /// After an answer was lost nothing can be read either.
+    away: Mutex<bool>,
+    kept: Mutex<Vec<Record>>,
 }
 
 impl Store for Records {
     fn read(&self, name: &RecordName) -> Result<(Option<Tip>, Record), StoreError> {
+        if *self.away.lock().unwrap() {
+            return Err(StoreError::Unreachable { why: "away".into(), help: String::new() });
+        }
         let all = self.all.lock().unwrap();
         Ok(all.get(name).map_or((None, Record::default()), |(n, record)| (Some(Tip(n.to_string())), record.clone())))
     }
@@ -35,6 +41,11 @@ impl Store for Records {
             return Err(StoreError::Unanswered { why: "lost".into() });
         }
         Ok(Tip(next.to_string()))
+    }
+
+    fn keep(&self, _: &RecordName, _: Option<&Tip>, record: &Record, _: &str) -> Result<Tip, StoreError> {
+        self.kept.lock().unwrap().push(record.clone());
+        Ok(Tip("kept".into()))
     }
 
     fn names(&self, _project: &ProjectName) -> Result<Vec<RecordName>, StoreError> {
@@ -91,6 +102,7 @@ fn an_open_intent_is_a_lock_until_its_run_surely_writes_no_more() {
         ("same host, alive", process("h", "boot", 1, MY_PID), Some(1_000), None, None, 999, true),
         ("same host, process gone", process("h", "boot", 1, gone), Some(1_000), None, None, 10, false),
         ("same host, other PID namespace", process("h", "boot", 2, gone), Some(1_000), None, None, 999, true),
+        ("same host, its boot unknown", process("h", "", 1, MY_PID), Some(1_000), None, None, 10, true),
         ("same host, booted since", process("h", "old", 1, MY_PID), Some(1_000), None, None, 10, false),
         ("other host", process("g", "b", 1, gone), Some(1_000), None, None, 999, true),
         ("other host, within the grace", process("g", "b", 1, gone), Some(1_000), None, None, 1_060, true),
@@ -159,6 +171,30 @@ fn each_operation_of_an_expired_intent_is_settled_by_what_is_there() {
         let found = settle(&op(action), recorded.then_some(&entry), look, &mark(), &as_sent);
         assert_eq!(word(found), expected, "{action}, {look:?}");
     }
+}
+
+#[test]
+fn the_old_half_of_a_replace_that_never_began_is_still_ours() {
+    let world = World::new(Manners::default());
+    world.memory.put(&Kind::new("box"), &Key::of_texts(&["a"]), value_of("box", &["a"], 1));
+    let there = Observed { mark: Some(mark()), ..seen(&world.memory, "box", &["a"]) };
+    let op = |action: &str, body: Option<u64>| IntentOp {
+        endpoint: EndpointName::only(),
+        action: action.into(),
+        kind: Kind::new("box"),
+        key: Key::of_texts(&["a"]),
+        body: body.map(|v| value_of("box", &["a"], v).canonical()),
+        entry: None,
+    };
+    let as_sent = |_: &IntentOp, sent: &Canonical, found: &Observed| found.value().unwrap() == sent.value();
+    let old = op("create", Some(1));
+    let Settled::Owned(entry) = settle(&old, None, Seen::There(&there), &mark(), &as_sent) else { panic!() };
+    assert!(entry.uid.is_some());
+    let found = |entry| settle(&op("create", Some(2)), entry, Seen::There(&there), &mark(), &as_sent);
+    assert_eq!(found(Some(&entry)), Settled::Stays);
+    let another = RecordEntry { uid: Some("before".into()), ..(*entry).clone() };
+    assert!(matches!(found(Some(&another)), Settled::InDoubt(_)), "somebody else made it since");
+    assert!(matches!(found(None), Settled::InDoubt(_)));
 }
 
 #[test]
@@ -311,6 +347,17 @@ fn a_lost_answer_of_the_store_is_looked_up() {
     *store.lose_next.lock().unwrap() = true;
     run.finish(&target(), Record::clone, "done").unwrap();
     assert_eq!(store.read(&name()).unwrap(), (Some(Tip("3".into())), Record::default()));
+}
+
+#[test]
+fn an_outcome_that_nobody_can_say_was_taken_is_kept_here() {
+    let (store, clock) = (Arc::new(Records::default()), scripted());
+    let run = begin(&store, share(&store), "one", &clock).unwrap();
+    *store.lose_next.lock().unwrap() = true;
+    *store.away.lock().unwrap() = true;
+    let lost = run.finish(&target(), Record::clone, "done");
+    assert!(matches!(lost, Err(NotFinished::Store(StoreError::Unreachable { .. }))), "{lost:?}");
+    assert_eq!(*store.kept.lock().unwrap(), [Record::default()], "without the intent");
 }
 
 type Wanted = BTreeMap<(Kind, Key), Arc<Desired>>;

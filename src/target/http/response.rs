@@ -69,7 +69,7 @@ impl Answer {
 
     /// What an answer that is no success means, by what may be done next.
     pub(super) fn refusal(&self, errors: Option<&ErrorRule>, now: jiff::Timestamp) -> TargetError {
-        let (request, status, excerpt) = (self.request.clone(), self.status, self.excerpt());
+        let (request, status, excerpt) = (self.request.clone(), self.status, self.reason(errors));
         match status {
             300..=399 => TargetError::Refused {
                 why: format!(
@@ -84,6 +84,16 @@ impl Answer {
             500..=599 => TargetError::Failed { request, status, excerpt },
             _ => self.unreadable(format!("answered {status}, which means nothing here")),
         }
+    }
+
+    /// Why, in the server's words: where the description says that they are, else the answer's first bytes.
+    fn reason(&self, errors: Option<&ErrorRule>) -> String {
+        let message = || {
+            let body = parse_json(&self.body).ok()?;
+            let text = body.get(errors?.message.as_ref()?)?.as_str()?.trim().to_owned();
+            (!text.is_empty()).then(|| self.hider.excerpt(text.as_bytes()))
+        };
+        message().unwrap_or_else(|| self.excerpt())
     }
 
     fn field(&self, errors: Option<&ErrorRule>) -> Option<FieldPath> {
@@ -153,6 +163,22 @@ mod tests {
                 panic!("429 asks to wait")
             };
             assert_eq!(after, expected.map(Duration::from_secs), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_reason_is_the_servers_message_or_else_what_it_answered() {
+        let rule = ErrorRule { pointer: Some(FieldPath::parse("/field")), message: Some(FieldPath::parse("/why")) };
+        for (body, reason) in [
+            (r#"{"field":"/spec/port","why":"too large"}"#, "too large"),
+            (r#"{"why":""}"#, r#"{"why":""}"#),
+            (r#"{"why":{"no":"text"}}"#, r#"{"why":{"no":"text"}}"#),
+            ("<h1>Oops</h1>", "<h1>Oops</h1>"),
+        ] {
+            let TargetError::Invalid { excerpt, .. } = answer(422, &[], body).refusal(Some(&rule), now()) else {
+                panic!("422 is a refusal")
+            };
+            assert_eq!(excerpt, reason);
         }
     }
 

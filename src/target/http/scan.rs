@@ -45,6 +45,25 @@ pub(super) fn value_at(text: &str, path: &FieldPath) -> Result<Option<Value>, St
     }
 }
 
+/// How deep lists and mappings are nested in `text`, which is JSON.
+pub(super) fn depth(text: &str) -> usize {
+    let (mut here, mut most, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                here += 1;
+                most = most.max(here);
+            }
+            b']' | b'}' if !quoted => here = here.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
+}
+
 /// The elements of a list.
 pub(super) fn items(text: &str) -> Result<Vec<&str>, String> {
     let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|e| format!("not a JSON list: {e}"))?;
@@ -180,6 +199,13 @@ mod tests {
         for text in [r#"{"items":{}}"#, r#"{"items":null}"#, "{}", "[]", r#"{"items":[1"#, r#"{"items":[],"items":[]}"#]
         {
             assert_eq!(items_and_rest(text, "items"), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_counts_what_is_nested_and_not_what_is_quoted() {
+        for (text, expected) in [("7", 0), (r#""[[\"[""#, 0), (r#"{"a":[[],{}]}"#, 3), (r#"["\\",[]]"#, 2)] {
+            assert_eq!(depth(text), expected, "{text}");
         }
     }
 

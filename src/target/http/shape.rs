@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::manifest::api::{ApiDescription, ApiOperation, ApiType, EtagRule, Template};
-use crate::model::{FieldPath, Key, KindRules, Mark, Observed, Opaque, OwnerRule, Value, parse_json};
+use crate::model::{FieldPath, Key, KindRules, MAX_DEPTH, Mark, Observed, Opaque, OwnerRule, Value, parse_json};
 
 use super::fill::text_of;
 use super::{scan, wire};
@@ -116,6 +116,10 @@ impl<'a> Shape<'a> {
     ) -> Result<Item, String> {
         if raw.len() > OBJECT {
             return Err(format!("an object of {} bytes; at most {OBJECT} are taken", raw.len()));
+        }
+        // What could not be compared later must not count as seen now.
+        if scan::depth(raw) > MAX_DEPTH {
+            return Err(format!("an object nested more than {MAX_DEPTH} deep"));
         }
         let mut parts = self.parts(raw)?;
         let mut seen = match &mut parts {

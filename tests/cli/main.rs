@@ -15,4 +15,5 @@ mod hostile;
 mod input;
 mod mutations;
 mod record;
+mod safety;
 mod trust;

@@ -183,7 +183,7 @@ def manifest(number, change=0):
 def git(folder, *words):
     env = environment(scratch / "git-home") | {f"GIT_{who}_{what}": "bench@example.org"
                                                for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    subprocess.run(["git", "-C", folder, *words], check=True, env=env, stdout=subprocess.DEVNULL)
+    subprocess.run(["git", "-C", folder, "-c", "gc.auto=0", "-c", "maintenance.auto=false", *words], check=True, env=env, stdout=subprocess.DEVNULL)
 
 
 def write(folder, number, change=0):

@@ -62,7 +62,11 @@ fn project(text: &str) -> Result<(Project, Vec<Diagnostic>), Vec<Diagnostic>> {
 }
 
 fn snapshot(project: &Project, files: &[(String, Vec<u8>)]) -> Result<Snapshot, Vec<Diagnostic>> {
-    let table = Arc::new(kinds());
+    snapshot_of(kinds(), project, files)
+}
+
+fn snapshot_of(kinds: KindTable, project: &Project, files: &[(String, Vec<u8>)]) -> Result<Snapshot, Vec<Diagnostic>> {
+    let table = Arc::new(kinds);
     let tables = project.targets.keys().map(|name| (name.clone(), Arc::clone(&table))).collect();
     let parsed = parse_all(files);
     let entry = |(path, bytes): &(String, Vec<u8>)| TreeEntry {
@@ -171,6 +175,21 @@ fn the_digest_knows_neither_file_names_nor_order() {
         base,
         digest(&[("z.yaml", format!("{two}---\n{}", one.replace("spec", "metadata: {protect: true}, spec")))])
     );
+}
+
+/// The routing key of a fanout is empty, stated or not; a name is not.
+#[test]
+fn a_key_field_may_be_empty_where_its_default_is() {
+    let (project, _) = project(PROJECT).unwrap();
+    let mut kinds = kinds();
+    kinds.kinds.get_mut(&Kind::new("pair")).unwrap().key[0].default = Some(Value::from(""));
+    let read = |text: &str| snapshot_of(kinds.clone(), &project, &[("a.yaml".to_owned(), text.as_bytes().to_vec())]);
+    let stated = read("{apiVersion: things, kind: pair, spec: {name: ''}}\n").unwrap();
+    let left_out = read("{apiVersion: things, kind: pair, spec: {}}\n").unwrap();
+    assert_eq!(stated.digest, left_out.digest);
+    assert!(stated.desired.iter().all(|desired| desired.id.key.texts().eq([""])));
+    let told = render(&read("{apiVersion: things, kind: owner, spec: {name: ''}}\n").unwrap_err());
+    assert!(told.contains("the key field `name` of `owner` is empty"), "{told}");
 }
 
 #[test]

@@ -369,6 +369,29 @@ fn deletes_are_refused_past_thirty_percent_or_a_hundred() {
     }
 }
 
+/// Consent is given to what a plan showed. What came into a container since is not part of it.
+#[test]
+fn consent_to_deletes_is_void_once_they_would_take_more_along() {
+    let world = |inside: &str| {
+        let yaml = format!(
+            "kinds: {{zone: {{key: [name]}}, record: {{key: [zone, name], in: zone}}}}\n\
+             desired: [{{zone: {{name: keep}}}}]\n\
+             observed: [{{zone: {{name: a}}}}, {{zone: {{name: keep}}}}{inside}]\n\
+             recorded: [{{zone: {{name: a}}}}, {{zone: {{name: keep}}}}]"
+        );
+        read(&serde_yaml::from_str(&yaml).unwrap())
+    };
+    let (empty, one) = (world(""), world(", {record: {zone: a, name: by-hand}}"));
+    let two = world(", {record: {zone: a, name: by-hand}}, {record: {zone: a, name: later}}");
+    let sums = [&empty, &one, &two].map(|world| plan(world, None).deletes_checksum());
+    for (agreed, sum) in sums.iter().enumerate() {
+        for (found, world) in [&empty, &one, &two].into_iter().enumerate() {
+            let refused = !plan(world, Some(*sum)).refusals.is_empty();
+            assert_eq!(refused, found != agreed && found > 0, "agreed to {agreed}, found {found}");
+        }
+    }
+}
+
 #[test]
 fn removing_a_manifest_never_means_fewer_deletes_and_strangers_never_change_the_verdict() {
     let mut before = 0;

@@ -480,6 +480,26 @@ case_open_intent_of_another_host() {
   claim "all stands once, for others too" -- converged a
 }
 
+case_one_of_two_targets_is_held() {
+  world two_targets
+  printf '  core: {api: ctl, url: "%s"}\n' "$URL" >>"$W/author/ctl.yaml"
+  local n
+  for n in 1 2 3 4 5 6; do
+    sed -i "s/metadata: {name: s$n}/metadata: {name: s$n, targets: [$([ $n -le 3 ] && echo edge || echo core)]}/" \
+      "$W/author/manifests/s$n.yaml"
+  done
+  push_commit two; clone a; apply a
+  claim "two targets are written by one run" -- code 0
+  foreign_intent $(($(date +%s) + 900))
+  sed -i 's/port: 80/port: 81/' "$W"/author/manifests/*.yaml; push_commit again; clone a
+  apply a
+  claim "the one that is held stays as it is, the other goes on" -- [ "$(ports)" = "80 81 " ]
+  claim "and the code says that somebody holds it" -- code 9
+  foreign_end; apply a
+  claim "later it follows" -- code 0
+  claim "to the same state" -- [ "$(ports)" = "81 " ]
+}
+
 case_another_folder() {
   world folder
   clone a; apply a

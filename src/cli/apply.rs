@@ -13,7 +13,7 @@ use super::session::{self, Planned, Session, Wishes, refusal_exit};
 use super::settling::settle_open;
 use super::{Context, Exit, Stop, context, stores};
 use crate::event::Event;
-use crate::model::{Diagnostic, Digest, Mark, Own, Process, Record, RecordHead, TargetName};
+use crate::model::{Diagnostic, Digest, Mark, Own, Process, Record, RecordHead, Revision, ScopeState, TargetName};
 use crate::plan::{Action, Plan};
 use crate::reconcile::{
     self, Applied, Apply, Differences, Gate, Here, Locked, NotFinished, PATIENCE, Run, Share, Trouble, free,
@@ -21,7 +21,7 @@ use crate::reconcile::{
 };
 use crate::report::{Progress, Results, apply_json, apply_markdown, apply_text};
 use crate::source::Ancestry;
-use crate::store::{LocalLock, LockError, RecordName, StoreError, Tip, current_process, is_gone};
+use crate::store::{LocalLock, LockError, RecordName, Store, StoreError, Tip, current_process, is_gone};
 
 /// Plans, asks, applies, records, reports.
 pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationToken) -> Result<Exit, Stop> {
@@ -53,6 +53,7 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
         let text = rendered(ctx, &session, &mut planned, Output::Text, args.show_all);
         ctx.print(&text);
     }
+    ctx.tell(&session::advice(&planned).into_iter().collect::<Vec<_>>());
     let checksum = planned.checksum;
     if let Some(expected) = expect.filter(|expected| *expected != checksum) {
         let message = format!("the plan is not the one expected: {checksum}, and --expect says {expected}");
@@ -152,37 +153,14 @@ async fn finish_idle(
     }
     if planned.plan.refusals.is_empty() && planned.exit == Exit::Done && !args.adopt_only && !cancel.is_cancelled() {
         for target in session.targets.clone() {
-            let Some((tip, record)) = session.records.get(&target).cloned() else { continue };
-            let head = head(ctx, session, planned.checksum, &target, &record, here, (0, 0));
-            let mut after = record.clone();
-            let changed = refreshed(session, &planned.sightings, &target, &mut after);
-            let newer = record.head.as_ref().is_some_and(|old| follows(session, old));
-            if !changed && !newer {
-                // What an earlier run could keep here only goes to the others now.
-                let name = RecordName { project: session.project().name.clone(), target: target.clone() };
-                let shared = tokio::task::block_in_place(|| {
-                    use crate::store::Store;
-                    tip.as_ref().map_or(Ok(()), |tip| session.stores.share(&name, tip))
-                });
-                match shared {
-                    Ok(()) | Err(StoreError::Moved) => continue,
-                    Err(error) => return Err(stores::stop(&error)),
+            match unchanged(ctx, session, planned, &target, here) {
+                None => share_kept(session, &target)?,
+                Some(after) => {
+                    if lock.is_none() {
+                        lock = Some(local_lock(ctx, session, &here.process, args.wait).await?);
+                    }
+                    note_unchanged(session, &planned.plan, &target, after)?;
                 }
-            }
-            if lock.is_none() {
-                lock = Some(local_lock(ctx, session, &here.process, args.wait).await?);
-            }
-            after.head = Some(head);
-            sign(&session.operator, &mut after)?;
-            let name = RecordName { project: session.project().name.clone(), target: target.clone() };
-            let swapped = tokio::task::block_in_place(|| {
-                use crate::store::Store;
-                session.stores.swap(&name, tip.as_ref(), &after, &message(&planned.plan, &target, "unchanged"))
-            });
-            match swapped {
-                // Somebody else wrote it meanwhile; what they know is newer.
-                Ok(_) | Err(StoreError::Moved) => {}
-                Err(error) => return Err(stores::stop(&error)),
             }
         }
     }
@@ -194,6 +172,50 @@ async fn finish_idle(
         Output::Markdown => ctx.print(&session.redactor.hide(&apply_markdown(plan, &planned.checksum, &results))),
     }
     Ok(exit)
+}
+
+/// What the record of a target where nothing is to be done is to say now; `None` if it says it already.
+fn unchanged(ctx: &Context, session: &Session, planned: &Planned, target: &TargetName, here: &Here) -> Option<Record> {
+    let (_, record) = session.records.get(target)?;
+    let mut after = record.clone();
+    let changed = refreshed(session, &planned.sightings, target, &mut after);
+    if !changed && !record.head.as_ref().is_some_and(|old| follows(session, old)) {
+        return None;
+    }
+    after.head = Some(head(ctx, session, planned.checksum, target, record, here, (0, 0)));
+    Some(after)
+}
+
+fn note_unchanged(session: &Session, plan: &Plan, target: &TargetName, mut after: Record) -> Result<(), Stop> {
+    sign(&session.operator, &mut after)?;
+    let tip = session.records.get(target).and_then(|(tip, _)| tip.as_ref());
+    let name = RecordName { project: session.project().name.clone(), target: target.clone() };
+    let text = message(plan, target, "unchanged");
+    match tokio::task::block_in_place(|| session.stores.swap(&name, tip, &after, &text)) {
+        // Somebody else wrote it meanwhile; what they know is newer.
+        Ok(_) | Err(StoreError::Moved) => Ok(()),
+        Err(error) => Err(stores::stop(&error)),
+    }
+}
+
+/// What an earlier run could keep here only goes to the others now.
+fn share_kept(session: &Session, target: &TargetName) -> Result<(), Stop> {
+    let Some((Some(tip), _)) = session.records.get(target) else { return Ok(()) };
+    let name = RecordName { project: session.project().name.clone(), target: target.clone() };
+    match tokio::task::block_in_place(|| session.stores.share(&name, tip)) {
+        Ok(()) | Err(StoreError::Moved) => Ok(()),
+        Err(error) => Err(stores::stop(&error)),
+    }
+}
+
+/// True if everything that the plan wanted to see at a target was seen.
+fn all_seen(planned: &Planned, target: &TargetName) -> bool {
+    let here = || planned.sightings.iter().filter(|((at, _), _)| at == target).map(|(_, sighting)| sighting);
+    here().next().is_some()
+        && here().all(|sighting| {
+            sighting.greeting.is_some()
+                && !sighting.scopes.values().any(|state| matches!(state, ScopeState::Unknown { .. }))
+        })
 }
 
 /// True if the record is to name this commit although nothing was written: its state is another one, or it is the same
@@ -291,6 +313,20 @@ async fn carry_out(
                 format!("the outcome at {target} is not in the record: {error}"),
             )
             .help(help)]);
+        }
+    }
+    for target in session.targets.iter().filter(|target| !written.contains(target)) {
+        if plan.refused(target) || args.adopt_only || cancel.is_cancelled() || !all_seen(&planned, target) {
+            continue;
+        }
+        // Nothing was to be done there: this commit is applied there too.
+        let noted = match unchanged(ctx, session, &planned, target, here) {
+            None => share_kept(session, target),
+            Some(after) => note_unchanged(session, plan, target, after),
+        };
+        if let Err(stop) = noted {
+            ctx.tell(&stop.diagnostics);
+            exit = exit.and(Exit::Partial);
         }
     }
     if cancel.is_cancelled() {
@@ -453,7 +489,7 @@ pub(super) fn head(
     RecordHead {
         number: before.head.as_ref().map_or(0, |head| head.number) + 1,
         time: ctx.clock.wall().as_second(),
-        commit: session.loaded.revision.clone(),
+        commit: newest(session, before.head.as_ref()),
         snapshot: session.snapshot.digest,
         checksum,
         folder: session.project().folder.clone(),
@@ -464,6 +500,20 @@ pub(super) fn head(
         token: here.token,
         guard: session.guard(target),
     }
+}
+
+/// The commit that the record is to name. An older one of the same state (before a change and its revert) may be
+/// applied, and does not take the record back: what lies between would pass for newer.
+fn newest(session: &Session, old: Option<&RecordHead>) -> Revision {
+    let revision = &session.loaded.revision;
+    let kept = old.filter(|old| {
+        old.snapshot == session.snapshot.digest
+            && matches!(
+                session.loaded.source.ancestry(&old.commit, revision),
+                Ancestry::Descendant | Ancestry::UnknownShallow
+            )
+    });
+    kept.map_or(revision, |old| &old.commit).clone()
 }
 
 fn counts(plan: &Plan, applied: &Applied, target: &TargetName) -> (u64, u64) {

@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Output, PlanArgs};
-use super::session::{Planned, Session, Wishes, refusal_exit};
+use super::session::{self, Planned, Session, Wishes, refusal_exit};
 use super::{Context, Exit, Stop};
 use crate::model::{Kind, TargetName};
 use crate::report::{PlanView, plan_json, plan_markdown, plan_text};
@@ -26,6 +26,7 @@ pub(super) async fn run(ctx: &Context, args: &PlanArgs, cancel: &CancellationTok
     let mut planned = session.plan(ctx, cancel).await;
     let text = rendered(ctx, &session, &mut planned, args.output, args.show_all);
     ctx.print(&text);
+    ctx.tell(&session::advice(&planned).into_iter().collect::<Vec<_>>());
     session.close().await;
     let mut exit = planned.exit.and(refusal_exit(&planned.plan));
     if cancel.is_cancelled() {
@@ -34,6 +35,8 @@ pub(super) async fn run(ctx: &Context, args: &PlanArgs, cancel: &CancellationTok
     if args.detailed_exitcode && !planned.plan.is_empty() {
         exit = exit.and(Exit::Changes);
     }
+    // As in `Session::close`: the program ends now.
+    std::mem::forget(planned);
     Ok(exit)
 }
 

@@ -244,6 +244,10 @@ pub(super) async fn rebuild(ctx: &Context, args: &RebuildArgs, cancel: &Cancella
         }
         let mut head = head(ctx, &session, planned.checksum, &target, &record, &here, (new as u64, 0));
         head.result = "rebuilt".to_owned();
+        if let Some(old) = &record.head {
+            // The desired state did not move.
+            (head.commit, head.snapshot) = (old.commit.clone(), old.snapshot);
+        }
         let mut after = Record { head: Some(head), ..after };
         sign(&session.operator, &mut after)?;
         let name = RecordName { project: session.project().name.clone(), target: target.clone() };

@@ -264,6 +264,7 @@ impl Session {
     ) -> Plan {
         let nothing = EndpointRecord::default();
         let mut targets = Vec::new();
+        let mut uncontacted = 0;
         for name in &self.targets {
             let (Some(config), Some(api), Some(wanted)) =
                 (self.project().targets.get(name), self.loaded.apis.get(name), desired.get(name))
@@ -274,7 +275,11 @@ impl Session {
             let mut endpoints = Vec::new();
             for endpoint in config.endpoints.keys() {
                 let place = (name.clone(), endpoint.clone());
-                let Some(sighting) = sightings.get(&place) else { continue };
+                let Some(sighting) = sightings.get(&place) else {
+                    // Refused before any contact: nothing is known of what is declared there.
+                    uncontacted += wanted.len();
+                    continue;
+                };
                 let record = self.endpoint_record(name, endpoint).unwrap_or(&nothing);
                 endpoints.push(EndpointInput {
                     name: endpoint.clone(),
@@ -305,6 +310,7 @@ impl Session {
             allow_deletes: self.leave.deletes,
         };
         let mut plan = plan::build(&input);
+        plan.unknown += uncontacted;
         plan.refusals.extend(self.fleet.refusals.iter().cloned());
         self.check_identities(sightings, &mut plan);
         self.check_lineage(&mut plan);
@@ -639,7 +645,10 @@ impl Session {
 
     /// Stops what was started for this run.
     pub(super) async fn close(self) {
-        self.fleet.dismiss().await;
+        let Self { fleet, snapshot, records, .. } = self;
+        fleet.dismiss().await;
+        // The program ends now: to free what may be a million small pieces one by one would only take time.
+        std::mem::forget((snapshot, records));
     }
 }
 
@@ -669,6 +678,23 @@ fn reading_exit(sightings: &BTreeMap<Place, Sighting>) -> Exit {
         (true, false) if trouble.contains(&Trouble::Unreachable) => Exit::Unreachable,
         (true, false) => Exit::Partial,
     }
+}
+
+/// What to do where the endpoints themselves are in the way.
+pub(super) fn advice(planned: &Planned) -> Option<Diagnostic> {
+    let troubles = || planned.sightings.values().flat_map(|s| s.trouble.iter());
+    if troubles().any(|t| *t == Trouble::Authentication) {
+        let help = "check the credential in the operator's file, and what it may do at the server";
+        return Some(Diagnostic::error("not-allowed", "a server did not let us in").help(help));
+    }
+    if troubles().any(|t| *t == Trouble::Unreachable) {
+        let help = "check that it runs and that the URL in ctl.yaml is right; then run again";
+        return Some(Diagnostic::error("unreachable", "a server did not answer").help(help));
+    }
+    troubles().next().map(|_| {
+        let help = "compare the answer with the API description: see docs/api-descriptions.md, and -v for the requests";
+        Diagnostic::error("not-understood", "a server's answer is not what its description says").help(help)
+    })
 }
 
 /// Reads the operator's file.

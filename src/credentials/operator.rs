@@ -120,7 +120,7 @@ impl Operator {
         let opened = match std::fs::File::open(path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => {
-                return Ok(Self { env: env.clone(), ..Self::empty() });
+                return Ok(Self { env: env.clone(), place: format!("{place} (not there yet)"), ..Self::empty() });
             }
             Err(error) => return Err(cannot(error)),
         };

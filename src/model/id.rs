@@ -1,5 +1,6 @@
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::{Canonical, Value};
 
@@ -12,7 +13,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name as text.
@@ -71,11 +72,11 @@ impl EndpointName {
 
 /// What sort of thing a resource is, as its description calls it: `queue`, `deployments.apps`. Never a version.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Kind(Box<str>);
+pub struct Kind(Arc<str>);
 
 impl Kind {
     /// Takes the description's word.
-    pub fn new(text: impl Into<Box<str>>) -> Self {
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
 
@@ -91,9 +92,9 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The values of a kind's key fields, in the order of the description, normalised.
+/// The values of a kind's key fields, in the order of the description, normalised. Shared by all that name the resource.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Vec<Canonical>);
+pub struct Key(Arc<[Canonical]>);
 
 impl Key {
     /// Makes a key of its values, in key order.
@@ -129,7 +130,7 @@ impl Key {
             parts.push(Canonical::from_verified(part.as_bytes()));
             rest = &rest[end..];
             if rest.is_empty() {
-                return Some(Self(parts));
+                return Some(Self(parts.into()));
             }
             rest = rest.strip_prefix(',')?;
         }
@@ -160,7 +161,7 @@ impl Key {
 
     /// The key made of the parts at `indexes`.
     pub fn project(&self, indexes: &[usize]) -> Option<Self> {
-        indexes.iter().map(|i| self.0.get(*i).cloned()).collect::<Option<Vec<_>>>().map(Self)
+        indexes.iter().map(|i| self.0.get(*i).cloned()).collect::<Option<Arc<[_]>>>().map(Self)
     }
 
     /// The canonical text of the parts, for sorting, hashing and storing.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use super::version::sha256;
 use super::{Digest, Number, SecretRef, Value};
@@ -435,13 +436,13 @@ impl<'a> Glance<'a> {
 
 /// A value as canonical JSON bytes: sorted, UTF-8, without white space, numbers in one spelling.
 ///
-/// Two values are equal exactly when their canonical bytes are.
+/// Two values are equal exactly when their canonical bytes are. A clone shares them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Canonical(Box<[u8]>);
+pub struct Canonical(Arc<[u8]>);
 
 impl Canonical {
     pub(super) fn from_written(bytes: Vec<u8>) -> Self {
-        Self(bytes.into_boxed_slice())
+        Self(bytes.into())
     }
 
     /// Takes canonical bytes that were stored; anything that is not in canonical form is refused.

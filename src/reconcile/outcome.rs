@@ -89,13 +89,19 @@ pub fn record_after(
                     _ => entries.get(&place).cloned(),
                 };
                 let mut entry = entry_of(op, desired, result.observed.as_ref(), old.as_ref(), facts);
-                entry.marked = facts.takes_mark(&entry.kind)
-                    && match &result.observed {
-                        Some(observed) => observed.mark.as_ref() == Some(&mark),
-                        None => result.marked || old.is_some_and(|old| old.marked),
+                let bears_mark = result.observed.as_ref().map(|observed| observed.mark.as_ref() == Some(&mark));
+                // An adoption writes nothing: it leaves what an earlier write of ours brought about, and adds no mark.
+                let known = old.filter(|old| old.uid.is_none() || old.uid == entry.uid);
+                let (marked, rewritten) = match (&op.change, known) {
+                    (Change::Adopt { .. }, Some(old)) => (bears_mark.unwrap_or(true) && old.marked, old.rewritten),
+                    (Change::Adopt { .. }, None) => (false, BTreeMap::new()),
+                    (_, old) => {
+                        let marked = bears_mark.unwrap_or(result.marked || old.is_some_and(|old| old.marked));
+                        (marked, result.rewritten.clone())
                     }
-                    && !matches!(op.change, Change::Adopt { .. });
-                entry.rewritten = result.rewritten.clone();
+                };
+                entry.marked = marked && facts.takes_mark(&entry.kind);
+                entry.rewritten = rewritten;
                 entries.insert(place, entry);
             }
         }

@@ -11,6 +11,8 @@ const REPLANS: u32 = 5;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A server that asks for less than this is asked again as if it had named no time.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+/// The longest pause before asking a server again that says "too many" and not how long to wait.
+const LONGEST_UNASKED: Duration = Duration::from_secs(8);
 /// The longest time that a server may ask to wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
@@ -81,7 +83,10 @@ pub fn verdict(fault: &TargetError, call: Call, tries: &Tries, patience: Duratio
         },
         TargetError::Throttled { after, .. } => {
             // "At once" is no answer to "too many": a server that says so would be asked without a pause for ever.
-            let asked = after.filter(|wait| *wait >= SHORTEST_WAIT).unwrap_or_else(|| backoff(tries.retries));
+            let asked = after.filter(|wait| *wait >= SHORTEST_WAIT).unwrap_or_else(|| {
+                // As long again as was waited already: 1, 1, 2, 4, 8, 8 s.
+                tries.throttled.clamp(SHORTEST_WAIT, LONGEST_UNASKED)
+            });
             if asked > LONGEST_WAIT || tries.throttled + asked > patience {
                 return Verdict::GiveUp;
             }
@@ -153,6 +158,21 @@ impl RetryBudget {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_server_that_names_no_time_or_says_at_once_is_asked_ever_less_often() {
+        for after in [None, Some(Duration::ZERO), Some(Duration::from_millis(1))] {
+            let fault = TargetError::Throttled { request: request(), status: 429, after };
+            let mut tries = Tries::default();
+            let mut asked = 0;
+            while let Verdict::Wait(wait) = verdict(&fault, Call::Read, &tries, PATIENCE, &Entropy::seeded(1)) {
+                assert!(wait >= SHORTEST_WAIT);
+                tries.throttled += wait;
+                asked += 1;
+            }
+            assert!((5..15).contains(&asked), "{asked} times in {PATIENCE:?}");
+        }
+    }
 
     fn request() -> String {
         "PUT http://h/x".into()

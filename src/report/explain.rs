@@ -10,6 +10,11 @@ pub fn codes() -> impl Iterator<Item = &'static str> {
 
 const TEXTS: &[(&str, &str)] = &[
     (
+        "adopt-only",
+        "`--adopt-only` records what is there and equal, and touches no target. The plan holds another operation, so \
+         nothing was done. Make the manifest say what is there, or apply without the flag.",
+    ),
+    (
         "adopted-different",
         "A resource of this name is there already, and a field that cannot be changed differs. It is taken under \
          care as it is; the next plan will want to replace it.",
@@ -29,11 +34,22 @@ const TEXTS: &[(&str, &str)] = &[
         "The API description comes from the repository. It says which requests are sent, so a credential goes \
          with it only after the operator has read it and put its `sha256:…` under `api` in their file.",
     ),
+    (
+        "bad-address",
+        "An address is `target:kind/field/field`, each field percent-encoded, as a plan and `ctl record show` print \
+         it; a version is `target@number`, as `ctl history` prints it.",
+    ),
     ("bad-alias", "A YAML alias (`*name`) names an anchor that this document does not have, or one that holds itself."),
+    ("bad-checksum", "A checksum is 64 hexadecimal digits. Copy the whole of it from the plan."),
     (
         "bad-description",
         "The API description says something that it cannot say, or leaves out what it must say. The place is \
          named; `docs/api-descriptions.md` teaches the words.",
+    ),
+    (
+        "bad-endpoint",
+        "The URL of an endpoint, its certificates and what the API description wants of it do not go together. \
+         Nothing was contacted. Mend the target in ctl.yaml, or the operator's file.",
     ),
     (
         "bad-entry",
@@ -42,10 +58,16 @@ const TEXTS: &[(&str, &str)] = &[
          it.",
     ),
     (
+        "bad-faults",
+        "`--faults` of the reference server is a list such as `slow=200ms,drop-answer=0.05,seed=7`. `ctl serve \
+         --help` names all faults.",
+    ),
+    (
         "bad-key",
         "A key of a mapping is not a plain text. Keys are texts; put quotes around a number or a boolean that is \
          meant as one.",
     ),
+    ("bad-kinds", "The schema file of `ctl serve --kinds` cannot be used. The message names the place."),
     ("bad-merge", "`<<` merges mappings, and what stands there is none."),
     (
         "bad-name",
@@ -57,6 +79,11 @@ const TEXTS: &[(&str, &str)] = &[
         "bad-reference",
         "A `{$value: …}` or `{$secret: …}` stands alone in its mapping and names a text. To write such a mapping \
          as data, double the dollar sign.",
+    ),
+    (
+        "bad-selector",
+        "A selector is `label=value`, `label!=value`, `label` or `!label`, with commas between; all of them must \
+         hold.",
     ),
     ("bad-tag", "A YAML tag says a type that the value is not."),
     (
@@ -74,6 +101,13 @@ const TEXTS: &[(&str, &str)] = &[
         "The manifest is gone, and this API cannot delete. The resource is forgotten by the record and stays at \
          the target.",
     ),
+    (
+        "cannot-listen",
+        "The address of the reference server cannot be had: something else listens there, or it is not an address of \
+         this machine. Choose another `--listen ADDR`.",
+    ),
+    ("cannot-read", "A file named on the command line cannot be read. Check the path, and who may read it."),
+    ("cannot-write", "A file cannot be written. Choose a folder that you may write."),
     (
         "case-collision",
         "Two paths differ only in upper and lower case. On some file systems they are one file. Rename one.",
@@ -120,6 +154,11 @@ const TEXTS: &[(&str, &str)] = &[
         "Two manifests declare one resource, and they could fight. Remove one, or give it another name.",
     ),
     (
+        "embedded-server",
+        "The reference server inside `ctl` could not be started. Most often another run is using its data: wait until \
+         that one is done.",
+    ),
+    (
         "empty",
         "Nothing is declared for a target that owns something: everything would be deleted. This is most often a \
          wrong path or branch. If it is meant, `--allow-deletes SUM` lets exactly this plan through.",
@@ -160,9 +199,31 @@ const TEXTS: &[(&str, &str)] = &[
          next time.",
     ),
     (
+        "identity",
+        "Another server answers under this name than the one that the record speaks of. If it is the same server at \
+         another address, `ctl record rebuild` says so; otherwise what the record names is not there.",
+    ),
+    (
         "ignored",
         "The API description says that this resource is never touched (`ignore`), and a manifest declares it. \
          Remove the manifest.",
+    ),
+    (
+        "in-doubt",
+        "A write was sent and nobody can tell whether it happened: its answer was lost, and what is there now is \
+         neither what was there nor what was sent. It is not owned. Look at the object; the next `ctl apply` offers \
+         to adopt it.",
+    ),
+    ("later", "The field or the word is part of the design and not carried out yet. Nothing was ignored silently."),
+    (
+        "lineage",
+        "The commit is not a descendant of the one that was applied. With the embedded server this is only a warning; \
+         elsewhere it is refused.",
+    ),
+    (
+        "locked",
+        "Another run holds the record: its intent is open, and its time has not run out. `--wait 5m` waits for it. \
+         Nothing has to be unlocked by hand: the intent of a process that is gone is settled by the next run.",
     ),
     ("missing-field", "A field that must be there is not. The place of the mapping around it is shown."),
     (
@@ -170,22 +231,72 @@ const TEXTS: &[(&str, &str)] = &[
         "The project names a folder of manifests that the commit does not have. To read it as empty would delete \
          everything in it, so it is an error. Correct the path, or take it out of the project.",
     ),
+    (
+        "no-consent",
+        "There is no terminal to ask on, and `--yes` is not given. Review the plan, then run with `--yes`, better \
+         with `--yes --expect SUM`.",
+    ),
     ("no-project", "There is no `ctl.yaml` here or above, or it cannot be read. `ctl init` writes one."),
+    (
+        "no-resource",
+        "The address is neither declared nor recorded nor at the target. `ctl record show` lists addresses; each \
+         field is percent-encoded.",
+    ),
+    ("no-runtime", "The machine gives no threads. Nothing was done."),
+    ("no-version", "The record of that target holds no such version. `ctl history` lists what there is."),
     (
         "normalised",
         "The server rewrites a value that was written, so that it differs for ever. This is reported and never \
          fought over. Write what the server makes of it, or add the rule that is named to the API description.",
     ),
     (
+        "not-allowed",
+        "A server answered 401 or 403. Its part of the plan is unknown, and nothing there is changed. Check the \
+         credential in the operator's file, and what it may do at the server.",
+    ),
+    (
         "not-ours",
         "The resource's manifest is gone, but what is there is not what was applied: it was made anew by somebody \
          else, or carries another mark. It is not deleted. Delete it by hand, or let `ctl release` forget it.",
+    ),
+    (
+        "not-read",
+        "A part of a target could not be read, so the record cannot be made anew: what was not seen would be \
+         forgotten. `ctl plan` says why.",
+    ),
+    (
+        "not-released",
+        "The mark could not be taken off, so the resource stays managed. The message holds the server's words.",
+    ),
+    (
+        "not-settled",
+        "An interrupted run left an operation that cannot be looked at now. It stays in the record, and the next run \
+         looks again.",
+    ),
+    (
+        "not-understood",
+        "A server answered, and the answer is not what the API description says: nothing may be concluded from it. \
+         Compare both; `-v` shows the requests.",
     ),
     ("not-utf8", "The file is not UTF-8. Save it as UTF-8."),
     (
         "not-yet",
         "This word is reserved for a later version, which will give it a meaning. It is refused, so that nobody \
          relies on its being ignored.",
+    ),
+    (
+        "nothing-fits",
+        "No line of the record fits the address. `ctl record show` lists the lines; globs are allowed, in quotes.",
+    ),
+    (
+        "nothing-to-explain",
+        "`ctl explain` knows error codes, the APIs that ship with ctl and the targets of the project around the \
+         current folder.",
+    ),
+    (
+        "open-intent",
+        "A run began and has not recorded its outcome. If its process is gone or its time is over, the next `ctl \
+         apply` settles it; `ctl plan` only reports it.",
     ),
     (
         "operator-file",
@@ -203,14 +314,48 @@ const TEXTS: &[(&str, &str)] = &[
          the embedded server). Nothing was contacted.",
     ),
     (
+        "orphan-record",
+        "There is a record of a target that ctl.yaml does not have any more. What it owns is left alone. Put the \
+         target back to manage it, or to release it.",
+    ),
+    (
+        "other-folder",
+        "The record belongs to a project of the same name in another folder of the repository. Two projects must not \
+         share a record: rename one of them.",
+    ),
+    (
+        "other-plan",
+        "`--expect` names another plan than the one that was made now: something real moved since it was reviewed. \
+         Look at the new plan.",
+    ),
+    (
         "protected",
         "The resource has `protect: true`, now or when it was last applied: it is neither deleted nor replaced. \
          Take the mark away, apply that, and then delete.",
     ),
     (
+        "outcome-lost",
+        "The targets were written, and the outcome could not be put where the others see it. It is kept on this machine \
+         where that was possible; the next run shares it, or settles the intent by looking at what is there.",
+    ),
+    (
+        "record-moved",
+        "Another run finished between planning and applying, and the plan is another one now. Nothing was written. \
+         Run again and look at the new plan.",
+    ),
+    (
+        "record-not-shared",
+        "In CI the runner goes away and takes a local record with it, so the next run would own nothing. Share the \
+         record: `record: {push: origin}` in ctl.yaml.",
+    ),
+    (
         "record-place-refused",
         "The project wants its record at a place that the operator's file does not name. A configured remote \
          needs no leave; a URL stands under `record.push`, a folder under `record.file`.",
+    ),
+    (
+        "rehearsal",
+        "The target was asked what the write would do, and would refuse it. No write was sent to this target.",
     ),
     (
         "renamed",
@@ -237,6 +382,17 @@ const TEXTS: &[(&str, &str)] = &[
         "The operator's file says where the secret comes from (a variable, a file, a command), and it could not \
          be read from there. Nothing was sent.",
     ),
+    ("server", "The reference server cannot run like this. The message says why."),
+    (
+        "settled",
+        "An interrupted run was looked at, operation by operation: what it made is owned, what it did not do is not, \
+         and its intent is gone from the record.",
+    ),
+    ("state-folder", "The folder for locks and mirrors cannot be written. Choose another one with `--state DIR`."),
+    (
+        "still-declared",
+        "A released resource still has a manifest, so the next apply adopts it again. Take the manifest out.",
+    ),
     (
         "submodule",
         "A submodule lies among the manifests. Its content belongs to another repository and is not read. Copy \
@@ -256,11 +412,32 @@ const TEXTS: &[(&str, &str)] = &[
     ("too-deep", "Values are nested deeper than 64 levels."),
     ("too-large", "A file may have 4 MiB, and what it holds has limits too. Split it."),
     (
+        "uncommitted",
+        "Files of the work tree differ from the commit. The commit is what counts: commit them, or look at them with \
+         `ctl plan --dirty`.",
+    ),
+    (
+        "unknown-api",
+        "There is no `apis/NAME.yaml` in the repository, and no description of that name ships with ctl. \
+         docs/api-descriptions.md shows how to write one.",
+    ),
+    (
         "unknown-field",
         "The kind has no field of this name, and a misspelled field would silently do nothing. `ctl explain KIND` \
          lists the fields.",
     ),
     ("unknown-kind", "The target's API description has no kind of this name. `ctl target describe NAME` lists them."),
+    ("unknown-target", "The project has no target of that name. The message lists what it has."),
+    (
+        "unlistable",
+        "The API has no list for a kind, so what is there and not declared cannot be known. `own: exclusive` would \
+         delete by guessing; use `own: recorded`.",
+    ),
+    (
+        "unreachable",
+        "A server did not answer, or not in time. Its part of the plan is unknown, and nothing there is changed. \
+         Check that it runs and that the URL is right.",
+    ),
     (
         "updates",
         "More would be updated than the target's `updates` guard lets one run change. Raise it in the project and \

@@ -131,10 +131,13 @@ pub(super) fn decode_head(bytes: &[u8]) -> Result<Option<RecordHead>, StoreError
     json::<HeadFile>(HEAD, None, text)?.head.map(HeadWire::into_model).transpose()
 }
 
-fn decode_shard(path: &str, number: u8, bytes: &[u8]) -> Result<Vec<((Kind, Key), RecordEntry)>, StoreError> {
+/// The lines of one shard, in order.
+type Lines = Vec<((Kind, Key), RecordEntry)>;
+
+fn decode_shard(path: &str, number: u8, bytes: &[u8]) -> Result<Lines, StoreError> {
     let text = text(path, bytes)?;
     let lines = text.strip_suffix('\n').ok_or_else(|| damaged(path, None, "its last line is cut off".to_owned()))?;
-    let mut entries: Vec<((Kind, Key), RecordEntry)> = Vec::new();
+    let mut entries = Lines::new();
     for (at, line) in lines.split('\n').enumerate() {
         let at = Some(at + 1);
         let wire = json::<EntryWire<'_>>(path, at, line)?;

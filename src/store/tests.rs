@@ -463,6 +463,7 @@ fn what_was_kept_here_does_not_count_once_others_went_on() {
     let tip = store.swap(&name(), None, &record(1, 1), "1").unwrap();
     let kept = store.keep(&name(), Some(&tip), &record(2, 1), "2").unwrap();
     let other = git_store(&clone(dir.path(), "b", false), Some("origin"), dir.path(), clock());
+    assert_eq!(other.read(&name()).unwrap().0, Some(tip.clone()));
     let theirs = other.swap(&name(), Some(&tip), &record(2, 3), "theirs").unwrap();
     assert_eq!(store.share(&name(), &kept), Err(StoreError::Moved));
     assert_eq!(store.read(&name()).unwrap(), (Some(theirs), record(2, 3)));

@@ -13,5 +13,6 @@ mod sandbox;
 mod apply;
 mod hostile;
 mod input;
+mod mutations;
 mod record;
 mod trust;

@@ -220,6 +220,29 @@ async fn the_rate_is_never_exceeded() {
 }
 
 #[tokio::test]
+async fn no_more_writes_are_under_way_than_the_api_bears() {
+    for (writers, most) in [(None, 8), (Some(3), 3), (Some(1), 1), (Some(0), 1), (Some(99), 8)] {
+        let mut world = World::new(Manners::default());
+        let peers = std::mem::take(&mut world.endpoints);
+        world.endpoints = peers.into_iter().map(|(place, peer)| (place, peer.with_writers(writers))).collect();
+        assert!(world.endpoints.values().all(|peer| (peer.writers, peer.concurrency) == (most, 8)));
+        let names = ids(20);
+        let plan = plan_of(names.iter().zip(1..).map(|(name, i)| create(i, "box", &[name], &[])).collect());
+        assert_eq!(world.apply(&plan).await.counts().done, 20);
+        let (mut running, mut peak) = (0_usize, 0);
+        for event in world.events.lock().unwrap().iter() {
+            match event {
+                Event::Started { .. } => running += 1,
+                Event::Finished { .. } => running -= 1,
+                _ => {}
+            }
+            peak = peak.max(running);
+        }
+        assert_eq!(peak, most, "{writers:?}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_sent_once_the_gate_is_shut() {
     let world = World::with(Manners::default(), scripted(), 1, None);
     let asked = Mutex::new(0);

@@ -184,6 +184,22 @@ mod tests {
     }
 
     #[test]
+    fn the_reason_is_the_servers_message_or_else_what_it_answered() {
+        let rule = ErrorRule { pointer: Some(FieldPath::parse("/field")), message: Some(FieldPath::parse("/why")) };
+        for (body, reason) in [
+            (r#"{"field":"/spec/port","why":"too large"}"#, "too large"),
+            (r#"{"why":""}"#, r#"{"why":""}"#),
+            (r#"{"why":{"no":"text"}}"#, r#"{"why":{"no":"text"}}"#),
+            ("<h1>Oops</h1>", "<h1>Oops</h1>"),
+        ] {
+            let TargetError::Invalid { excerpt, .. } = answer(422, &[], body).refusal(Some(&rule), now()) else {
+                panic!("422 is a refusal")
+            };
+            assert_eq!(excerpt, reason);
+        }
+    }
+
+    #[test]
     fn a_redirect_shows_its_origin_and_nothing_more() {
         let error = answer(307, &[("location", "https://evil:8443/p?token=secret")], "").refusal(None, now());
         let TargetError::Refused { why } = error else { panic!("a redirect is refused") };

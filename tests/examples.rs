@@ -52,3 +52,21 @@ fn the_example_project_is_a_valid_snapshot() {
     assert_eq!(snapshot.desired.len(), 9);
     assert_eq!(snapshot.diagnostics, Vec::new());
 }
+
+/// Each description in examples/apis/ was tried against a real server; this keeps them readable, without a warning, and
+/// named on the page that they illustrate.
+#[test]
+fn every_example_of_a_description_parses_and_is_named_in_the_documentation() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/api-descriptions.md")).unwrap();
+    let found = files(&root.join("examples/apis"));
+    assert!(found.len() >= 5, "{found:?}");
+    for path in found {
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (api, warnings) = ApiDescription::parse(stem, &text).unwrap();
+        assert_eq!(warnings, Vec::new(), "{stem}");
+        assert_eq!(api.name, stem);
+        assert!(page.contains(&format!("(../examples/apis/{stem}.yaml)")), "{stem} is not named in the documentation");
+    }
+}

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::plan_json::{FORMAT_VERSION, written};
 use crate::event::Ending;
 use crate::model::Digest;
-use crate::plan::{OpId, Operation, Plan};
+use crate::plan::{Action, OpId, Operation, Plan};
 
 /// How a run ended.
 #[derive(Clone, Debug, Default)]
@@ -80,7 +80,7 @@ pub fn apply_json(plan: &Plan, checksum: &Digest, results: &Results) -> String {
 }
 
 fn result<'a>(op: &Operation, ending: Option<&'a Ending>) -> ResultDocument<'a> {
-    let (outcome, error, help) = spelled(ending);
+    let (outcome, error, help) = spelled(ending, op.change.action());
     ResultDocument {
         id: op.id.to_string(),
         address: op.resource.to_string(),
@@ -92,12 +92,19 @@ fn result<'a>(op: &Operation, ending: Option<&'a Ending>) -> ResultDocument<'a> 
 }
 
 /// The word for an ending, why, and what to do now.
-pub(super) fn spelled(ending: Option<&Ending>) -> (&'static str, Option<&str>, Option<&str>) {
+pub(super) fn spelled(ending: Option<&Ending>, action: Action) -> (&'static str, Option<&str>, Option<&str>) {
     match ending {
         Some(Ending::Done) => ("done", None, None),
         Some(Ending::Failed { why, help }) => ("failed", Some(why), help.as_deref()),
         Some(Ending::Conflict { why }) => {
-            ("conflict", Some(why), Some("somebody else changed it meanwhile, and that stands; plan again"))
+            let help = match action {
+                Action::Create => "one like it is there, made meanwhile or where the list does not show it; plan again",
+                Action::Delete => {
+                    "somebody changed it meanwhile, or the answer says what stands in the way; plan again"
+                }
+                _ => "somebody else changed it meanwhile, and that stands; plan again",
+            };
+            ("conflict", Some(why), Some(help))
         }
         Some(Ending::Skipped { why }) => ("skipped", Some(why), None),
         Some(Ending::InDoubt { why }) => {

@@ -61,7 +61,7 @@ pub fn apply_text(plan: &Plan, results: &Results, style: &Style) -> String {
 }
 
 fn write_ending(op: &Operation, ending: Option<&Ending>, style: &Style, out: &mut String) {
-    let (outcome, why, help) = spelled(ending);
+    let (outcome, why, help) = spelled(ending, op.change.action());
     let role = match ending {
         Some(Ending::Failed { .. } | Ending::Conflict { .. }) => Role::Error,
         Some(Ending::InDoubt { .. }) => Role::Warning,

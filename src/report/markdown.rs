@@ -138,7 +138,7 @@ pub fn apply_markdown(plan: &Plan, checksum: &Digest, results: &Results) -> Stri
         if matches!(ending, Some(Ending::Done)) {
             continue;
         }
-        let (outcome, why, help) = spelled(ending);
+        let (outcome, why, help) = spelled(ending, op.change.action());
         let mut block = format!("{}: {} {}\n", outcome.replace('_', " "), face(op).1, line(&op.resource.to_string()));
         for (lead, said) in [("  ", why), ("  help: ", help)] {
             if let Some(said) = said {

@@ -140,6 +140,9 @@ pub fn plan_text(plan: &Plan, view: &PlanView<'_>) -> String {
 pub fn summary_line(plan: &Plan) -> String {
     let sum = plan.summary();
     let Summary { delete, create, update, replace, adopt, unchanged, unknown } = sum;
+    if plan.is_empty() && unchanged == 0 && unknown == 0 && !plan.refusals.is_empty() {
+        return "Nothing was planned: see what was refused.".to_owned();
+    }
     if plan.is_empty() && unknown == 0 && plan.unknown_scopes.is_empty() {
         return match unchanged {
             1 => "Nothing to do: 1 resource is as declared.".to_owned(),

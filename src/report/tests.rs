@@ -294,6 +294,20 @@ fn an_apply_reads_like_this() {
 }
 
 #[test]
+fn the_help_for_a_conflict_fits_what_was_tried() {
+    let a = id("edge", "service", &["a"]);
+    for (change, expected) in [
+        (create(&a), "where the list does not show it"),
+        (delete(&a), "the answer says what stands in the way"),
+        (update(&a), "somebody else changed it meanwhile"),
+    ] {
+        let ending = Ending::Conflict { why: "answered 409".to_owned() };
+        let (_, _, help) = apply_json::spelled(Some(&ending), change.action());
+        assert!(help.is_some_and(|h| h.contains(expected)), "{help:?}");
+    }
+}
+
+#[test]
 fn colour_changes_no_letter() {
     let colour = plan_text(&rich(), &view(true));
     let mut plain = String::new();
@@ -325,6 +339,10 @@ fn the_last_line_counts() {
     assert_eq!(summary_line(&plan(Vec::new())), "Nothing to do: 40 resources are as declared.");
     let unknown = Plan { unknown: 3, ..plan(Vec::new()) };
     assert_eq!(summary_line(&unknown), "Plan: 0 to delete, 0 to create, 0 to update, 40 unchanged, 3 unknown.");
+    let mut refused = plan(Vec::new());
+    refused.unchanged = 0;
+    refused.refusals = rich().refusals;
+    assert_eq!(summary_line(&refused), "Nothing was planned: see what was refused.");
     let line = "Plan: 1 to delete, 1 to create, 3 to update, 1 to replace, 1 to adopt, 40 unchanged, 2 unknown.";
     assert!(plan_text(&rich(), &view(false)).ends_with(&format!("\n{line}\n")));
 }

@@ -34,6 +34,11 @@ fn what_is_wrong_is_said_with_a_place_and_a_suggestion() {
         ("s: {path: \"/s/{n}\", create: {post: \"/x/{nope}\"}}", "`{nope}` is neither a key field"),
         ("s: {path: \"/s/{n}\", page: {number: p}}", "page numbers need"),
         ("s: {path: \"/s/{n}\", fields: {a: {wire: rot13}}}", "`wire: rot13` is not known"),
+        ("s: {path: \"/s/{n}\", fields: {a/b: {secret: true}}}", "is written `/a/b`; one name with a slash, `/a~1b`"),
+        (
+            "s: {path: \"/s/{n}\", refs: {f: {kind: s, at: /id}}}",
+            "by an id that the server makes are not supported yet",
+        ),
         ("s: {path: \"/s/{n}\", update: {put: al}}", "takes a path, or one of"),
         ("s: {path: \"/s/{n}\"}", "nothing guards against a write in between"),
     ] {

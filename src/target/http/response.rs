@@ -104,11 +104,28 @@ impl Answer {
 
     /// The origin of a redirect's target, no more: a path may hold a secret.
     fn location(&self) -> String {
+        if self.only_a_slash_is_missing() {
+            return "the same path with a slash at its end (write it so in the description)".to_owned();
+        }
         let uri = self.headers.get(http::header::LOCATION).and_then(|l| l.to_str().ok()?.parse::<http::Uri>().ok());
         match uri.as_ref().map(|uri| (uri.scheme_str(), uri.host(), uri.port_u16())) {
             Some((Some(scheme), Some(host), Some(port))) => format!("{scheme}://{host}:{port}"),
             Some((Some(scheme), Some(host), None)) => format!("{scheme}://{host}"),
             _ => "elsewhere".to_owned(),
+        }
+    }
+
+    fn only_a_slash_is_missing(&self) -> bool {
+        let path = |url: &str| url.split(['?', '#']).next().map(str::to_owned);
+        let asked = self.request.split_once(' ').and_then(|(_, url)| path(url));
+        let told = self.headers.get(http::header::LOCATION).and_then(|l| path(l.to_str().ok()?));
+        match (asked, told) {
+            (Some(asked), Some(told)) if told.starts_with('/') => {
+                let after_host = asked.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+                after_host.is_some_and(|here| told == format!("{here}/"))
+            }
+            (Some(asked), Some(told)) => told == format!("{asked}/"),
+            _ => false,
         }
     }
 
@@ -187,6 +204,20 @@ mod tests {
         let error = answer(307, &[("location", "https://evil:8443/p?token=secret")], "").refusal(None, now());
         let TargetError::Refused { why } = error else { panic!("a redirect is refused") };
         assert!(why.contains("https://evil:8443") && !why.contains("token"), "{why}");
+    }
+
+    #[test]
+    fn a_redirect_to_the_path_with_a_slash_says_so() {
+        for to in ["/things/", "/things/?limit=2", "http://h/things/"] {
+            let mut here = answer(301, &[("location", to)], "");
+            here.request = "GET http://h/things?limit=2".to_owned();
+            let TargetError::Refused { why } = here.refusal(None, now()) else { panic!("a redirect is refused") };
+            assert!(why.contains("with a slash at its end"), "{to}: {why}");
+        }
+        let mut other = answer(301, &[("location", "http://elsewhere/things/")], "");
+        other.request = "GET http://h/things".to_owned();
+        let TargetError::Refused { why } = other.refusal(None, now()) else { panic!("a redirect is refused") };
+        assert!(why.contains("http://elsewhere") && !why.contains("slash"), "{why}");
     }
 
     #[test]

@@ -233,7 +233,7 @@ pub(super) async fn rebuild(ctx: &Context, args: &RebuildArgs, cancel: &Cancella
         let (old, new) = (count(&record), count(&after));
         ctx.print(&format!("{target}: the record names {old} resources; made anew it names {new}.\n"));
         for entry in after.endpoints.values().flat_map(|e| e.entries.values()) {
-            ctx.print(&format!("  = {}/{}\n", entry.kind, entry.key));
+            ctx.print(&format!("  = {}\n", line(&format!("{}/{}", entry.kind, entry.key))));
         }
         if !args.yes && (!ctx.interactive || !ctx.ask("Write this record?")) {
             if !ctx.interactive {

@@ -59,6 +59,13 @@ pub(super) async fn run(ctx: &Context, args: &ReleaseArgs, cancel: &Cancellation
         }
     }
     let planned = session.plan(ctx, cancel).await;
+    let elsewhere =
+        planned.plan.refusals.iter().find(|r| r.gate == "identity" && picked.iter().any(|p| p.target == r.target));
+    if let Some(refusal) = elsewhere {
+        let diagnostic = Diagnostic::error("identity", refusal.message.clone()).help(refusal.help.clone());
+        session.close().await;
+        return Err(Stop::with(Exit::Refused, diagnostic));
+    }
     let mut released = Vec::new();
     let mut exit = Exit::Done;
     for one in &picked {

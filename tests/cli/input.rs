@@ -583,9 +583,8 @@ fn nam_13_a_backslash_is_part_of_the_name() {
 #[test]
 fn nam_14_a_name_that_the_server_folds_onto_another_is_reported() {
     // The server keeps names in lower case: `A` is written over `a`, which is declared too.
-    let kept = std::sync::Arc::new(std::sync::Mutex::new(
-        std::collections::BTreeMap::<String, serde_json::Value>::new(),
-    ));
+    let kept =
+        std::sync::Arc::new(std::sync::Mutex::new(std::collections::BTreeMap::<String, serde_json::Value>::new()));
     let fake = Fake::scripted(move |asked| {
         let mut kept = kept.lock().unwrap();
         let name = asked.path.strip_prefix("/v1/things/").map(str::to_lowercase);

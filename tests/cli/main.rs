@@ -16,3 +16,4 @@ mod input;
 mod mutations;
 mod record;
 mod trust;
+mod unseen;

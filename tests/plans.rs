@@ -174,7 +174,8 @@ fn read(yaml: &Yaml) -> World {
         let why = "the answer ended early".to_owned();
         scopes.insert((Kind::new(kind.as_str().unwrap()), parent), ScopeState::Unknown { why });
     }
-    let mut record = EndpointRecord::default();
+    let identity = (!flag(yaml, "new-endpoint")).then(|| "the server".to_owned());
+    let mut record = EndpointRecord { identity, ..EndpointRecord::default() };
     for yaml in list(yaml, "recorded") {
         let (kind, body) = item(yaml);
         let key = key(&kind, &body);

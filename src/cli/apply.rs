@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{ApplyArgs, OnError, Output};
-use super::facts::{FactsOf, refreshed, sign};
+use super::facts::{FactsOf, refreshed};
 use super::plan::rendered;
 use super::session::{self, Planned, Session, Wishes, refusal_exit};
 use super::settling::settle_open;
+use super::signing::{Signer, sign};
 use super::{Context, Exit, Stop, context, stores};
 use crate::event::Event;
 use crate::model::{Diagnostic, Digest, Mark, Own, Process, Record, RecordHead, Revision, ScopeState, TargetName};
@@ -96,7 +97,9 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
             planned = session.plan_again(planned);
         }
         if unlocked(&planned, &session) != unlocked(&reviewed, &session) {
-            let again = args.output == Output::Text && ctx.interactive && !args.yes && {
+            // What was asked for by its checksum, or as adoptions alone, is not what is there now.
+            let bound = expect.is_some() || args.adopt_only;
+            let again = args.output == Output::Text && ctx.interactive && !args.yes && !bound && {
                 let text = rendered(ctx, &session, &mut planned, Output::Text, args.show_all);
                 ctx.print(&text);
                 ctx.ask("Another run finished meanwhile. Apply this plan instead?")
@@ -187,8 +190,9 @@ fn unchanged(ctx: &Context, session: &Session, planned: &Planned, target: &Targe
 }
 
 fn note_unchanged(session: &Session, plan: &Plan, target: &TargetName, mut after: Record) -> Result<(), Stop> {
-    sign(&session.operator, &mut after)?;
-    let tip = session.records.get(target).and_then(|(tip, _)| tip.as_ref());
+    let Some((tip, before)) = session.records.get(target) else { return Ok(()) };
+    sign(session, target, before, &mut after)?;
+    let tip = tip.as_ref();
     let name = RecordName { project: session.project().name.clone(), target: target.clone() };
     let text = message(plan, target, "unchanged");
     match tokio::task::block_in_place(|| session.stores.swap(&name, tip, &after, &text)) {
@@ -242,19 +246,24 @@ async fn carry_out(
     let plan = &planned.plan;
     let facts: BTreeMap<TargetName, FactsOf<'_>> =
         session.targets.iter().filter_map(|t| Some((t.clone(), FactsOf::new(session, t)?))).collect();
+    let id = format!("{}-{:08x}", ctx.clock.wall().as_second(), ctx.entropy.next() >> 32);
     let mut shares = Vec::new();
+    let mut signers = BTreeMap::new();
     for target in &session.targets {
         let (Some((tip, record)), Some(facts)) = (session.records.get(target), facts.get(target)) else { continue };
-        let operations = intent_ops(plan, target, facts);
+        let mut operations = intent_ops(plan, target, facts);
         if operations.is_empty() {
             continue;
+        }
+        if let Some(signer) = Signer::of(session, target)? {
+            signer.sign_intent(&id, &mut operations);
+            signers.insert(target.clone(), signer);
         }
         let name = RecordName { project: session.project().name.clone(), target: target.clone() };
         shares.push(Share { name, tip: tip.clone(), record: record.clone(), operations });
     }
     let written: Vec<TargetName> = shares.iter().map(|share| share.name.target.clone()).collect();
     let checksum = planned.checksum;
-    let id = format!("{}-{:08x}", ctx.clock.wall().as_second(), ctx.entropy.next() >> 32);
     let commit = session.loaded.revision.as_str();
     let begun = tokio::task::block_in_place(|| {
         Run::begin(Arc::clone(&session.stores), shares, &id, here, commit, &checksum.to_string(), &ctx.clock)
@@ -297,8 +306,9 @@ async fn carry_out(
             };
             let mut after = record_after(record, target, plan, &applied.results, &identities, head, facts);
             refreshed(session, &planned.sightings, target, &mut after);
-            // The key was read when the plan was made, so this cannot fail here.
-            drop(sign(&session.operator, &mut after));
+            if let Some(signer) = signers.get(target) {
+                signer.sign(record, &mut after, &|_, _, written| written);
+            }
             after
         };
         let finished = tokio::task::block_in_place(|| run.finish(target, after, &message(plan, target, word)));
@@ -446,7 +456,7 @@ pub(super) async fn acquire(ctx: &Context, session: &mut Session, here: &Here, w
             Err(Locked::Store(error)) => return Err(stores::stop(&error)),
         }
     }
-    Ok(())
+    session::check_folder(session.project(), &session.records)
 }
 
 fn until(second: i64) -> Option<String> {

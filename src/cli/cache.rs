@@ -4,8 +4,8 @@
 //! verified as a whole (SHA-256) before a byte of it is used, and anything odd in it means an empty cache.
 
 use std::collections::HashMap;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::manifest::ParsedFile;
@@ -25,7 +25,7 @@ impl ParseCache {
     /// Opens the cache of the project that `name` (a path and a folder) stands for.
     pub(super) fn open(dir: &Path, name: &str) -> Self {
         let path = dir.join("parsed").join(format!("{}.cache", Digest::of(name.as_bytes()).short(32)));
-        let bytes = std::fs::read(&path).unwrap_or_default();
+        let bytes = read_own(&path).unwrap_or_default();
         let places = index(&bytes).unwrap_or_default();
         Self { path, bytes, places }
     }
@@ -55,7 +55,9 @@ impl ParseCache {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let new = self.path.with_extension(format!("{}.new", std::process::id()));
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        // A leftover of another process of that number goes; whatever else stands there is not written through.
+        drop(std::fs::remove_file(&new));
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         let written = parts.iter().try_for_each(|part| file.write_all(part));
         let done = written.and_then(|()| std::fs::rename(&new, &self.path));
         if done.is_err() {
@@ -63,6 +65,18 @@ impl ParseCache {
         }
         done
     }
+}
+
+/// Reads a file that only we can have written: its digest tells damage, and not who made it.
+fn read_own(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = std::fs::File::open(path)?;
+    let about = file.metadata()?;
+    if !about.is_file() || about.uid() != rustix::process::geteuid().as_raw() || about.mode() & 0o022 != 0 {
+        return Ok(Vec::new());
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Finds every blob in a cache whose digest holds.
@@ -106,5 +120,17 @@ mod tests {
         bytes[last] ^= 1;
         std::fs::write(&cache.path, bytes).unwrap();
         assert_eq!(ParseCache::open(dir.path(), "p").get("a.yaml", "b1"), None);
+    }
+
+    #[test]
+    fn a_cache_that_others_could_have_written_is_not_believed() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let parsed = parse_file("a.yaml", b"kind: x\nspec: {a: 1}\n");
+        ParseCache::open(dir.path(), "p").replace([("b1", &parsed)].into_iter());
+        let cache = ParseCache::open(dir.path(), "p");
+        assert!(cache.get("a.yaml", "b1").is_some());
+        std::fs::set_permissions(&cache.path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(ParseCache::open(dir.path(), "p").get("a.yaml", "b1").is_none());
     }
 }

@@ -108,6 +108,11 @@ impl Context {
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 
+    /// Writes a JSON document to standard output, with nothing in it that a terminal would obey.
+    pub fn print_json(&self, document: &serde_json::Value) {
+        self.print(&format!("{}\n", crate::report::sanitize::json(&format!("{document:#}"))));
+    }
+
     /// Writes everything else to standard error.
     pub fn say(&self, text: &str) {
         to_stderr(text);

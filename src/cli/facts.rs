@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Stop;
-use super::session::{Session, signed_bytes};
-use crate::credentials::{Operator, REFUSALS, hmac};
+use super::session::Session;
 use crate::manifest::api::ApiDescription;
 use crate::model::{Desired, Kind, Observed, Record, ScopeState, TargetName, Value};
 use crate::plan::refers_to;
@@ -95,17 +93,4 @@ pub(super) fn refreshed(
         }
     }
     changed
-}
-
-/// Signs every line with the operator's `record-key`, if there is one.
-pub(super) fn sign(operator: &Operator, record: &mut Record) -> Result<(), Stop> {
-    let key = operator.record_key().map_err(|diagnostic| {
-        let exit = if REFUSALS.contains(&diagnostic.code) { super::Exit::Refused } else { super::Exit::Denied };
-        Stop::with(exit, diagnostic)
-    })?;
-    let Some(key) = key else { return Ok(()) };
-    for entry in record.endpoints.values_mut().flat_map(|e| e.entries.values_mut()) {
-        entry.hmac = Some(hmac(&key, &signed_bytes(entry)));
-    }
-    Ok(())
 }

@@ -25,7 +25,7 @@ pub(super) fn run(ctx: &Context, args: &HistoryArgs) -> Result<Exit, Stop> {
             let list: Vec<serde_json::Value> =
                 versions.iter().filter_map(|(target, tip, record)| as_json(target, tip, record)).collect();
             let document = serde_json::json!({"format_version": "1.0", "versions": list});
-            ctx.print(&format!("{document:#}\n"));
+            ctx.print_json(&document);
         }
         Plain::Text if versions.is_empty() => ctx.say("Nothing was applied yet.\n"),
         Plain::Text => {

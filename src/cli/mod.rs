@@ -21,6 +21,7 @@ mod session;
 mod settling;
 mod shipped;
 mod show;
+mod signing;
 mod stores;
 mod target;
 mod validate;

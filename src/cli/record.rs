@@ -7,10 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::apply::{acquire, head, local_lock, message, user};
 use super::args::{LeaveArgs, LimitArgs, Plain, RebuildArgs, RecordArgs, SelectionArgs};
-use super::facts::{FactsOf, sign};
+use super::facts::FactsOf;
 use super::history::{as_json, table, when};
 use super::load::{self, Loaded};
 use super::session::{Session, Wishes, choose, operator};
+use super::signing::{Signer, unverified};
 use super::stores::{self, Stores};
 use super::{Context, Exit, Stop};
 use crate::model::{
@@ -33,7 +34,7 @@ pub(super) fn show(ctx: &Context, args: &RecordArgs) -> Result<Exit, Stop> {
             let document = serde_json::json!({
                 "format_version": "1.0", "project": loaded.project.name.as_str(), "targets": targets,
             });
-            ctx.print(&format!("{document:#}\n"));
+            ctx.print_json(&document);
         }
         Plain::Text => {
             let mut out = String::new();
@@ -143,7 +144,7 @@ pub(super) async fn verify(ctx: &Context, args: &RecordArgs, cancel: &Cancellati
     for (target, (_, record)) in &session.records {
         for (endpoint, known) in &record.endpoints {
             let Some(sighting) = planned.sightings.get(&(target.clone(), endpoint.clone())) else { continue };
-            let unsigned = session.unverified(known);
+            let unsigned = unverified(&session, target, endpoint, known);
             for (which, entry) in &known.entries {
                 checked += 1;
                 let address = format!("{target}:{}/{}", entry.kind, entry.key);
@@ -160,7 +161,7 @@ pub(super) async fn verify(ctx: &Context, args: &RecordArgs, cancel: &Cancellati
             let faults: Vec<serde_json::Value> =
                 found.iter().map(|(address, why)| serde_json::json!({"address": address, "problem": why})).collect();
             let document = serde_json::json!({"format_version": "1.0", "checked": checked, "problems": faults});
-            ctx.print(&format!("{document:#}\n"));
+            ctx.print_json(&document);
         }
         Plain::Text => {
             for (address, why) in &found {
@@ -249,7 +250,10 @@ pub(super) async fn rebuild(ctx: &Context, args: &RebuildArgs, cancel: &Cancella
             (head.commit, head.snapshot) = (old.commit.clone(), old.snapshot);
         }
         let mut after = Record { head: Some(head), ..after };
-        sign(&session.operator, &mut after)?;
+        if let Some(signer) = Signer::of(&session, &target)? {
+            // What bears our mark was looked at, and consented to.
+            signer.sign(&record, &mut after, &|_, entry, _| entry.marked);
+        }
         let name = RecordName { project: session.project().name.clone(), target: target.clone() };
         let text = message(&planned.plan, &target, "rebuilt");
         tokio::task::block_in_place(|| session.stores.swap(&name, tip.as_ref(), &after, &text))

@@ -6,8 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::apply::{acquire, head, local_lock, message, user};
 use super::args::{LeaveArgs, LimitArgs, Plain, ReleaseArgs, SelectionArgs, SourceArgs};
-use super::facts::sign;
 use super::session::{Session, Wishes};
+use super::signing::sign;
 use super::{Context, Exit, Stop, stores};
 use crate::model::{
     Diagnostic, EndpointName, Key, Kind, Mark, OwnRule, Owned, Record, RecordEntry, ResourceId, ScopeState, TargetName,
@@ -91,7 +91,7 @@ pub(super) async fn run(ctx: &Context, args: &ReleaseArgs, cancel: &Cancellation
             new.result = "released".to_owned();
             after.head = Some(new);
         }
-        sign(&session.operator, &mut after)?;
+        sign(&session, &target, &record, &mut after)?;
         let name = RecordName { project: session.project().name.clone(), target: target.clone() };
         let text = message(&planned.plan, &target, "released");
         tokio::task::block_in_place(|| session.stores.swap(&name, tip.as_ref(), &after, &text))
@@ -111,7 +111,7 @@ pub(super) async fn run(ctx: &Context, args: &ReleaseArgs, cancel: &Cancellation
         Plain::Json => {
             let list: Vec<String> = released.iter().map(|one| one.address()).collect();
             let document = serde_json::json!({"format_version": "1.0", "released": list});
-            ctx.print(&format!("{document:#}\n"));
+            ctx.print_json(&document);
         }
         Plain::Text => ctx.print(&format!("Released: {} of {}.\n", released.len(), picked.len())),
     }

@@ -10,15 +10,16 @@ use super::args::{LeaveArgs, LimitArgs, SelectionArgs, SourceArgs};
 use super::fleet::{Driver, Fleet};
 use super::load::{self, Loaded};
 use super::selection::Selection;
+use super::signing::unverified;
 use super::stores::{self, Stores};
 use super::{Context, Exit, Stop, context};
-use crate::credentials::{Operator, REFUSALS, Redactor, UNREADABLE, Writing, hmac};
+use crate::credentials::{Operator, REFUSALS, Redactor, UNREADABLE, Writing};
 use crate::event::Event;
 use crate::manifest;
 use crate::model::Own;
 use crate::model::{
     Canonical, Complete, Desired, Diagnostic, Digest, EndpointName, EndpointRecord, FieldPath, Guard, Key, Kind,
-    Project, Record, RecordPlace, Scope, Snapshot, Spans, TargetName, Value,
+    Project, Record, RecordPlace, Scope, Secret, Snapshot, Spans, TargetName, Value,
 };
 use crate::net::without_credentials;
 use crate::plan::{self, Change, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
@@ -48,6 +49,8 @@ pub(super) struct Session {
     pub fleet: Fleet,
     /// Targets that another run holds, and what to say of it.
     pub locked: BTreeMap<TargetName, String>,
+    /// The operator's `record-key`, read once.
+    pub record_key: Result<Option<Secret>, Diagnostic>,
     selection: Selection,
     leave: Leave,
     accept_rewrite: Option<String>,
@@ -126,18 +129,9 @@ impl Session {
             // The last manifest went, and its folder with it: that is an empty set, not a slip of the first run.
             loaded.diagnostics.extend(super::validate::missing_folders(&snapshot.missing_folders));
         }
-        for (target, (_, record)) in &records {
-            let folder = record.head.as_ref().map(|head| head.folder.as_str());
-            if let Some(folder) = folder.filter(|folder| *folder != loaded.project.folder) {
-                let message = format!(
-                    "the record of {target} belongs to the project in `{folder}`, and this one is in `{}`",
-                    loaded.project.folder
-                );
-                let help = "two projects of one name share a record: rename one of them";
-                return Err(Stop::with(Exit::Refused, Diagnostic::error("other-folder", message).help(help)));
-            }
-        }
+        check_folder(&loaded.project, &records)?;
         loaded.look_back();
+        let record_key = tokio::task::block_in_place(|| operator.record_key());
         let redactor = operator.redactor();
         let fleet = Fleet::muster(ctx, &loaded, &operator, &targets, wishes.limits).await?;
         Ok(Self {
@@ -150,6 +144,7 @@ impl Session {
             records,
             fleet,
             locked: BTreeMap::new(),
+            record_key,
             selection,
             leave,
             accept_rewrite: wishes.leave.accept_rewrite.clone(),
@@ -289,7 +284,7 @@ impl Session {
                 endpoints.push(EndpointInput {
                     name: endpoint.clone(),
                     record,
-                    unverified: self.unverified(record),
+                    unverified: unverified(self, name, endpoint, record),
                     scopes: sighting.scopes.clone(),
                 });
             }
@@ -361,20 +356,6 @@ impl Session {
             picked.extend(entries.map(|(which, _)| which.clone()));
         }
         Some(picked)
-    }
-
-    /// Entries that the operator's `record-key` did not sign.
-    pub(super) fn unverified(&self, record: &EndpointRecord) -> BTreeSet<(Kind, Key)> {
-        let key = match self.operator.record_key() {
-            Ok(None) => return BTreeSet::new(),
-            Ok(Some(key)) => Some(key),
-            Err(_) => None,
-        };
-        let signed = |entry: &crate::model::RecordEntry| {
-            let (Some(key), Some(signature)) = (&key, &entry.hmac) else { return false };
-            &hmac(key, &signed_bytes(entry)) == signature
-        };
-        record.entries.iter().filter(|(_, entry)| !signed(entry)).map(|(which, _)| which.clone()).collect()
     }
 
     /// Another server than the recorded one at the same name is not written.
@@ -657,6 +638,26 @@ impl Session {
     }
 }
 
+/// Two projects of one name would share a record: the second folder is refused. Asked whenever records are read, because
+/// another run may just have begun one.
+pub(super) fn check_folder(
+    project: &Project,
+    records: &BTreeMap<TargetName, (Option<Tip>, Record)>,
+) -> Result<(), Stop> {
+    for (target, (_, record)) in records {
+        let folder = record.head.as_ref().map(|head| head.folder.as_str());
+        if let Some(folder) = folder.filter(|folder| *folder != project.folder) {
+            let message = format!(
+                "the record of {target} belongs to the project in `{folder}`, and this one is in `{}`",
+                project.folder
+            );
+            let help = "two projects of one name share a record: rename one of them";
+            return Err(Stop::with(Exit::Refused, Diagnostic::error("other-folder", message).help(help)));
+        }
+    }
+    Ok(())
+}
+
 /// What the refusals of a plan mean for the exit code.
 pub(super) fn refusal_exit(plan: &Plan) -> Exit {
     plan.refusals.iter().fold(Exit::Done, |exit, refusal| {
@@ -728,18 +729,6 @@ pub(super) fn digest(flag: &str, text: &str) -> Result<Digest, Stop> {
         let message = format!("{flag} wants the whole checksum, 64 hexadecimal digits");
         Stop::with(Exit::Usage, Diagnostic::error("bad-checksum", message).help("copy it from the plan"))
     })
-}
-
-/// What the HMAC of an entry covers.
-pub(super) fn signed_bytes(entry: &crate::model::RecordEntry) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mark = if entry.marked { "marked" } else { "" };
-    for part in [entry.kind.as_str(), &entry.key.canonical(), entry.uid.as_deref().unwrap_or(""), mark] {
-        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        bytes.extend_from_slice(part.as_bytes());
-    }
-    bytes.extend_from_slice(entry.sent.as_bytes());
-    bytes
 }
 
 fn secrets_in(value: &Value, path: &FieldPath, out: &mut Vec<(FieldPath, crate::model::SecretRef)>) {

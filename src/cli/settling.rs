@@ -1,11 +1,13 @@
 //! What an interrupted run left behind is looked at and settled, by the next run that writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::facts::sign;
 use super::session::Session;
+use super::signing::Signer;
 use super::{Context, Stop, stores};
-use crate::model::{Canonical, Diagnostic, IntentOp, Mark, Observed, ScopeState, TargetName};
+use crate::model::{
+    Canonical, Diagnostic, EndpointName, IntentOp, Mark, Observed, RecordEntry, ScopeState, TargetName,
+};
 use crate::reconcile::{Here, Hold, Place, Seen, Sighting, is_as_sent, settle_intent, standing};
 use crate::store::{RecordName, Store, is_gone};
 
@@ -25,6 +27,8 @@ pub(super) fn settle_open(
         }
         let open = session.records.get(&target).filter(|(_, record)| !record.intents.is_empty());
         let Some((tip, record)) = open.cloned() else { continue };
+        let marks = session.project().targets.get(&target).is_some_and(|config| config.marks);
+        let written_mark = marks.then_some(&mark);
         let mut after = record.clone();
         let wall = ctx.clock.wall().as_second();
         for intent in &record.intents {
@@ -32,10 +36,7 @@ pub(super) fn settle_open(
             let look = |op: &IntentOp| seen(session, sightings, &target, op);
             let sent = |op: &IntentOp, sent: &Canonical, found: &Observed| {
                 let rules = session.loaded.apis.get(&target).and_then(|api| api.description.table().get(&op.kind));
-                match (rules, found.value()) {
-                    (Some(rules), Ok(value)) => is_as_sent(rules, sent, &value),
-                    _ => false,
-                }
+                rules.is_some_and(|rules| is_as_sent(rules, written_mark, sent, found))
             };
             let settlement = settle_intent(&after, intent, &mark, &look, &sent);
             let message = format!(
@@ -59,7 +60,20 @@ pub(super) fn settle_open(
         if after == record {
             continue;
         }
-        sign(&session.operator, &mut after)?;
+        if let Some(signer) = Signer::of(session, &target)? {
+            // Whoever can push the record's ref can write an intent, and it must not make a line good.
+            let signed: BTreeSet<_> = record
+                .intents
+                .iter()
+                .flat_map(|intent| intent.operations.iter().map(|op| (&intent.run, op)))
+                .filter(|(run, op)| signer.vouches_for_intent(run, op))
+                .map(|(_, op)| (&op.endpoint, &op.kind, &op.key))
+                .collect();
+            let rule = |endpoint: &EndpointName, entry: &RecordEntry, written: bool| {
+                written && signed.contains(&(endpoint, &entry.kind, &entry.key))
+            };
+            signer.sign(&record, &mut after, &rule);
+        }
         let name = RecordName { project: session.project().name.clone(), target: target.clone() };
         let message = format!("{}: settled at {target}", session.project().name);
         let swapped = tokio::task::block_in_place(|| session.stores.swap(&name, tip.as_ref(), &after, &message));

@@ -17,7 +17,7 @@ pub(super) fn list(ctx: &Context, args: &TargetArgs) -> Result<Exit, Stop> {
             let list: Vec<serde_json::Value> =
                 targets.iter().map(|(name, target)| as_json(name, target, loaded.apis.get(name))).collect();
             let document = serde_json::json!({"format_version": "1.0", "targets": list});
-            ctx.print(&format!("{document:#}\n"));
+            ctx.print_json(&document);
         }
         Plain::Text => {
             let mut rows = vec![["TARGET", "API", "ENDPOINT", "URL", "CREDENTIALS", "OWN"].map(str::to_owned)];
@@ -55,7 +55,7 @@ pub(super) fn describe(ctx: &Context, args: &DescribeArgs) -> Result<Exit, Stop>
     };
     let Some(api) = loaded.apis.get(name) else { return Ok(Exit::Failed) };
     if args.output == Plain::Json {
-        ctx.print(&format!("{:#}\n", as_json(name, target, Some(api))));
+        ctx.print_json(&as_json(name, target, Some(api)));
         return Ok(Exit::Done);
     }
     let from = if api.origin.shipped { "ships with ctl" } else { "from this repository" };

@@ -54,7 +54,7 @@ fn told(
                 "resources": found.map_or(0, |(_, resources)| resources),
                 "diagnostics": diagnostics_json(diagnostics),
             });
-            ctx.print(&format!("{document:#}\n"));
+            ctx.print_json(&document);
         }
         Plain::Text => {
             ctx.tell(diagnostics);

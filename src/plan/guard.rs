@@ -71,7 +71,9 @@ pub(super) fn guard(input: &PlanInput<'_>, plan: &mut Plan) {
                     refusals.push(place("updates", Some(&kind), message, help));
                 }
             }
-            if !consent && target.own == Own::Exclusive && target.first_run && first_deletes > 0 {
+            // An endpoint that joins later is met for the first time, too.
+            let first_run = target.first_run || endpoint.record.identity.is_none();
+            if !consent && target.own == Own::Exclusive && first_run && first_deletes > 0 {
                 let message = format!(
                     "this is the first run at {}/{} under `own: exclusive`, and it would delete {first_deletes}",
                     target.name, endpoint.name

@@ -12,7 +12,7 @@ use super::schedule::{Schedule, bad_word};
 use crate::event::{Ending, Event};
 use crate::model::{Canonical, FieldPath, Key, Observed, Scope};
 use crate::plan::{Action, OpId, Operation, Plan};
-use crate::target::{Fence, Target};
+use crate::target::{Fence, Target, TargetError};
 
 /// What a failure means for the rest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -110,7 +110,7 @@ impl Applied {
 /// One thing under way.
 enum Arrived {
     Op(usize, Box<Performed>),
-    ReadBack(Vec<(usize, Observed)>),
+    ReadBack(Vec<(usize, ReadBack)>),
 }
 
 enum Job {
@@ -286,10 +286,15 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
             Arrived::ReadBack(found) => {
                 for (i, found) in found {
                     let op = &self.apply.plan.operations[i];
-                    if let Some(mut result) = self.results[i].take() {
-                        self.note_seen(op, &mut result, found);
-                        self.results[i] = Some(result);
+                    let Some(mut result) = self.results[i].take() else { continue };
+                    match found {
+                        ReadBack::There(found) => self.note_seen(op, &mut result, found),
+                        ReadBack::NotAsWritten(why) => {
+                            result.ending = Ending::InDoubt { why };
+                            (self.context.tell)(Event::Finished { op: op.id, outcome: result.ending.clone() });
+                        }
                     }
+                    self.results[i] = Some(result);
                 }
             }
         }
@@ -392,24 +397,50 @@ fn scope_of<T: Target>(endpoint: &Peer<T>, op: &Operation) -> Scope {
     Scope { endpoint: op.endpoint.clone(), kind: op.resource.kind.clone(), parent }
 }
 
-/// What cannot be read back was written all the same: it only stays unseen.
+/// What a look after a write came to.
+enum ReadBack {
+    /// It is there.
+    There(Observed),
+    /// The look came to its end, and what was written is not there, or something else is.
+    NotAsWritten(String),
+}
+
+/// Looks at what was written. What cannot be read back now was written all the same: it only stays unseen. What is
+/// certainly not there under the name that was written is nothing that we can call done.
 async fn read_back<T: Target>(
     endpoint: &Peer<T>,
     plan: &Plan,
     job: Job,
     context: Context<'_>,
-) -> Vec<(usize, Observed)> {
+) -> Vec<(usize, ReadBack)> {
+    let lags = |i: usize| {
+        let kind = &plan.operations[i].resource.kind;
+        endpoint.driver.kinds().get(kind).is_some_and(|rules| rules.eventual)
+    };
+    let missing = || ReadBack::NotAsWritten("it was written, and is not there when it is read back".to_owned());
     match job {
         Job::One(i) => {
             let id = &plan.operations[i].resource;
-            let found = asked(endpoint, context, || endpoint.driver.read(id, None)).await;
-            found.ok().flatten().map(|found| (i, found)).into_iter().collect()
+            let seen = match asked(endpoint, context, || endpoint.driver.read(id, None)).await {
+                Ok(Some(found)) => Some(ReadBack::There(found)),
+                Ok(None) if !lags(i) => Some(missing()),
+                Err(error @ TargetError::Unreadable { .. }) => {
+                    Some(ReadBack::NotAsWritten(format!("it was written, and read back: {error}")))
+                }
+                Ok(None) | Err(_) => None,
+            };
+            seen.map(|seen| (i, seen)).into_iter().collect()
         }
         Job::Many(scope, ops) => {
             let Ok(listing) = list(endpoint, &scope, context).await else { return Vec::new() };
-            let by_key: BTreeMap<&Key, &Observed> = listing.items.iter().map(|item| (&item.key, item)).collect();
-            let found = |i: usize| by_key.get(&plan.operations[i].resource.key).map(|o| (i, (*o).clone()));
-            ops.into_iter().filter_map(found).collect()
+            let all = listing.items.iter().chain(&listing.ignored);
+            let by_key: BTreeMap<&Key, &Observed> = all.map(|item| (&item.key, item)).collect();
+            let seen = |i: usize| match by_key.get(&plan.operations[i].resource.key) {
+                Some(found) => Some((i, ReadBack::There((*found).clone()))),
+                None if lags(i) => None,
+                None => Some((i, missing())),
+            };
+            ops.into_iter().filter_map(seen).collect()
         }
     }
 }

@@ -5,7 +5,7 @@ use super::perform::{Judge, Replanned, Standing};
 use crate::diff;
 use crate::model::{
     Canonical, Desired, EndpointName, EndpointRecord, FieldPath, KindRules, KindTable, Mark, Observed, Own, OwnRule,
-    Owned, RecordEntry, TargetName, Value,
+    Owned, RecordEntry, TargetName,
 };
 use crate::plan::{Change, Operation, Plan};
 
@@ -131,7 +131,14 @@ impl Judge for Differences<'_> {
     }
 }
 
-/// True if `found` has everything that was sent, as a stored intent tells it.
-pub fn is_as_sent(rules: &KindRules, sent: &Canonical, found: &Value) -> bool {
-    diff::compare(&sent.value(), found, None, rules).is_equal()
+/// True if `found` is what was sent, as a stored intent tells it: everything that was stated, and our mark where `mark`
+/// says that we write one. What lacks it was made by somebody else, however alike.
+pub fn is_as_sent(rules: &KindRules, mark: Option<&Mark>, sent: &Canonical, found: &Observed) -> bool {
+    bears(rules, mark, found)
+        && found.value().is_ok_and(|value| diff::compare(&sent.value(), &value, None, rules).is_equal())
+}
+
+/// True if `found` bears `mark`, or resources of its kind bear none.
+pub(super) fn bears(rules: &KindRules, mark: Option<&Mark>, found: &Observed) -> bool {
+    rules.owner.is_none() || mark.is_none_or(|mark| found.mark.as_ref() == Some(mark))
 }

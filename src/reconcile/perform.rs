@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::difference::bears;
 use super::observe::{Trouble, asked, list, note_wait};
 use super::peer::{Context, Peer};
 use super::retry::{Call, Tries, Verdict, verdict};
@@ -324,7 +325,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
         if ours_if_equal && let Some(desired) = self.op.change.desired() {
             return Ok(match found {
                 None => Looked::Go(Step::Create),
-                Some(found) if self.judge.is_as_sent(desired, &found) => {
+                Some(found) if self.bears_mark(&found) && self.judge.is_as_sent(desired, &found) => {
                     Looked::End(Performed { observed: Some(found), ..performed(Ending::Done, 0) })
                 }
                 Some(_) => Looked::End(self.in_doubt("what is there is not what was sent".to_owned(), 0)),
@@ -339,6 +340,12 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
                 Looked::End(Performed { trouble: Some(Trouble::Conflict), ..performed(Ending::Conflict { why }, 0) })
             }
         })
+    }
+
+    /// True if it bears the mark that we sent along, where we send one: otherwise somebody else made it.
+    fn bears_mark(&self, found: &Observed) -> bool {
+        let rules = self.endpoint.driver.kinds().get(&self.op.resource.kind);
+        rules.is_none_or(|rules| bears(rules, self.endpoint.mark.as_ref(), found))
     }
 
     async fn succeeded(&self, step: &Step, outcome: Outcome, attempts: u32) -> Performed {

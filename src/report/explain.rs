@@ -329,14 +329,14 @@ const TEXTS: &[(&str, &str)] = &[
          Look at the new plan.",
     ),
     (
-        "protected",
-        "The resource has `protect: true`, now or when it was last applied: it is neither deleted nor replaced. \
-         Take the mark away, apply that, and then delete.",
-    ),
-    (
         "outcome-lost",
         "The targets were written, and the outcome could not be put where the others see it. It is kept on this machine \
          where that was possible; the next run shares it, or settles the intent by looking at what is there.",
+    ),
+    (
+        "protected",
+        "The resource has `protect: true`, now or when it was last applied: it is neither deleted nor replaced. \
+         Take the mark away, apply that, and then delete.",
     ),
     (
         "record-moved",

@@ -165,7 +165,7 @@ pub fn plan_json(plan: &Plan, checksum: &Digest, deletes_checksum: &Digest, key_
 /// The document with a line break at its end. All keys are texts, so that writing does not fail.
 pub(super) fn written(document: &impl Serialize) -> String {
     match serde_json::to_string_pretty(document) {
-        Ok(text) => text + "\n",
+        Ok(text) => super::sanitize::json(&text).into_owned() + "\n",
         Err(error) => format!("{{\"error\": {}}}\n", serde_json::Value::from(error.to_string())),
     }
 }

@@ -31,6 +31,27 @@ fn visible(text: &str, also: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// A JSON document: the same data, with what a terminal would obey written as JSON's own escapes. Encoders escape no
+/// sign beyond ASCII.
+pub fn json(document: &str) -> Cow<'_, str> {
+    let bad = |c: char| !matches!(c, '\n' | '\r' | '\t') && is_unsafe(c);
+    if !document.chars().any(bad) {
+        return Cow::Borrowed(document);
+    }
+    let mut out = String::with_capacity(document.len() + 16);
+    for c in document.chars() {
+        if bad(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing into a string does not fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// True for what a terminal obeys, or what deceives the eye.
 fn is_unsafe(c: char) -> bool {
     match c {
@@ -109,6 +130,15 @@ mod tests {
             assert_eq!(line(text), expected, "{name}");
         }
         assert_eq!(lines("a\nb\rc"), "a\nb\\u{d}c");
+    }
+
+    #[test]
+    fn a_json_document_keeps_its_data_and_loses_what_a_terminal_obeys() {
+        let data = serde_json::json!({"a\u{9b}2J": ["\u{202e}x", "\u{e0041}", "\u{7f}", "wörd\n"]});
+        let text = serde_json::to_string_pretty(&data).unwrap();
+        let safe = json(&text);
+        assert!(safe.chars().all(|c| c == '\n' || !is_unsafe(c)) && safe.contains("wörd"), "{safe}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap(), data);
     }
 
     #[test]

@@ -154,7 +154,7 @@ fn rsp_08_a_length_that_is_wrong_is_no_answer() {
     let long = || raw(b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\nConnection: close\r\n\r\n{\"items\":[]}".to_vec());
     concludes_nothing(long, 8, "the answer broke off");
     let short = || raw(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\n{\"items\":[]}".to_vec());
-    concludes_nothing(short, 3, "not JSON");
+    concludes_nothing(short, 3, "EOF while parsing an object");
     let two = || {
         raw(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\nContent-Length: 5\r\nConnection: close\r\n\r\n{\"items\":[]}"
             .to_vec())

@@ -580,6 +580,38 @@ fn nam_13_a_backslash_is_part_of_the_name() {
     is_one_segment("..\\..", "..%5C..");
 }
 
+#[test]
+fn nam_14_a_name_that_the_server_folds_onto_another_is_reported() {
+    // The server keeps names in lower case: `A` is written over `a`, which is declared too.
+    let kept = std::sync::Arc::new(std::sync::Mutex::new(
+        std::collections::BTreeMap::<String, serde_json::Value>::new(),
+    ));
+    let fake = Fake::scripted(move |asked| {
+        let mut kept = kept.lock().unwrap();
+        let name = asked.path.strip_prefix("/v1/things/").map(str::to_lowercase);
+        let body = match (asked.method.as_str(), name) {
+            ("PUT", Some(name)) => {
+                let mut thing: serde_json::Value = serde_json::from_slice(&asked.body).unwrap();
+                thing["name"] = name.as_str().into();
+                kept.insert(name, thing.clone());
+                thing.to_string()
+            }
+            (_, Some(name)) => match kept.get(&name) {
+                Some(thing) => thing.to_string(),
+                None => return Some(crate::fake::plain(404, "", "{}")),
+            },
+            _ => serde_json::json!({"items": kept.values().collect::<Vec<_>>()}).to_string(),
+        };
+        Some(crate::fake::plain(200, "", &body))
+    });
+    let sandbox = project(&fake.url(), "");
+    sandbox.remove("manifests/b.yaml").write("manifests/c.yaml", &thing("A", "size: 2"));
+    sandbox.commit("A and a");
+    let ran = sandbox.run(["apply", "--yes"]);
+    assert_eq!(ran.code, Some(3), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("in doubt"), "{}", ran.stdout);
+}
+
 /// The answer to a source that is unusual.
 #[track_caller]
 fn answers(sandbox: &Sandbox, args: &[&str], code: i32, texts: &[&str]) {

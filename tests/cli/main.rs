@@ -15,5 +15,6 @@ mod hostile;
 mod input;
 mod mutations;
 mod record;
+mod safety;
 mod trust;
 mod unseen;

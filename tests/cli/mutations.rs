@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ctl::credentials::{Access, NoSecrets, Operator};
 use ctl::manifest::{self, api::ApiDescription};
-use ctl::model::{EndpointName, Kind, Scope, SourceFile};
+use ctl::model::{EndpointName, Scope, SourceFile};
 use ctl::net::{NetError, Transport};
 use ctl::store::{FileStore, RecordName, Store as _};
 use ctl::target::Target as _;
@@ -189,7 +189,7 @@ fn no_answer_of_a_server_panics() {
             HttpTarget::new(config, Canned(Arc::clone(&body))).unwrap()
         })
         .collect();
-    let scope = Scope { endpoint: EndpointName::only(), kind: Kind::new("thing"), parent: None };
+    let scope = Scope { endpoint: EndpointName::only(), kind: ctl::model::Kind::new("thing"), parent: None };
     let seed = r#"{"items":[{"name":"a","size":1,"deep":[[{"x":"\u00e4\n"}]]},{"name":"b","size":9007199254740993}],"next":"","total":2}"#;
     each("answers", &texts(&[seed, r#"{"items":[],"total":0}"#, "[{\"name\":\"a\"}]"]), |bytes| {
         *body.lock().unwrap() = Bytes::copy_from_slice(bytes);

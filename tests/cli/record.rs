@@ -16,7 +16,7 @@ use super::sandbox::{Ran, Sandbox};
 const REF: &str = "refs/ctl/records/shop/edge";
 
 /// The reference server as a process of its own.
-struct Server {
+pub(super) struct Server {
     process: Child,
     url: String,
 }
@@ -52,7 +52,7 @@ impl Server {
     }
 
     /// Everything that is there: `kind/name` with uid and spec.
-    fn live(&self) -> BTreeMap<String, (String, Value)> {
+    pub(super) fn live(&self) -> BTreeMap<String, (String, Value)> {
         let mut found = BTreeMap::new();
         for kind in ["service", "route", "policy"] {
             let page = self.get(&format!("/v1/{kind}?limit=1000"));
@@ -68,7 +68,7 @@ impl Server {
     }
 
     /// How many writes it was asked for.
-    fn writes(&self) -> u64 {
+    pub(super) fn writes(&self) -> u64 {
         let counts = self.get("/debug/requests");
         let counts = counts.as_object().unwrap().iter();
         counts.filter(|(what, _)| !what.starts_with("GET ")).map(|(_, n)| n.as_u64().unwrap()).sum()
@@ -83,16 +83,16 @@ impl Drop for Server {
 }
 
 /// A user, a server, and where the record is.
-struct World {
-    sandbox: Sandbox,
-    server: Server,
+pub(super) struct World {
+    pub(super) sandbox: Sandbox,
+    pub(super) server: Server,
     /// The repository that holds the record.
     records: PathBuf,
 }
 
 impl World {
     /// A record in the user's own repository.
-    fn local(faults: &str) -> Self {
+    pub(super) fn local(faults: &str) -> Self {
         Self::new(faults, false)
     }
 
@@ -291,7 +291,7 @@ fn killed_at_any_moment_with_a_pushed_record_and_lost_answers_the_next_run_conve
 }
 
 /// A few services, `port` telling the commit.
-fn services(world: &World, names: std::ops::Range<usize>, port: usize) -> BTreeMap<String, Value> {
+pub(super) fn services(world: &World, names: std::ops::Range<usize>, port: usize) -> BTreeMap<String, Value> {
     let mut declared = BTreeMap::new();
     let mut text = String::new();
     for i in names {

@@ -168,6 +168,22 @@ async fn a_lost_create_that_turns_out_different_is_in_doubt() {
 }
 
 #[tokio::test]
+async fn a_lost_create_is_ours_only_if_what_is_there_bears_our_mark() {
+    let mut world = World::new(Manners::default());
+    let mut table = kinds();
+    let owner = OwnerRule { at: FieldPath::parse("owner"), template: Value::from("{mark}"), element: false };
+    table.kinds.get_mut(&Kind::new("box")).unwrap().owner = Some(owner);
+    world.memory = Memory::new(table, Manners::default(), world.clock.clone());
+    world.add("t", world.memory.clone(), 8, None);
+    let lost = |r: &crate::target::Request| (r.verb == "create").then_some(Fault::LoseRequest);
+    world.memory.on_request(lost);
+    // Somebody else makes the very same thing while our request is on its way to nowhere.
+    world.memory.put(&Kind::new("box"), &Key::of_texts(&["a"]), value_of("box", &["a"], 1));
+    let applied = world.apply(&plan_of(vec![create(1, "box", &["a"], &[])])).await;
+    assert_eq!(endings(&applied), ["in doubt"], "an equal object of somebody else's is not ours");
+}
+
+#[tokio::test]
 async fn a_lost_update_or_delete_is_looked_at_and_not_blindly_repeated() {
     let world = World::new(Manners::default());
     for name in ["a", "b"] {

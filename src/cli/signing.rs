@@ -1,0 +1,236 @@
+//! With an operator's `record-key` each line of the record is signed, and a line that nobody signed permits no delete:
+//! whoever may push the record's ref can write lines, and cannot make them good.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::session::Session;
+use super::{Exit, Stop};
+use crate::credentials::{REFUSALS, hmac};
+use crate::model::{
+    Canonical, EndpointName, EndpointRecord, IntentOp, Key, Kind, OnRemove, ProjectName, Record, RecordEntry, Secret,
+    TargetName,
+};
+
+/// True for a line that a run wrote or changed.
+type Written = bool;
+
+/// Signs and checks the lines of one target's record.
+pub(super) struct Signer<'a> {
+    key: &'a Secret,
+    project: &'a ProjectName,
+    target: &'a TargetName,
+}
+
+impl<'a> Signer<'a> {
+    /// None where the operator has no `record-key`; an error where there is one and it cannot be read.
+    pub(super) fn of(session: &'a Session, target: &'a TargetName) -> Result<Option<Self>, Stop> {
+        match &session.record_key {
+            Ok(key) => Ok(key.as_ref().map(|key| Self { key, project: &session.project().name, target })),
+            Err(diagnostic) => {
+                let exit = if REFUSALS.contains(&diagnostic.code) { Exit::Refused } else { Exit::Denied };
+                Err(Stop::with(exit, diagnostic.clone()))
+            }
+        }
+    }
+
+    /// The signature covers where the line stands and all that it says, so that none can be moved or changed.
+    fn seal(&self, place: &str, endpoint: &EndpointName, entry: &RecordEntry) -> String {
+        let mut bytes = Vec::new();
+        let mut part = |bytes_of: &[u8]| {
+            bytes.extend_from_slice(&(bytes_of.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(bytes_of);
+        };
+        for text in [place, self.project.as_str(), self.target.as_str(), endpoint.as_str(), entry.kind.as_str()] {
+            part(text.as_bytes());
+        }
+        part(entry.key.canonical().as_bytes());
+        part(entry.sent.as_bytes());
+        for id in [&entry.uid, &entry.server_id] {
+            part(if id.is_some() { b"some" } else { b"none" });
+            part(id.as_deref().unwrap_or_default().as_bytes());
+        }
+        for flag in [entry.marked, entry.protect, entry.on_remove == OnRemove::Keep] {
+            part(if flag { b"yes" } else { b"no" });
+        }
+        part(&(entry.labels.len() as u64).to_be_bytes());
+        entry.labels.iter().flat_map(|(name, value)| [name, value]).for_each(|text| part(text.as_bytes()));
+        part(&(entry.refs.len() as u64).to_be_bytes());
+        entry.refs.iter().for_each(|text| part(text.as_bytes()));
+        for (path, value) in &entry.rewritten {
+            part(path.to_string().as_bytes());
+            part(value.as_ref().map_or(&b""[..], |value| value.as_bytes()));
+        }
+        for (name, version) in &entry.secrets {
+            part(name.as_bytes());
+            part(format!("{version:?}").as_bytes());
+        }
+        hmac(self.key, &bytes)
+    }
+
+    /// True if the operator's key signed this line, for this place.
+    pub(super) fn vouches(&self, endpoint: &EndpointName, entry: &RecordEntry) -> bool {
+        entry.hmac.as_ref().is_some_and(|signature| *signature == self.seal("record", endpoint, entry))
+    }
+
+    /// Signs the lines for which `rule` says so, told whether the line is new or says something else than in `before`.
+    /// A line that is merely carried on keeps the signature that it had, or none.
+    pub(super) fn sign(
+        &self,
+        before: &Record,
+        after: &mut Record,
+        rule: &dyn Fn(&EndpointName, &RecordEntry, Written) -> bool,
+    ) {
+        for (endpoint, known) in &mut after.endpoints {
+            let old = before.endpoints.get(endpoint);
+            for (which, entry) in &mut known.entries {
+                let carried = old.and_then(|old| old.entries.get(which)).filter(|old| is_same_line(old, entry));
+                entry.hmac = match carried {
+                    carried if rule(endpoint, entry, carried.is_none()) => Some(self.seal("record", endpoint, entry)),
+                    carried => carried.and_then(|old| old.hmac.clone()),
+                };
+            }
+        }
+    }
+
+    /// Signs what an intent says, so that settling it can tell its lines from those that somebody slipped in.
+    pub(super) fn sign_intent(&self, run: &str, operations: &mut [IntentOp]) {
+        for op in operations {
+            let Some(body) = &op.body else { continue };
+            let mut entry = op.entry.take().unwrap_or_else(|| Box::new(bare(op, body)));
+            entry.hmac = Some(self.seal(&intent(run), &op.endpoint, &entry));
+            op.entry = Some(entry);
+        }
+    }
+
+    /// True if the operator's key signed this operation of that run.
+    pub(super) fn vouches_for_intent(&self, run: &str, op: &IntentOp) -> bool {
+        op.entry.as_deref().is_some_and(|entry| {
+            (&entry.kind, &entry.key, Some(&entry.sent)) == (&op.kind, &op.key, op.body.as_ref())
+                && entry.hmac.as_ref().is_some_and(|s| *s == self.seal(&intent(run), &op.endpoint, entry))
+        })
+    }
+}
+
+fn intent(run: &str) -> String {
+    format!("intent {run}")
+}
+
+fn is_same_line(a: &RecordEntry, b: &RecordEntry) -> bool {
+    RecordEntry { hmac: None, ..a.clone() } == RecordEntry { hmac: None, ..b.clone() }
+}
+
+/// The line of an operation whose body tells all of it.
+fn bare(op: &IntentOp, body: &Canonical) -> RecordEntry {
+    RecordEntry {
+        kind: op.kind.clone(),
+        key: op.key.clone(),
+        server_id: None,
+        uid: None,
+        sent: body.clone(),
+        digest: body.digest(),
+        marked: false,
+        labels: BTreeMap::new(),
+        refs: Vec::new(),
+        protect: false,
+        on_remove: OnRemove::Delete,
+        rewritten: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        hmac: None,
+    }
+}
+
+/// The lines that permit no delete: with a `record-key`, those that it did not sign (all, if it cannot be read).
+pub(super) fn unverified(
+    session: &Session,
+    target: &TargetName,
+    endpoint: &EndpointName,
+    record: &EndpointRecord,
+) -> BTreeSet<(Kind, Key)> {
+    let signer = match Signer::of(session, target) {
+        Ok(None) => return BTreeSet::new(),
+        Ok(Some(signer)) => Some(signer),
+        Err(_) => None,
+    };
+    let good = |entry: &RecordEntry| signer.as_ref().is_some_and(|signer| signer.vouches(endpoint, entry));
+    record.entries.iter().filter(|(_, entry)| !good(entry)).map(|(which, _)| which.clone()).collect()
+}
+
+/// Signs what this run wrote, if the operator has a `record-key`.
+pub(super) fn sign(session: &Session, target: &TargetName, before: &Record, after: &mut Record) -> Result<(), Stop> {
+    if let Some(signer) = Signer::of(session, target)? {
+        signer.sign(before, after, &|_, _, written| written);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{FieldPath, Value};
+
+    fn line() -> RecordEntry {
+        let sent = Value::from("x").canonical();
+        RecordEntry {
+            kind: Kind::new("rrset"),
+            key: Key::of_texts(&["a", "b"]),
+            server_id: None,
+            uid: Some("7".to_owned()),
+            digest: sent.digest(),
+            sent,
+            marked: true,
+            labels: [("team".to_owned(), "shop".to_owned())].into(),
+            refs: vec!["zone/a".to_owned()],
+            protect: true,
+            on_remove: OnRemove::Keep,
+            rewritten: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            hmac: None,
+        }
+    }
+
+    #[test]
+    fn no_signed_line_can_be_moved_or_changed() {
+        let key = Secret::new("k");
+        let (shop, other): (ProjectName, ProjectName) = ("shop".parse().unwrap(), "other".parse().unwrap());
+        let (dns, mq): (TargetName, TargetName) = ("dns".parse().unwrap(), "mq".parse().unwrap());
+        let (a, b): (EndpointName, EndpointName) = ("a".parse().unwrap(), "b".parse().unwrap());
+        let signer = Signer { key: &key, project: &shop, target: &dns };
+        let good = RecordEntry { hmac: Some(signer.seal("record", &a, &line())), ..line() };
+        assert!(signer.vouches(&a, &good));
+        assert!(!signer.vouches(&b, &good), "another endpoint");
+        assert!(!Signer { target: &mq, ..signer }.vouches(&a, &good), "another target");
+        let signer = Signer { key: &key, project: &shop, target: &dns };
+        assert!(!Signer { project: &other, ..signer }.vouches(&a, &good), "another project");
+        let signer = Signer { key: &key, project: &shop, target: &dns };
+        let changes: [fn(&mut RecordEntry); 11] = [
+            |e| e.kind = Kind::new("zone"),
+            |e| e.key = Key::of_texts(&["ab", ""]),
+            |e| e.server_id = Some("9".to_owned()),
+            |e| e.uid = None,
+            |e| e.sent = Value::from("y").canonical(),
+            |e| e.marked = false,
+            |e| e.labels.clear(),
+            |e| e.refs.clear(),
+            |e| e.protect = false,
+            |e| e.on_remove = OnRemove::Delete,
+            |e| drop(e.rewritten.insert(FieldPath::parse("f"), None)),
+        ];
+        for (i, change) in changes.iter().enumerate() {
+            let mut changed = good.clone();
+            change(&mut changed);
+            assert!(!signer.vouches(&a, &changed), "change {i}");
+        }
+        let in_intent = IntentOp {
+            endpoint: a.clone(),
+            action: "create".to_owned(),
+            kind: good.kind.clone(),
+            key: good.key.clone(),
+            body: Some(good.sent.clone()),
+            entry: Some(Box::new(good)),
+        };
+        assert!(!signer.vouches_for_intent("r1", &in_intent), "a line of the record is no intent");
+        let mut operations = [in_intent];
+        signer.sign_intent("r1", &mut operations);
+        assert!(signer.vouches_for_intent("r1", &operations[0]) && !signer.vouches_for_intent("r2", &operations[0]));
+    }
+}

@@ -121,8 +121,13 @@ impl Session {
             None => stores::read_all(&stores, &loaded.project.name, &targets)?,
         };
         let owns = records.values().any(|(_, r)| r.endpoints.values().any(|e| !e.entries.is_empty()));
+        let applied_before = records.values().any(|(_, r)| r.head.is_some());
         if !owns && !snapshot.missing_folders.is_empty() {
-            loaded.snapshot(ctx, false)?;
+            if !applied_before {
+                loaded.snapshot(ctx, false)?;
+            }
+            // The last manifest went, and its folder with it: that is an empty set, not a slip of the first run.
+            loaded.diagnostics.extend(super::validate::missing_folders(&snapshot.missing_folders));
         }
         check_folder(&loaded.project, &records)?;
         loaded.look_back();

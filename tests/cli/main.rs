@@ -17,3 +17,4 @@ mod mutations;
 mod record;
 mod safety;
 mod trust;
+mod unseen;

@@ -70,9 +70,9 @@ pub enum Verdict {
 /// Says what to do after `fault`. `patience` is how long a run waits for a server that asks for it.
 pub fn verdict(fault: &TargetError, call: Call, tries: &Tries, patience: Duration, chance: &Entropy) -> Verdict {
     match fault {
-        TargetError::Unsent { .. } => again(tries),
+        TargetError::Unsent { .. } => again(tries, chance),
         TargetError::Unanswered { .. } | TargetError::Failed { .. } => match call {
-            Call::Read => again(tries),
+            Call::Read => again(tries, chance),
             Call::Create(guarding) if guarding.can_look_up => Verdict::LookFirst(backoff(tries.retries)),
             Call::Create(_) => Verdict::InDoubt,
             // A change is looked at again too: what was seen before may no longer be what is there.
@@ -110,8 +110,13 @@ pub fn verdict(fault: &TargetError, call: Call, tries: &Tries, patience: Duratio
     }
 }
 
-fn again(tries: &Tries) -> Verdict {
-    if !tries.spent() { Verdict::Wait(backoff(tries.retries)) } else { Verdict::GiveUp }
+fn again(tries: &Tries, chance: &Entropy) -> Verdict {
+    if tries.spent() {
+        return Verdict::GiveUp;
+    }
+    let wait = backoff(tries.retries);
+    // A quarter more at most, so that many who failed together do not come back together.
+    Verdict::Wait(wait + chance.jitter(wait / 4))
 }
 
 /// 1, 2, 4 s.
@@ -196,8 +201,13 @@ mod tests {
         let waits: Vec<Verdict> = (0..4)
             .map(|retries| ask(&fault, Call::Create(guarding(false, false)), Tries { retries, ..Tries::default() }))
             .collect();
-        let wait = |s| Verdict::Wait(Duration::from_secs(s));
-        assert_eq!(waits, [wait(1), wait(2), wait(4), Verdict::GiveUp]);
+        let [one, two, four, last] = &waits[..] else { panic!("{waits:?}") };
+        for (wait, seconds) in [(one, 1), (two, 2), (four, 4)] {
+            let Verdict::Wait(wait) = wait else { panic!("{waits:?}") };
+            let base = Duration::from_secs(seconds);
+            assert!((base..=base.mul_f64(1.25)).contains(wait), "{waits:?}");
+        }
+        assert_eq!(last, &Verdict::GiveUp);
     }
 
     #[test]

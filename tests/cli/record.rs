@@ -243,7 +243,6 @@ fn sweep(world: &World, kills: usize) {
     world.until_done();
     // How long a whole run takes here, so that the moments cover all of it.
     let mut whole = begun.elapsed();
-    let (mut mid, mut codes) = (0, BTreeMap::<Option<i32>, usize>::new());
     for round in 1..=kills {
         let declared = declare(world, round);
         let begun = Instant::now();
@@ -263,16 +262,12 @@ fn sweep(world: &World, kills: usize) {
         run.wait().unwrap();
         if ended {
             whole = begun.elapsed();
-        } else {
-            mid += usize::from(world.intents() > 0);
         }
         for ran in world.until_done() {
-            *codes.entry(ran.code).or_default() += 1;
             assert!(matches!(ran.code, Some(3 | 5)), "round {round}: exit {:?}\n{}", ran.code, tail(&ran.stderr));
         }
         world.assert_converged(&declared);
     }
-    eprintln!("{kills} kills, {mid} of them with an intent open; runs that had to be repeated: {codes:?}");
     let numbers = world.numbers();
     assert!(numbers.windows(2).all(|pair| pair[0] == pair[1] + 1), "a version is missing or there twice: {numbers:?}");
     let idle = world.server.writes();

@@ -248,6 +248,7 @@ fn record_of(state: &State) -> EndpointRecord {
             on_remove: OnRemove::Delete,
             rewritten: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            secret_hashes: BTreeMap::new(),
             hmac: None,
         };
         ((kind.clone(), key.clone()), entry)

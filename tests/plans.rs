@@ -195,6 +195,7 @@ fn read(yaml: &Yaml) -> World {
             on_remove: if text(yaml, "on-remove") == Some("keep") { OnRemove::Keep } else { OnRemove::Delete },
             rewritten: rewritten.into_iter().map(|(p, v)| (FieldPath::parse(p), Some(value(v).canonical()))).collect(),
             secrets: BTreeMap::new(),
+            secret_hashes: BTreeMap::new(),
             hmac: None,
         };
         record.entries.insert((kind, key), entry);

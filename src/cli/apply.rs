@@ -307,6 +307,11 @@ async fn carry_out(
             let mut after = record_after(record, target, plan, &applied.results, &identities, head, facts);
             refreshed(session, &planned.sightings, target, &mut after);
             if let Some(signer) = signers.get(target) {
+                let sent = plan.operations.iter().zip(&applied.results).filter(|(op, result)| {
+                    &op.resource.target == target && op.change.writes() && result.ending == crate::event::Ending::Done
+                });
+                let sent: Vec<_> = sent.map(|(op, _)| op).collect();
+                signer.note_secrets(&*session.operator, &sent, &mut after);
                 signer.sign(record, &mut after, &|_, _, written| written);
             }
             after

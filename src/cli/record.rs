@@ -331,6 +331,7 @@ fn adopted(
         on_remove: desired.map(|d| d.meta.on_remove).unwrap_or_default(),
         rewritten: BTreeMap::new(),
         secrets: BTreeMap::new(),
+        secret_hashes: BTreeMap::new(),
         hmac: None,
     }
 }

@@ -10,7 +10,7 @@ use super::args::{LeaveArgs, LimitArgs, SelectionArgs, SourceArgs};
 use super::fleet::{Driver, Fleet};
 use super::load::{self, Loaded};
 use super::selection::Selection;
-use super::signing::unverified;
+use super::signing::{unverified, with_changed_secrets};
 use super::stores::{self, Stores};
 use super::{Context, Exit, Stop, context};
 use crate::credentials::{Operator, REFUSALS, Redactor, UNREADABLE, Writing};
@@ -257,12 +257,25 @@ impl Session {
         self.records.get(target)?.1.endpoints.get(endpoint)
     }
 
+    fn records_with_changed_secrets(&self) -> BTreeMap<Place, EndpointRecord> {
+        let mut aged = BTreeMap::new();
+        for (target, (_, record)) in &self.records {
+            for (endpoint, known) in &record.endpoints {
+                if let Some(copy) = with_changed_secrets(self, target, endpoint, known) {
+                    aged.insert((target.clone(), endpoint.clone()), copy);
+                }
+            }
+        }
+        aged
+    }
+
     fn build(
         &self,
         desired: &BTreeMap<TargetName, Complete<Vec<Arc<Desired>>>>,
         sightings: &BTreeMap<Place, Sighting>,
     ) -> Plan {
         let nothing = EndpointRecord::default();
+        let aged = self.records_with_changed_secrets();
         let mut targets = Vec::new();
         let mut uncontacted = 0;
         for name in &self.targets {
@@ -283,7 +296,7 @@ impl Session {
                 let record = self.endpoint_record(name, endpoint).unwrap_or(&nothing);
                 endpoints.push(EndpointInput {
                     name: endpoint.clone(),
-                    record,
+                    record: aged.get(&place).unwrap_or(record),
                     unverified: unverified(self, name, endpoint, record),
                     scopes: sighting.scopes.clone(),
                 });

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::session::Session;
 use super::{Exit, Stop};
-use crate::credentials::{REFUSALS, hmac};
+use crate::credentials::{REFUSALS, SecretSource, hmac};
 use crate::model::{
     Canonical, EndpointName, EndpointRecord, IntentOp, Key, Kind, OnRemove, ProjectName, Record, RecordEntry, Secret,
-    TargetName,
+    SecretRef, TargetName, Value,
 };
+use crate::plan::Operation;
 
 /// True for a line that a run wrote or changed.
 type Written = bool;
@@ -64,7 +65,56 @@ impl<'a> Signer<'a> {
             part(name.as_bytes());
             part(format!("{version:?}").as_bytes());
         }
+        for (name, hash) in &entry.secret_hashes {
+            part(name.as_bytes());
+            part(hash.as_bytes());
+        }
         hmac(self.key, &bytes)
+    }
+
+    /// A keyed hash of a secret's value in this place: equal values elsewhere have other hashes.
+    fn hash_of(&self, endpoint: &EndpointName, (kind, key): (&Kind, &Key), name: &str, value: &Secret) -> String {
+        #[expect(clippy::disallowed_methods, reason = "the value goes into a keyed hash that does not give it back")]
+        let value = value.expose();
+        let place = ["secret", self.project.as_str(), self.target.as_str(), endpoint.as_str(), kind.as_str()];
+        let mut bytes = Vec::new();
+        for text in place.into_iter().chain([key.canonical().as_str(), name, value]) {
+            bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        hmac(self.key, &bytes)
+    }
+
+    /// Notes what was sent for the secrets of every resource that was just written.
+    pub(super) fn note_secrets(&self, secrets: &dyn SecretSource, written: &[&Operation], after: &mut Record) {
+        for op in written {
+            let which = (op.resource.kind.clone(), op.resource.key.clone());
+            let known = after.endpoints.get_mut(&op.endpoint).and_then(|known| known.entries.get_mut(&which));
+            let Some(entry) = known else { continue };
+            let hashes = entry.secrets.iter().filter_map(|(name, version)| {
+                let reference = SecretRef { name: name.clone(), version: *version };
+                let value = secrets.resolve(&reference, self.target, &entry.kind).ok()?;
+                Some((name.clone(), self.hash_of(&op.endpoint, (&entry.kind, &entry.key), name, &value)))
+            });
+            entry.secret_hashes = hashes.collect();
+        }
+    }
+
+    /// The names of an entry's secrets whose value is another one now than was sent.
+    pub(super) fn changed_secrets(
+        &self,
+        secrets: &dyn SecretSource,
+        endpoint: &EndpointName,
+        entry: &RecordEntry,
+    ) -> BTreeSet<String> {
+        let is_changed = |(name, hash): &(&String, &String)| {
+            let version = entry.secrets.get(*name).copied().flatten();
+            let reference = SecretRef { name: (*name).clone(), version };
+            secrets
+                .resolve(&reference, self.target, &entry.kind)
+                .is_ok_and(|value| self.hash_of(endpoint, (&entry.kind, &entry.key), name, &value) != **hash)
+        };
+        entry.secret_hashes.iter().filter(is_changed).map(|(name, _)| name.clone()).collect()
     }
 
     /// True if the operator's key signed this line, for this place.
@@ -135,7 +185,47 @@ fn bare(op: &IntentOp, body: &Canonical) -> RecordEntry {
         on_remove: OnRemove::Delete,
         rewritten: BTreeMap::new(),
         secrets: BTreeMap::new(),
+        secret_hashes: BTreeMap::new(),
         hmac: None,
+    }
+}
+
+/// The record of an endpoint as the difference sees it: where the value of a secret is another one than was sent, the
+/// line speaks of an older version of it, so that the field differs. `None` where nothing is so.
+pub(super) fn with_changed_secrets(
+    session: &Session,
+    target: &TargetName,
+    endpoint: &EndpointName,
+    record: &EndpointRecord,
+) -> Option<EndpointRecord> {
+    let signer = Signer::of(session, target).ok().flatten()?;
+    let mut seen = None;
+    for (which, entry) in record.entries.iter().filter(|(_, entry)| !entry.secret_hashes.is_empty()) {
+        let changed = tokio::task::block_in_place(|| signer.changed_secrets(&*session.operator, endpoint, entry));
+        if changed.is_empty() {
+            continue;
+        }
+        let mut sent = entry.sent.value();
+        age(&mut sent, &changed);
+        let copy: &mut EndpointRecord = seen.get_or_insert_with(|| record.clone());
+        let sent = sent.canonical();
+        copy.entries.insert(which.clone(), RecordEntry { digest: sent.digest(), sent, ..entry.clone() });
+    }
+    seen
+}
+
+/// Turns references to these secrets into references to a version that nobody asks for.
+fn age(value: &mut Value, names: &BTreeSet<String>) {
+    match value {
+        Value::Secret(reference) if names.contains(&reference.name) => {
+            reference.version = match reference.version {
+                Some(0) => None,
+                Some(_) | None => Some(0),
+            };
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| age(item, names)),
+        Value::Object(map) => map.values_mut().for_each(|item| age(item, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Secret(_) => {}
     }
 }
 
@@ -184,6 +274,7 @@ mod tests {
             on_remove: OnRemove::Keep,
             rewritten: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            secret_hashes: BTreeMap::new(),
             hmac: None,
         }
     }

@@ -93,6 +93,7 @@ mod tests {
             on_remove: OnRemove::Delete,
             rewritten: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            secret_hashes: BTreeMap::new(),
             hmac: None,
         }
     }

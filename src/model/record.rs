@@ -106,6 +106,9 @@ pub struct RecordEntry {
     pub rewritten: BTreeMap<FieldPath, Option<Canonical>>,
     /// Versions of secrets that were sent, by name.
     pub secrets: BTreeMap<String, Option<u64>>,
+    /// With the operator's `record-key`: a keyed hash of each secret's value as it was sent, by name, so that a changed
+    /// value is noticed though the server never shows it.
+    pub secret_hashes: BTreeMap<String, String>,
     /// HMAC with the operator's `record-key`, in hexadecimal.
     pub hmac: Option<String>,
 }

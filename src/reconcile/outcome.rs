@@ -139,6 +139,7 @@ fn entry_of(
         on_remove: desired.meta.on_remove,
         rewritten: BTreeMap::new(),
         secrets: secrets_of(desired),
+        secret_hashes: old.map(|old| old.secret_hashes.clone()).unwrap_or_default(),
         hmac: None,
     }
 }

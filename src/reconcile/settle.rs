@@ -82,6 +82,7 @@ fn entry_from(op: &IntentOp, body: &Canonical, found: &Observed, mark: &Mark) ->
         on_remove: told.map(|e| e.on_remove).unwrap_or_default(),
         rewritten: told.map(|e| e.rewritten.clone()).unwrap_or_default(),
         secrets: told.map(|e| e.secrets.clone()).unwrap_or_default(),
+        secret_hashes: std::collections::BTreeMap::new(),
         hmac: None,
     }
 }

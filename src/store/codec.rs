@@ -268,6 +268,9 @@ fn write_entry(entry: &RecordEntry, key: &str, out: &mut Vec<u8>) -> Result<(), 
     if !entry.secrets.is_empty() {
         members.json("secrets", &entry.secrets)?;
     }
+    if !entry.secret_hashes.is_empty() {
+        members.json("secret-hashes", &entry.secret_hashes)?;
+    }
     members.raw("sent", |out| {
         out.extend_from_slice(entry.sent.as_bytes());
         Ok(())
@@ -303,6 +306,8 @@ struct EntryWire<'a> {
     rewritten: BTreeMap<String, Vec<&'a RawValue>>,
     #[serde(default)]
     secrets: BTreeMap<String, Option<u64>>,
+    #[serde(default)]
+    secret_hashes: BTreeMap<String, String>,
     #[serde(borrow)]
     sent: &'a RawValue,
     server_id: Option<String>,
@@ -346,6 +351,7 @@ impl EntryWire<'_> {
             },
             rewritten,
             secrets: self.secrets,
+            secret_hashes: self.secret_hashes,
             hmac: self.hmac,
         })
     }

@@ -64,6 +64,7 @@ fn entry(kind: &str, key: &[&str], body: &str) -> RecordEntry {
             (FieldPath::parse("/n"), Some(Value::Null.canonical())),
         ]),
         secrets: BTreeMap::from([("pw".to_owned(), Some(2)), ("other".to_owned(), None)]),
+        secret_hashes: BTreeMap::new(),
         hmac: Some("00ff".to_owned()),
     }
 }

@@ -232,6 +232,36 @@ fn heard_password(fake: &Fake, expected: bool) {
 }
 
 #[test]
+fn with_a_record_key_a_changed_value_of_a_secret_is_noticed_though_no_server_shows_it() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    let api = digest(API);
+    let operator = |password: &str, key: &str| {
+        format!(
+            "credentials:\n  shop: {{hosts: [\"{}\"], bearer: {{text: {TOKEN}}}, api: sha256:{api}}}\nsecrets:\n  db: {{text: \"{password}\"}}\n{key}",
+            fake.url()
+        )
+    };
+    project_at(&sandbox, &fake.url(), "    credentials: shop\n");
+    sandbox.write("manifests/a.yaml", &thing("a", "size: 1, password: {$secret: db}"));
+    sandbox.commit("a secret");
+    let key = "record-key: {text: a-key-that-nobody-guesses}\n";
+    let sandbox = sandbox.env("CTL_CREDENTIALS_YAML", operator("first-value-of-it", key));
+    sandbox.run(["apply", "--yes"]).exits(0);
+    sandbox.run(["plan", "--detailed-exitcode"]).exits(0);
+    let sandbox = sandbox.env("CTL_CREDENTIALS_YAML", operator("second-value-of-it", key));
+    let plan = sandbox.run(["plan", "-o", "json", "--detailed-exitcode"]).exits(2).json();
+    assert_eq!(plan["summary"]["update"], 1);
+    assert_eq!(plan["operations"][0]["fields"][0]["path"], "/password");
+    assert!(!plan.to_string().contains("-value-of-it"), "{plan}");
+    sandbox.run(["apply", "--yes"]).exits(0).says("1 updated");
+    let heard = fake.asked().iter().any(|asked| String::from_utf8_lossy(&asked.body).contains("second-value-of-it"));
+    assert!(heard, "the new value was sent");
+    sandbox.run(["plan", "--detailed-exitcode"]).exits(0);
+    assert!(!sandbox.records().contains("-value-of-it"), "no value is in the record");
+}
+
+#[test]
 fn a_secret_in_the_address_of_a_resource_is_refused() {
     let (home, abroad) = (Fake::honest(), Fake::honest());
     let sandbox = guarded(&home.url(), &home.url());

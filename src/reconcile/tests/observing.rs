@@ -133,6 +133,7 @@ async fn what_cannot_be_listed_is_asked_for_by_its_keys() {
             on_remove: OnRemove::default(),
             rewritten: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            secret_hashes: BTreeMap::new(),
             hmac: None,
         };
         record.entries.insert((kind, key), entry);

@@ -122,8 +122,12 @@ pub enum Plain {
 /// Where the desired state comes from.
 #[derive(Args, Clone, Debug)]
 pub struct SourceArgs {
-    /// A path inside a repository (its HEAD), or a URL: URL[//folder][?ref=main]
-    #[arg(value_name = "SOURCE", default_value = ".")]
+    /// A path inside a repository (its HEAD), or a URL with an optional folder and revision
+    #[arg(
+        value_name = "SOURCE",
+        default_value = ".",
+        help = "A path inside a repository (its HEAD), or a URL: URL[//folder][?ref=main]"
+    )]
     pub source: String,
     /// Read this commit, branch or tag instead of HEAD
     #[arg(long, value_name = "REV", help_heading = "Source")]

@@ -1,5 +1,5 @@
 //! One function per medium that makes untrusted text harmless there. Each may be applied twice without a change
-//! ([`line`], [`lines`]), or is applied exactly once, where text is put into its place (the others).
+//! ([`line()`], [`lines`]), or is applied exactly once, where text is put into its place (the others).
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     visible(text, |c| c == '\n' || c == '\t')
 }
 
-/// Several lines for a terminal: as [`line`], but line breaks and tabs stay.
+/// Several lines for a terminal: as [`line()`], but line breaks and tabs stay.
 pub fn lines(text: &str) -> Cow<'_, str> {
     visible(text, |_| false)
 }

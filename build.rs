@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("apis");
+    #[expect(clippy::disallowed_methods, reason = "that is how cargo says where the package is")]
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").ok_or("cargo sets CARGO_MANIFEST_DIR")?;
+    let folder = Path::new(&package).join("apis");
     println!("cargo::rerun-if-changed=apis");
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&folder)? {
@@ -18,7 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut table = String::from("pub(super) static TABLE: &[(&str, &str)] = &[\n");
     for path in &files {
         let name = path.file_stem().and_then(|s| s.to_str()).ok_or("a description's name is not UTF-8")?;
-        writeln!(table, "    ({name:?}, include_str!({:?})),", path.display().to_string())?;
+        // Relative to the package, so that two clones may share what is built.
+        writeln!(table, "    ({name:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/apis/{name}.yaml\"))),")?;
     }
     table.push_str("];\n");
     #[expect(clippy::disallowed_methods, reason = "that is how cargo says where generated code goes")]

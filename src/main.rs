@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Ten thousand resources are a million small allocations; the system's allocator takes a fifth of a plan for them
+/// Ten thousand resources are a million small allocations; with the system's allocator a plan takes a fifth longer
 /// (docs/performance.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

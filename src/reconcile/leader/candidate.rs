@@ -25,7 +25,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// At most how long a target must have been free before a candidate takes it beyond its share.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// How long shares must have been uneven before one is handed over.
-const UNEVEN: Duration = Duration::from_secs(15);
+const UNEVEN: Duration = Duration::from_secs(10);
 /// The longest time that a step waits; nothing depends on it.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -368,7 +368,7 @@ impl Candidate {
                     self.lose("the lease is gone", now);
                 }
             }
-            Err(error) => self.failed(lane, ask, &error, now),
+            Err(error) => self.failed(lane, &error, now),
         }
     }
 
@@ -393,7 +393,7 @@ impl Candidate {
                 if ttl < LEASE {
                     // The whole arithmetic is about the time that we asked for.
                     let why = format!("a lease of {} s in place of {} s", ttl.as_secs(), LEASE.as_secs());
-                    return self.failed(Lane::Lease, ask, &CoordinatorError::Odd { why }, now);
+                    return self.failed(Lane::Lease, &CoordinatorError::Odd { why }, now);
                 }
                 if let Some(term) = self.term_of(*lease) {
                     term.acked = term.acked.max(sent);
@@ -461,6 +461,9 @@ impl Candidate {
     /// Compares what stands there with what we hold, and decides what to claim and what to hand over.
     fn seen(&mut self, seats: &[Seat], watchers: &[Seat], sent: Duration, now: Duration) {
         self.barred.retain(|_, until| *until > now);
+        if let Some(term) = &mut self.term {
+            term.strays.clear();
+        }
         let by_target: BTreeMap<TargetName, &Seat> =
             seats.iter().filter_map(|seat| Some((self.target_of(&seat.key)?, seat))).collect();
         self.check_held(&by_target, sent, now);
@@ -513,7 +516,7 @@ impl Candidate {
     fn check_held(&mut self, by_target: &BTreeMap<TargetName, &Seat>, sent: Duration, now: Duration) {
         let Some(term) = &mut self.term else { return };
         let (lease, me) = (term.lease, &self.me);
-        let mut gone = Vec::new();
+        let (mut gone, mut touched) = (Vec::new(), Vec::new());
         for (target, held) in &mut term.seats {
             let why = match by_target.get(target) {
                 Some(seat)
@@ -525,11 +528,22 @@ impl Candidate {
                     held.seen = held.seen.max(sent);
                     continue;
                 }
+                Some(seat) if seat.created == held.token.0 && seat.lease == Some(lease) => {
+                    // It stands as long as our lease: nobody else can have it unless we give it up.
+                    if held.leaving.is_none() {
+                        held.leaving = Some(now);
+                        touched.push((target.clone(), format!("somebody wrote to our key: {}", said_of(seat))));
+                    }
+                    continue;
+                }
                 Some(seat) if seat.created == held.token.0 => format!("somebody wrote to our key: {}", said_of(seat)),
                 Some(seat) => format!("another holds its key: {}", said_of(seat)),
                 None => "its key is gone".to_owned(),
             };
             gone.push((target.clone(), held.leaving.is_some(), why));
+        }
+        if self.closed.is_none() {
+            self.events.extend(touched.iter().map(|(target, why)| lost(target, why)));
         }
         for (target, leaving, why) in gone {
             term.seats.remove(&target);
@@ -605,20 +619,15 @@ impl Candidate {
         self.grant_at = now.saturating_add(RETRY);
     }
 
-    fn failed(&mut self, lane: Lane, ask: &Ask, error: &CoordinatorError, now: Duration) {
+    fn failed(&mut self, lane: Lane, error: &CoordinatorError, now: Duration) {
         let again = now.saturating_add(RETRY);
         match (lane, &mut self.term) {
             (Lane::Lease, Some(term)) => term.renew_at = again,
             (Lane::Lease, None) => self.grant_at = again,
             (Lane::Seats, Some(term)) => {
                 term.look_at = again;
+                // The look says what is still to be claimed, and to be given up.
                 term.claims.clear();
-                if let Ask::GiveUp(lease, key, created) = ask
-                    && *lease == term.lease
-                    && !term.seats.values().any(|held| held.token.0 == *created)
-                {
-                    term.strays.push((key.clone(), *created));
-                }
             }
             (Lane::Seats, None) => {}
         }

@@ -168,15 +168,13 @@ impl Elections {
     }
 
     fn change<R>(&self, change: impl FnOnce(&mut Candidate, Duration) -> R) -> R {
-        let (out, events) = {
-            let mut candidate = self.candidate();
-            let out = change(&mut candidate, self.shared.clock.boot());
-            (out, candidate.take_events())
-        };
-        for event in events {
-            // Nobody listens, or nobody reads.
+        let mut candidate = self.candidate();
+        let out = change(&mut candidate, self.shared.clock.boot());
+        // Under the lock, so that they come in the order in which they happened. What nobody reads is dropped.
+        for event in candidate.take_events() {
             drop(self.shared.events.try_send(event));
         }
+        drop(candidate);
         self.shared.changed.notify_waiters();
         out
     }

@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// see each other first.
 const SETTLE: Duration = Duration::from_secs(2);
 /// At most how long a target must have been free before a candidate takes it beyond its share.
-const PATIENCE: Duration = Duration::from_secs(6);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long shares must have been uneven before one is handed over.
 const UNEVEN: Duration = Duration::from_secs(10);
 /// The longest time that a step waits; nothing depends on it.
@@ -121,6 +121,8 @@ pub(super) struct Candidate {
     watchers: String,
     me: String,
     targets: BTreeSet<TargetName>,
+    /// Names the set of targets: only those who have the same share them.
+    roster: String,
     entropy: Entropy,
     term: Option<Term>,
     grant_at: Duration,
@@ -162,6 +164,15 @@ struct Held {
     leaving: Option<Duration>,
 }
 
+impl Term {
+    /// Both the lease and the key were found in order by something that was sent less than 15 s ago.
+    fn is_open(&self, held: &Held, now: Duration) -> bool {
+        let good = self.acked.min(held.seen);
+        // A time from the future is none that was measured on this clock.
+        held.leaving.is_none() && good <= now && now - good < GATE
+    }
+}
+
 #[derive(Debug)]
 struct Free {
     since: Duration,
@@ -180,6 +191,7 @@ impl Candidate {
             elections,
             watchers,
             me,
+            roster: roster(&targets),
             targets,
             entropy,
             term: None,
@@ -226,8 +238,9 @@ impl Candidate {
 
     /// The tenure, while its gate is open.
     pub(super) fn tenure(&self, target: &TargetName, now: Duration) -> Option<Tenure> {
-        let token = self.term.as_ref()?.seats.get(target)?.token;
-        self.gate(target, token, now).is_ok().then_some(Tenure { token })
+        let term = self.term.as_ref().filter(|_| self.closed.is_none())?;
+        let held = term.seats.get(target).filter(|held| term.is_open(held, now))?;
+        Some(Tenure { token: held.token })
     }
 
     /// Whether a request may start now, under that token. Otherwise why not.
@@ -244,13 +257,11 @@ impl Candidate {
         if held.leaving.is_some() {
             return Err(format!("{target} is being handed over"));
         }
-        let good = term.acked.min(held.seen);
-        let age = now.saturating_sub(good);
-        // A time from the future is none that was measured on this clock.
-        if good <= now && age < GATE {
+        if term.is_open(held, now) {
             return Ok(());
         }
-        Err(format!("the coordinator last acknowledged our tenure of {target} {} s ago: nothing more is sent", age.as_secs()))
+        let age = now.saturating_sub(term.acked.min(held.seen)).as_secs();
+        Err(format!("the coordinator last acknowledged our tenure of {target} {age} s ago, so nothing more is sent"))
     }
 
     /// Other targets than before: those that are gone are handed over.
@@ -259,6 +270,7 @@ impl Candidate {
             return;
         }
         self.targets = targets;
+        self.roster = roster(&self.targets);
         self.holders.retain(|target, _| self.targets.contains(target));
         let Some(term) = &mut self.term else { return };
         // The roster is part of the registration's key.
@@ -310,7 +322,7 @@ impl Candidate {
     }
 
     fn seat_step(&mut self, now: Duration) -> Next {
-        let (roster, closed) = (self.roster(), self.closed.is_some());
+        let (roster, closed) = (&self.roster, self.closed.is_some());
         let Some(term) = &mut self.term else { return Next::Wait(now.saturating_add(IDLE)) };
         let lease = term.lease;
         if !closed && !term.registered {
@@ -474,7 +486,7 @@ impl Candidate {
                 self.claimed(target, seat, sent);
             }
         }
-        let roster = self.roster();
+        let roster = &self.roster;
         let registration = self.lease().map(|lease| format!("{}{roster}{lease}", self.watchers));
         let prefix = format!("{}{roster}", self.watchers);
         let Some(term) = &mut self.term else { return };
@@ -661,12 +673,11 @@ impl Candidate {
     fn target_of(&self, key: &str) -> Option<TargetName> {
         key.strip_prefix(&self.elections)?.parse().ok()
     }
+}
 
-    /// Names the set of targets: only those who have the same share them.
-    fn roster(&self) -> String {
-        let names: Vec<&str> = self.targets.iter().map(TargetName::as_str).collect();
-        format!("{}/", Digest::of(names.join("\n").as_bytes()).short(12))
-    }
+fn roster(targets: &BTreeSet<TargetName>) -> String {
+    let names: Vec<&str> = targets.iter().map(TargetName::as_str).collect();
+    format!("{}/", Digest::of(names.join("\n").as_bytes()).short(12))
 }
 
 fn lost(target: &TargetName, why: &str) -> ElectionEvent {

@@ -15,8 +15,10 @@ use crate::world::Entropy;
 const SECOND: u64 = 1_000_000;
 /// When faults end.
 const CALM: u64 = 300 * SECOND;
-/// When the simulation ends: a lease, the time to take over, and the time to share evenly again.
-const END: u64 = CALM + 240 * SECOND;
+/// How long a request may be held back. One that was sent before the calm may renew a dead process's lease in it.
+const HELD_BACK: u64 = 60 * SECOND;
+/// When the simulation ends: after a lease, the time to take over, and the time to share evenly again.
+const END: u64 = CALM + HELD_BACK + 140 * SECOND;
 const ELECTIONS: &str = "/ctl/election/shop/";
 const WATCHERS: &str = "/ctl/watchers/shop/";
 
@@ -156,8 +158,10 @@ struct World {
     watchers: Vec<Watcher>,
     targets: BTreeSet<TargetName>,
     under_way: BTreeMap<TargetName, Vec<Under>>,
+    /// The highest token under which anything was written.
     highest: BTreeMap<TargetName, Fence>,
     open_since: BTreeMap<TargetName, u64>,
+    looked_on: u64,
     found: Found,
 }
 
@@ -178,6 +182,7 @@ pub(super) fn simulate(seed: u64, rules: Rules) -> Found {
         under_way: BTreeMap::new(),
         highest: BTreeMap::new(),
         open_since: BTreeMap::new(),
+        looked_on: if rules.faults { CALM + HELD_BACK } else { 5 * SECOND },
         found: Found::default(),
     };
     for _ in 0..rules.watchers {
@@ -242,7 +247,6 @@ impl World {
             self.happen(what);
             self.look_on();
         }
-        self.found.tenures = self.highest.len();
         self.end();
     }
 
@@ -291,7 +295,7 @@ impl World {
                 let faulty = self.faulty();
                 let delay = |world: &Self| match world.below(100) {
                     // Bytes that somebody held back arrive whenever they like.
-                    n if faulty && n < 3 => world.below(60 * SECOND),
+                    n if faulty && n < 3 => world.below(HELD_BACK),
                     n if faulty && n < 15 => world.below(6 * SECOND),
                     _ => world.below(SECOND / 50),
                 };
@@ -345,11 +349,11 @@ impl World {
         }
         for event in events {
             if let ElectionEvent::Won { target, token } = event {
-                let before = self.highest.insert(target.clone(), token);
-                if before.is_some_and(|before| before >= token) && !self.rules.faults {
-                    self.found.faults.push(format!("{now}: {target} won with {token:?} after {before:?}"));
+                self.found.tenures += 1;
+                let before = self.watchers[at].tokens.insert(target.clone(), token);
+                if before.is_some_and(|before| before >= token) {
+                    self.found.faults.push(format!("{now}: watcher {at} won {target} with {token:?} after {before:?}"));
                 }
-                self.watchers[at].tokens.insert(target, token);
             }
         }
     }
@@ -377,6 +381,11 @@ impl World {
                     ));
                 }
             }
+            let highest = self.highest.entry(target).or_insert(token);
+            if token < *highest {
+                self.found.faults.push(format!("{now}: watcher {at} writes under {token:?} after {highest:?}"));
+            }
+            *highest = token.max(*highest);
             // Long ones and short ones; the longest are what the arithmetic is made for.
             let end = now + if self.chance.next() % 2 == 0 { lasts } else { lasts / 20 };
             under_way.push(Under { watcher: at, token, end });
@@ -430,17 +439,19 @@ impl World {
 
     /// After the faults: how long each target has been without an open gate.
     fn look_on(&mut self) {
-        if self.now < CALM {
+        if self.now < self.looked_on {
             return;
         }
+        self.looked_on = self.now + SECOND / 4;
         let (now, targets) = (self.now, self.targets.clone());
         for target in targets {
             let open = self.holders(&target).next().is_some();
             let since = *self.open_since.entry(target.clone()).or_insert(now);
             if open {
                 self.open_since.insert(target, now);
+            } else {
+                self.found.idle = self.found.idle.max(Duration::from_micros(now - since));
             }
-            self.found.idle = self.found.idle.max(Duration::from_micros(now - since));
         }
     }
 

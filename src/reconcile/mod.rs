@@ -9,6 +9,7 @@
 
 mod apply;
 mod difference;
+mod held;
 mod lock;
 mod observe;
 mod outcome;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use apply::{Applied, Apply, Counts, OnError, OpResult, apply};
 pub use difference::{Differences, is_as_sent};
+pub use held::held;
 pub use lock::{Free, Here, Hold, Locked, free, standing};
 pub use observe::{Scopes, Sighting, Trouble, observe, observe_with_keys};
 pub use outcome::{Facts, intent_ops, record_after};

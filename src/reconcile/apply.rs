@@ -332,7 +332,10 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
 
     fn skip(&mut self, i: usize, why: String) {
         if self.results[i].is_none() {
-            let result = skipped(self.apply.plan.operations[i].id, why);
+            let id = self.apply.plan.operations[i].id;
+            // Its own reason says more than that of another which it waits for.
+            let why = self.apply.held.get(&id).cloned().unwrap_or(why);
+            let result = skipped(id, why);
             (self.context.tell)(Event::Finished { op: result.id, outcome: result.ending.clone() });
             self.results[i] = Some(result);
         }

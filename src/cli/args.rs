@@ -392,7 +392,7 @@ pub struct HistoryArgs {
     #[arg(short, long = "target", value_name = "TARGET", help_heading = "Selection")]
     pub targets: Vec<String>,
     /// How many versions of each target
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
     /// How to print
     #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]

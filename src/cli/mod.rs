@@ -3,6 +3,7 @@
 mod apply;
 mod args;
 mod cache;
+mod carry;
 mod context;
 mod exit;
 mod facts;

@@ -11,6 +11,7 @@ mod apply;
 mod backoff;
 mod contest;
 mod difference;
+mod held;
 mod lock;
 mod machine;
 mod observe;
@@ -28,6 +29,7 @@ pub use apply::{Applied, Apply, Counts, OnError, OpResult, apply};
 pub use backoff::Backoff;
 pub use contest::Contests;
 pub use difference::{Differences, is_as_sent};
+pub use held::held;
 pub use lock::{Free, Here, Hold, Locked, free, standing};
 pub use machine::{
     Blocked, Command, Ended, Input, Job, Looked, Machine, Pace, Reach, Tried, Trouble as EndpointTrouble, Waiting,

@@ -130,9 +130,9 @@ fn unlocked(planned: &Planned, session: &Session) -> Digest {
     free.checksum()
 }
 
-/// True if some target has something to be done and is not refused.
+/// True if some endpoint has something to be done and is not refused.
 fn will_do(plan: &Plan) -> bool {
-    plan.operations.iter().any(|op| !plan.refused(&op.resource.target))
+    plan.operations.iter().any(|op| !plan.refuses(op))
 }
 
 async fn leave(session: Session, stop: Stop) -> Result<Exit, Stop> {
@@ -292,7 +292,7 @@ async fn carry_out(
     for target in &written {
         let Some(facts) = facts.get(target) else { continue };
         let (done, undone) = counts(plan, &applied, target);
-        let word = if undone == 0 { "done" } else { "partial" };
+        let word = if undone == 0 && !plan.refused_in_part(target) { "done" } else { "partial" };
         let identities = planned
             .sightings
             .iter()
@@ -331,7 +331,7 @@ async fn carry_out(
         }
     }
     for target in session.targets.iter().filter(|target| !written.contains(target)) {
-        if plan.refused(target) || args.adopt_only || cancel.is_cancelled() || !all_seen(&planned, target) {
+        if plan.refused_in_part(target) || args.adopt_only || cancel.is_cancelled() || !all_seen(&planned, target) {
             continue;
         }
         // Nothing was to be done there: this commit is applied there too.
@@ -367,7 +367,7 @@ async fn perform(
     gate: &dyn Gate,
     cancel: &CancellationToken,
 ) -> Applied {
-    let operations = plan.operations.iter().filter(|op| !plan.refused(&op.resource.target)).count();
+    let operations = plan.operations.iter().filter(|op| !plan.refuses(op)).count();
     let progress = match (ctx.progress, ctx.quiet) {
         (true, _) => Progress::applying(operations),
         (false, false) => Progress::applying_lines(plan, context::to_stderr),

@@ -1,3 +1,5 @@
+mod watching;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

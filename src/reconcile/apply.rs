@@ -38,6 +38,8 @@ pub struct Apply<'a, T, J> {
     pub fence: Option<Fence>,
     /// What a failure means for the rest.
     pub on_error: OnError,
+    /// Operations that do not start, and why; what depends on them does not start either.
+    pub held: &'a BTreeMap<OpId, String>,
 }
 
 /// What became of one operation.
@@ -214,7 +216,10 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
             let why = match refused.get(&op.resource.target) {
                 Some(why) => format!("refused: {why}"),
                 None if !self.apply.endpoints.contains_key(&place) => format!("there is no endpoint {}", op.endpoint),
-                None => continue,
+                None => match self.apply.held.get(&op.id) {
+                    Some(why) => why.clone(),
+                    None => continue,
+                },
             };
             self.finish(i, skipped(op.id, why));
         }
@@ -327,7 +332,10 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
 
     fn skip(&mut self, i: usize, why: String) {
         if self.results[i].is_none() {
-            let result = skipped(self.apply.plan.operations[i].id, why);
+            let id = self.apply.plan.operations[i].id;
+            // Its own reason says more than that of another which it waits for.
+            let why = self.apply.held.get(&id).cloned().unwrap_or(why);
+            let result = skipped(id, why);
             (self.context.tell)(Event::Finished { op: result.id, outcome: result.ending.clone() });
             self.results[i] = Some(result);
         }

@@ -244,7 +244,7 @@ fn plan(world: &World, allow_deletes: Option<Digest>) -> Plan {
                 name: EndpointName::only(),
                 record: &world.record,
                 unverified: BTreeSet::new(),
-                scopes: world.scopes.clone(),
+                scopes: &world.scopes,
             }],
             first_run: world.first_run,
         }],

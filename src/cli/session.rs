@@ -297,7 +297,7 @@ impl Session {
                     name: endpoint.clone(),
                     record: aged.get(&place).unwrap_or(record),
                     unverified: unverified(self, name, endpoint, record),
-                    scopes: sighting.scopes.clone(),
+                    scopes: &sighting.scopes,
                 });
             }
             let head = record.and_then(|r| r.head.as_ref());
@@ -643,10 +643,10 @@ impl Session {
 
     /// Stops what was started for this run.
     pub(super) async fn close(self) {
-        let Self { fleet, snapshot, records, .. } = self;
+        let Self { fleet, snapshot, records, loaded, .. } = self;
         fleet.dismiss().await;
         // The program ends now: to free what may be a million small pieces one by one would only take time.
-        std::mem::forget((snapshot, records));
+        std::mem::forget((snapshot, records, loaded));
     }
 }
 

@@ -7,6 +7,7 @@
 mod discover;
 mod error;
 mod history;
+mod locate;
 mod mirror;
 mod read;
 #[cfg(test)]
@@ -15,4 +16,5 @@ mod worktree;
 
 pub use error::SourceError;
 pub use history::{Ancestry, CommitInfo};
+pub use locate::locate;
 pub use read::{Source, SourceOptions};

@@ -1,6 +1,6 @@
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use git2::Repository;
 
@@ -52,7 +52,7 @@ pub(super) fn fetch(
     state_dir: &Path,
     limits: &Limits,
 ) -> Result<(Place, String), SourceError> {
-    let dir = folder(state_dir, &source.url);
+    let dir = state_dir.join("mirrors").join(Digest::of(source.url.as_bytes()).short(32));
     if !dir.join("HEAD").exists() {
         create(&dir, &source.url)?;
     }
@@ -86,11 +86,6 @@ pub(super) fn fetch(
         SourceError::Fetch { url: without_credentials(&source.url), why }
     })?;
     Ok((place(&dir, None, source.folder.clone())?, found))
-}
-
-/// Where the private mirror of a URL is kept.
-pub(super) fn folder(state_dir: &Path, url: &str) -> PathBuf {
-    state_dir.join("mirrors").join(Digest::of(url.as_bytes()).short(32))
 }
 
 /// Makes an empty bare repository whose `origin` is the URL.

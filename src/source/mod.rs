@@ -12,6 +12,7 @@ mod discover;
 mod error;
 mod history;
 mod keeper;
+mod locate;
 mod mirror;
 mod read;
 #[cfg(test)]
@@ -22,4 +23,5 @@ pub use changes::Changes;
 pub use error::SourceError;
 pub use history::{Ancestry, CommitInfo};
 pub use keeper::{Keeper, Look};
+pub use locate::locate;
 pub use read::{Source, SourceOptions};

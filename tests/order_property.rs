@@ -309,7 +309,12 @@ fn plan(
             guard: Guard::default(),
             desired: ended(desired),
             selected: None,
-            endpoints: vec![EndpointInput { name: EndpointName::only(), record, unverified: BTreeSet::new(), scopes }],
+            endpoints: vec![EndpointInput {
+                name: EndpointName::only(),
+                record,
+                unverified: BTreeSet::new(),
+                scopes: &scopes,
+            }],
             first_run: false,
         }],
         allow_replace: true,

@@ -3,6 +3,7 @@
 mod apply;
 mod args;
 mod cache;
+mod carry;
 mod context;
 mod exit;
 mod facts;
@@ -11,6 +12,7 @@ mod generate;
 mod history;
 mod init;
 mod load;
+mod notify;
 mod plan;
 mod record;
 mod release;
@@ -25,9 +27,11 @@ mod signing;
 mod stores;
 mod target;
 mod validate;
+mod watch;
 
 pub use args::Cli;
 pub use context::{Context, Stop};
 pub use exit::Exit;
 pub use generate::{SHELLS, pages, script};
+pub use notify::Notifier;
 pub use run::run;

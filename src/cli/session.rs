@@ -288,8 +288,8 @@ impl Session {
             for endpoint in config.endpoints.keys() {
                 let place = (name.clone(), endpoint.clone());
                 let Some(sighting) = sightings.get(&place) else {
-                    // Refused before any contact: nothing is known of what is declared there.
-                    uncontacted += wanted.len();
+                    // Refused before any contact: nothing is known of what is declared or recorded there.
+                    uncontacted += unknown_there(wanted, self.endpoint_record(name, endpoint));
                     continue;
                 };
                 let record = self.endpoint_record(name, endpoint).unwrap_or(&nothing);
@@ -297,7 +297,7 @@ impl Session {
                     name: endpoint.clone(),
                     record: aged.get(&place).unwrap_or(record),
                     unverified: unverified(self, name, endpoint, record),
-                    scopes: sighting.scopes.clone(),
+                    scopes: &sighting.scopes,
                 });
             }
             let head = record.and_then(|r| r.head.as_ref());
@@ -506,7 +506,7 @@ impl Session {
     /// Reads every secret that the plan sends, so that a missing one stops the run before anything is written.
     pub(super) async fn have_secrets(&self, plan: &Plan) -> Result<(), Stop> {
         let mut wanted = BTreeSet::new();
-        for op in plan.operations.iter().filter(|op| op.change.writes() && !plan.refused(&op.resource.target)) {
+        for op in plan.operations.iter().filter(|op| op.change.writes() && !plan.refuses(op)) {
             let Some(desired) = op.change.desired().filter(|d| d.body.may_hold_secret()) else { continue };
             let mut secrets = Vec::new();
             secrets_in(&desired.body.value(), &FieldPath::root(), &mut secrets);
@@ -643,11 +643,18 @@ impl Session {
 
     /// Stops what was started for this run.
     pub(super) async fn close(self) {
-        let Self { fleet, snapshot, records, .. } = self;
+        let Self { fleet, snapshot, records, loaded, .. } = self;
         fleet.dismiss().await;
         // The program ends now: to free what may be a million small pieces one by one would only take time.
-        std::mem::forget((snapshot, records));
+        std::mem::forget((snapshot, records, loaded));
     }
+}
+
+/// How many resources are declared or recorded at an endpoint.
+fn unknown_there(wanted: &[Arc<Desired>], record: Option<&EndpointRecord>) -> usize {
+    let declared: BTreeSet<(&Kind, &Key)> = wanted.iter().map(|d| (&d.id.kind, &d.id.key)).collect();
+    let entries = record.iter().flat_map(|r| r.entries.keys());
+    wanted.len() + entries.filter(|(kind, key)| !declared.contains(&(kind, key))).count()
 }
 
 /// Two projects of one name would share a record: the second folder is refused. Asked whenever records are read, because

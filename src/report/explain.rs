@@ -244,6 +244,7 @@ const TEXTS: &[(&str, &str)] = &[
     ),
     ("no-runtime", "The machine gives no threads. Nothing was done."),
     ("no-version", "The record of that target holds no such version. `ctl history` lists what there is."),
+    ("no-watch", "This build of ctl does not watch yet. `ctl apply --yes` from a timer does the same work."),
     (
         "normalised",
         "The server rewrites a value that was written, so that it differs for ever. This is reported and never \
@@ -292,6 +293,11 @@ const TEXTS: &[(&str, &str)] = &[
         "nothing-to-explain",
         "`ctl explain` knows error codes, the APIs that ship with ctl and the targets of the project around the \
          current folder.",
+    ),
+    (
+        "notify-socket",
+        "`NOTIFY_SOCKET` is set by a service manager and names a socket: a path, or `@` and a name. What stands there \
+         is neither, so the manager is not told that the watcher is ready or alive. Unset it, or mend the service.",
     ),
     (
         "open-intent",

@@ -1,7 +1,9 @@
 //! Small durable facts. The record of a target lives behind one trait with two backends: refs of a Git repository
-//! (local, or pushed) and a folder.
+//! (local, or pushed) and a folder. Who may write it at all is agreed on with a [`Coordinator`].
 
 mod codec;
+mod coordinator;
+mod etcd;
 mod file;
 mod git;
 mod lock;
@@ -16,6 +18,8 @@ use std::fmt;
 
 use crate::model::{ProjectName, Record, TargetName};
 
+pub use coordinator::{Coordinator, CoordinatorError, LeaseId, Seat};
+pub use etcd::{BadEtcd, Etcd, EtcdConfig};
 pub use file::FileStore;
 pub use git::{GitPlace, GitStore, RECORD_REFS};
 pub use lock::{LocalLock, LockError};

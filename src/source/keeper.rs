@@ -9,9 +9,9 @@ use git2::{ObjectType, Oid, Repository};
 use super::discover::{Place, discover, open, place};
 use super::mirror::{self, Fetching, RemoteSource};
 use super::read::resolve;
-use super::{Changes, Source, SourceError, SourceOptions};
+use super::{Changes, Good, Source, SourceError, SourceOptions};
 use crate::model::Revision;
-use crate::net::GitCall;
+use crate::net::{GitCall, without_credentials};
 use crate::world::Clock;
 
 /// How often the private mirror is put in order at most.
@@ -81,6 +81,24 @@ impl Keeper {
             (Origin::Local { typed: text.to_owned(), held: None }, rev.map(str::to_owned))
         };
         Ok(Self { options, clock, rev, origin, last: None, fetched: None, tidied: None })
+    }
+
+    /// Which source this is, in words that stay the same while it is away. Holds no credentials.
+    pub fn name(&self) -> String {
+        let (text, folder) = match &self.origin {
+            Origin::Local { typed, .. } => (typed.clone(), ""),
+            Origin::Remote { source, .. } => (without_credentials(&source.url), source.folder.as_str()),
+        };
+        format!("{text} {folder} {}", self.rev.as_deref().unwrap_or("HEAD"))
+    }
+
+    /// The last good state as a source: for while this one is away.
+    pub fn recall(&self, good: &Good) -> Result<Source, SourceError> {
+        let url = match &self.origin {
+            Origin::Local { .. } => None,
+            Origin::Remote { source, .. } => Some(source.url.clone()),
+        };
+        good.source(url, self.options.clone())
     }
 
     /// True if looking asks another machine, so that it takes a child and time.

@@ -10,6 +10,7 @@
 mod changes;
 mod discover;
 mod error;
+mod good;
 mod history;
 mod keeper;
 mod locate;
@@ -21,6 +22,7 @@ mod worktree;
 
 pub use changes::Changes;
 pub use error::SourceError;
+pub use good::{Good, GoodError, GoodNote};
 pub use history::{Ancestry, CommitInfo};
 pub use keeper::{Keeper, Look};
 pub use locate::locate;

@@ -72,6 +72,17 @@ impl Source {
         Ok(Self { options, place, repo: Mutex::new(repo), revision, folder, url, recalled: false })
     }
 
+    /// A commit of which memory has what there is.
+    pub(super) fn recalled(
+        place: Place,
+        repo: Repository,
+        revision: Revision,
+        url: Option<String>,
+        options: SourceOptions,
+    ) -> Result<Self, SourceError> {
+        Ok(Self { recalled: true, ..Self::known(place, repo, revision, url, options)? })
+    }
+
     /// The commit.
     pub fn revision(&self) -> &Revision {
         &self.revision
@@ -99,7 +110,7 @@ impl Source {
 
     /// True if history is cut off.
     pub fn is_shallow(&self) -> bool {
-        self.place.common_dir.join("shallow").exists()
+        !self.recalled && self.place.common_dir.join("shallow").exists()
     }
 
     /// True if the repository has a remote of this name.
@@ -109,7 +120,12 @@ impl Source {
 
     /// The address of a configured remote.
     pub fn remote_url(&self, name: &str) -> Option<String> {
-        self.repo().find_remote(name).ok().and_then(|r| r.url().ok().map(str::to_owned))
+        let url = |repo: &Repository| repo.find_remote(name).ok().and_then(|r| r.url().ok().map(str::to_owned));
+        if self.recalled {
+            // The objects are in memory; what is configured still stands where the repository is, if it does.
+            return open(&self.place).ok().and_then(|repo| url(&repo));
+        }
+        url(&self.repo())
     }
 
     pub(super) fn repo(&self) -> MutexGuard<'_, Repository> {

@@ -1,3 +1,4 @@
+mod good;
 mod watching;
 
 use std::fs;

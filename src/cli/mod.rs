@@ -26,6 +26,7 @@ mod signing;
 mod stores;
 mod target;
 mod validate;
+mod watch;
 
 pub use args::Cli;
 pub use context::{Context, Stop};

@@ -1,8 +1,7 @@
 //! One run up to its plan: load, agree with the operator's file, read the records, observe, plan.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +53,7 @@ pub(super) struct Session {
     selection: Selection,
     leave: Leave,
     accept_rewrite: Option<String>,
-    places: RefCell<BTreeMap<File, Vec<(usize, Spans)>>>,
+    places: Mutex<BTreeMap<File, Vec<(usize, Spans)>>>,
 }
 
 /// Path and blob.
@@ -148,7 +147,7 @@ impl Session {
             selection,
             leave,
             accept_rewrite: wishes.leave.accept_rewrite.clone(),
-            places: RefCell::default(),
+            places: Mutex::default(),
         })
     }
 
@@ -289,8 +288,8 @@ impl Session {
             for endpoint in config.endpoints.keys() {
                 let place = (name.clone(), endpoint.clone());
                 let Some(sighting) = sightings.get(&place) else {
-                    // Refused before any contact: nothing is known of what is declared there.
-                    uncontacted += wanted.len();
+                    // Refused before any contact: nothing is known of what is declared or recorded there.
+                    uncontacted += unknown_there(wanted, self.endpoint_record(name, endpoint));
                     continue;
                 };
                 let record = self.endpoint_record(name, endpoint).unwrap_or(&nothing);
@@ -507,7 +506,7 @@ impl Session {
     /// Reads every secret that the plan sends, so that a missing one stops the run before anything is written.
     pub(super) async fn have_secrets(&self, plan: &Plan) -> Result<(), Stop> {
         let mut wanted = BTreeSet::new();
-        for op in plan.operations.iter().filter(|op| op.change.writes() && !plan.refused(&op.resource.target)) {
+        for op in plan.operations.iter().filter(|op| op.change.writes() && !plan.refuses(op)) {
             let Some(desired) = op.change.desired().filter(|d| d.body.may_hold_secret()) else { continue };
             let mut secrets = Vec::new();
             secrets_in(&desired.body.value(), &FieldPath::root(), &mut secrets);
@@ -620,7 +619,7 @@ impl Session {
     fn span(&self, desired: &Desired, path: &FieldPath) -> Option<crate::model::Span> {
         let origin = &desired.origin;
         let key = (origin.path.to_string(), origin.blob.to_string());
-        let mut places = self.places.borrow_mut();
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let documents = places.entry(key).or_insert_with(|| {
             let Some(source) = self.loaded.text(&origin.path, &origin.blob) else { return Vec::new() };
             let (documents, _) = manifest::read_documents(&source);
@@ -649,6 +648,13 @@ impl Session {
         // The program ends now: to free what may be a million small pieces one by one would only take time.
         std::mem::forget((snapshot, records));
     }
+}
+
+/// How many resources are declared or recorded at an endpoint.
+fn unknown_there(wanted: &[Arc<Desired>], record: Option<&EndpointRecord>) -> usize {
+    let declared: BTreeSet<(&Kind, &Key)> = wanted.iter().map(|d| (&d.id.kind, &d.id.key)).collect();
+    let entries = record.iter().flat_map(|r| r.entries.keys());
+    wanted.len() + entries.filter(|(kind, key)| !declared.contains(&(kind, key))).count()
 }
 
 /// Two projects of one name would share a record: the second folder is refused. Asked whenever records are read, because

@@ -39,6 +39,10 @@ impl<T: Transport> Transport for Paced<T> {
         }
         self.inner.send(request, deadline, limit).await
     }
+
+    fn is_heard(&self) -> bool {
+        self.inner.is_heard()
+    }
 }
 
 #[cfg(test)]

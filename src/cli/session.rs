@@ -164,7 +164,7 @@ impl Session {
         loaded.look_back();
         let record_key = tokio::task::block_in_place(|| operator.record_key());
         let redactor = operator.redactor();
-        let fleet = Fleet::muster(ctx, &loaded, &operator, &targets, wishes.limits).await?;
+        let fleet = Fleet::muster(ctx, &loaded, &operator, &targets, wishes.limits, None).await?;
         Ok(Self {
             loaded: Arc::new(loaded),
             operator,

@@ -47,6 +47,10 @@ impl<T: Transport> Transport for Paced<T> {
         self.sent.fetch_add(1, Ordering::Relaxed);
         self.inner.send(request, deadline, limit).await
     }
+
+    fn is_heard(&self) -> bool {
+        self.inner.is_heard()
+    }
 }
 
 #[cfg(test)]

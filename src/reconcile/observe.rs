@@ -99,7 +99,7 @@ where
         }
         Err(error) => {
             sighting.trouble.push(Trouble::of(&error));
-            Some(error.to_string())
+            Some(endpoint.told(&error))
         }
     };
     loop {
@@ -161,7 +161,7 @@ async fn ask_each<T: Target>(
     let mut reads = reads.buffered(endpoint.concurrency);
     let mut listing = Listing { pages: asked_for, ..Listing::default() };
     while let Some(found) = reads.next().await {
-        let found = found.map_err(|error| (Some(Trouble::of(&error)), error.to_string()))?;
+        let found = found.map_err(|error| (Some(Trouble::of(&error)), endpoint.told(&error)))?;
         answered += 1;
         let Some(found) = found else { continue };
         let rules = endpoint.driver.kinds().get(&scope.kind);
@@ -195,7 +195,7 @@ pub(super) async fn list<T: Target>(
             let why = "the endpoint says that nothing changed, and was not asked since when".to_owned();
             return Err((Some(Trouble::Other), why));
         }
-        Err(error) => return Err((Some(Trouble::of(&error)), error.to_string())),
+        Err(error) => return Err((Some(Trouble::of(&error)), endpoint.told(&error))),
     };
     endpoint.note_pages(scope, listing.pages);
     let (target, pages, items) = (endpoint.target.clone(), listing.pages, listing.items.len());

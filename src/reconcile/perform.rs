@@ -390,7 +390,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
 
     fn gave_up(&self, error: &TargetError, attempts: u32) -> Performed {
         let trouble = Some(Trouble::of(error));
-        let why = error.to_string();
+        let why = self.endpoint.told(error);
         let ending = match error {
             TargetError::Conflict { .. } => Ending::Conflict { why },
             _ => Ending::Failed { why, help: help_for(error) },
@@ -424,7 +424,9 @@ fn performed(ending: Ending, attempts: u32) -> Performed {
 fn help_for(error: &TargetError) -> Option<String> {
     let help = match error {
         TargetError::Unsent { .. } => "see whether the endpoint is up, then apply again",
-        TargetError::Denied { .. } => "see whether the credential of this endpoint may do that",
+        TargetError::Denied { .. } => {
+            "see in the operator's file which credential goes there, and at the server what it may do"
+        }
         TargetError::Throttled { .. } => "apply again later, or with a lower --rate",
         TargetError::Invalid { .. } => "correct the manifest as the answer says",
         TargetError::Unanswered { .. }

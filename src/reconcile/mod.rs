@@ -10,6 +10,7 @@
 mod apply;
 mod difference;
 mod lock;
+mod lookup;
 mod observe;
 mod outcome;
 mod peer;

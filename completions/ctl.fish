@@ -37,6 +37,7 @@ complete -c ctl -n "__fish_ctl_needs_command" -f -a "init" -d 'Write a starter p
 complete -c ctl -n "__fish_ctl_needs_command" -f -a "validate" -d 'Check manifests and descriptions without contacting anything'
 complete -c ctl -n "__fish_ctl_needs_command" -f -a "plan" -d 'Show what would change, and change nothing'
 complete -c ctl -n "__fish_ctl_needs_command" -f -a "apply" -d 'Make the targets what the commit says: delete, then create, then update'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "watch" -d 'Keep the targets as the commit says: on every commit, on an interval, through outages'
 complete -c ctl -n "__fish_ctl_needs_command" -f -a "history" -d 'List what was applied: version, time, commit, who, result'
 complete -c ctl -n "__fish_ctl_needs_command" -f -a "show" -d 'Show one applied version, or one resource as it is declared, recorded and live'
 complete -c ctl -n "__fish_ctl_needs_command" -f -a "record" -d 'Look at the record of what ctl owns, or rebuild it'
@@ -126,6 +127,30 @@ complete -c ctl -n "__fish_ctl_using_subcommand apply" -s q -l quiet -d 'Say les
 complete -c ctl -n "__fish_ctl_using_subcommand apply" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
 complete -c ctl -n "__fish_ctl_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ctl -n "__fish_ctl_using_subcommand apply" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -s t -l target -d 'Only this target (repeatable, globs allowed)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -l interval -d 'How often to look, whatever else calls for it: 30s, 5m' -r
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -s o -l output -d 'How to log [default: text on a terminal, else json]' -r -f -a "text\t'For people'
+json\t'One JSON object a line'"
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -l listen -d 'Serve status, events, metrics, orders and the webhook here; beyond loopback only with tokens' -r
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -l token-file -d 'File with the bearer token that may give orders' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -l read-token-file -d 'File with the bearer token that may only look' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -l webhook-secret-file -d 'File with the secret that signs webhooks; without it there is no webhook' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -l election -d 'Who decides which of several watchers writes' -r -f -a "none\t'This watcher is the only one'
+etcd\t'A lease for each target in etcd; the record must be shared'"
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -l etcd -d 'A member of the etcd cluster (repeatable, commas allowed)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -l concurrency -d 'Requests in flight per endpoint, at most [default: 8, or the target\'s]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -l rate -d 'Requests per second and endpoint, at most: 50/s' -r
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -l once -d 'One cycle, then exit with its result'
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -l dry-run -d 'Plan and report drift, never write'
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -s V -l version -d 'Print version'
 complete -c ctl -n "__fish_ctl_using_subcommand history" -l rev -d 'Read this commit, branch or tag instead of HEAD' -r
 complete -c ctl -n "__fish_ctl_using_subcommand history" -l trust -d 'Take ctl.yaml and apis/ from another revision, such as a pull request\'s base' -r
 complete -c ctl -n "__fish_ctl_using_subcommand history" -s t -l target -d 'Only this target (repeatable, globs allowed)' -r
@@ -321,21 +346,22 @@ complete -c ctl -n "__fish_ctl_using_subcommand version" -s q -l quiet -d 'Say l
 complete -c ctl -n "__fish_ctl_using_subcommand version" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
 complete -c ctl -n "__fish_ctl_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ctl -n "__fish_ctl_using_subcommand version" -s V -l version -d 'Print version'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "init" -d 'Write a starter project: ctl.yaml and a first manifest'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "validate" -d 'Check manifests and descriptions without contacting anything'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "plan" -d 'Show what would change, and change nothing'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "apply" -d 'Make the targets what the commit says: delete, then create, then update'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "history" -d 'List what was applied: version, time, commit, who, result'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "show" -d 'Show one applied version, or one resource as it is declared, recorded and live'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "record" -d 'Look at the record of what ctl owns, or rebuild it'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "release" -d 'Forget resources without deleting them'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "target" -d 'List targets, or describe one'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "serve" -d 'Run the reference server'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "explain" -d 'Explain an error code, or the fields of a kind'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "man" -d 'Print the manual page, or write all of them'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "version" -d 'Print the version'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply history show record release target serve explain completions man version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "init" -d 'Write a starter project: ctl.yaml and a first manifest'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "validate" -d 'Check manifests and descriptions without contacting anything'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "plan" -d 'Show what would change, and change nothing'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "apply" -d 'Make the targets what the commit says: delete, then create, then update'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "watch" -d 'Keep the targets as the commit says: on every commit, on an interval, through outages'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "history" -d 'List what was applied: version, time, commit, who, result'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "show" -d 'Show one applied version, or one resource as it is declared, recorded and live'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "record" -d 'Look at the record of what ctl owns, or rebuild it'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "release" -d 'Forget resources without deleting them'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "target" -d 'List targets, or describe one'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "serve" -d 'Run the reference server'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "explain" -d 'Explain an error code, or the fields of a kind'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "man" -d 'Print the manual page, or write all of them'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "version" -d 'Print the version'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c ctl -n "__fish_ctl_using_subcommand help; and __fish_seen_subcommand_from record" -f -a "show" -d 'List what ctl owns'
 complete -c ctl -n "__fish_ctl_using_subcommand help; and __fish_seen_subcommand_from record" -f -a "verify" -d 'Check the record against itself and against the targets'
 complete -c ctl -n "__fish_ctl_using_subcommand help; and __fish_seen_subcommand_from record" -f -a "rebuild" -d 'Make a lost record anew: adopt again what bears our mark (asks first)'

@@ -73,6 +73,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Make the targets what the commit says: delete, then create, then update
     Apply(ApplyArgs),
+    /// Keep the targets as the commit says: on every commit, on an interval, through outages
+    Watch(WatchArgs),
     /// List what was applied: version, time, commit, who, result
     History(HistoryArgs),
     /// Show one applied version, or one resource as it is declared, recorded and live
@@ -259,6 +261,79 @@ pub struct ApplyArgs {
     pub show_all: bool,
 }
 
+/// `ctl watch`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl watch                                    the project around the current folder, every 30 seconds
+  ctl watch --listen 127.0.0.1:9090            with status, metrics, webhook and orders
+  ctl watch --once                             one cycle, then exit as `ctl apply` does
+  ctl watch --dry-run                          report drift, never write
+  ctl watch 'https://forge.example/shop.git//prod?ref=main' --interval 1m
+  ctl watch --election etcd --etcd https://etcd-1.example:2379 --etcd https://etcd-2.example:2379
+
+SIGTERM: give up the leadership, finish what is in flight, exit 0. SIGHUP: look again now.")]
+pub struct WatchArgs {
+    /// Paths inside of repositories (their HEAD), or URLs: URL[//folder][?ref=main]
+    #[arg(value_name = "SOURCE", default_value = ".")]
+    pub sources: Vec<String>,
+    /// Only this target (repeatable, globs allowed)
+    #[arg(short, long = "target", value_name = "TARGET", help_heading = "Selection")]
+    pub targets: Vec<String>,
+    /// How often to look, whatever else calls for it: 30s, 5m
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = interval, help_heading = "Watching")]
+    pub interval: Duration,
+    /// One cycle, then exit with its result
+    #[arg(long, help_heading = "Watching")]
+    pub once: bool,
+    /// Plan and report drift, never write
+    #[arg(long, help_heading = "Watching")]
+    pub dry_run: bool,
+    /// How to log [default: text on a terminal, else json]
+    #[arg(short, long, value_name = "FORMAT", help_heading = "Watching")]
+    pub output: Option<LogFormat>,
+    /// Serve status, events, metrics, orders and the webhook here; beyond loopback only with tokens
+    #[arg(long, value_name = "ADDR", help_heading = "Listening")]
+    pub listen: Option<String>,
+    /// File with the bearer token that may give orders
+    #[arg(long, value_name = "FILE", help_heading = "Listening")]
+    pub token_file: Option<PathBuf>,
+    /// File with the bearer token that may only look
+    #[arg(long, value_name = "FILE", help_heading = "Listening")]
+    pub read_token_file: Option<PathBuf>,
+    /// File with the secret that signs webhooks; without it there is no webhook
+    #[arg(long, value_name = "FILE", help_heading = "Listening")]
+    pub webhook_secret_file: Option<PathBuf>,
+    /// Who decides which of several watchers writes
+    #[arg(long, value_name = "WHO", default_value = "none", help_heading = "Election")]
+    pub election: Election,
+    /// A member of the etcd cluster (repeatable, commas allowed)
+    #[arg(long, value_name = "URL", value_delimiter = ',', help_heading = "Election")]
+    pub etcd: Vec<String>,
+    /// Limits
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// How a watcher logs.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Who decides which of several watchers writes.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Election {
+    /// This watcher is the only one
+    #[default]
+    None,
+    /// A lease for each target in etcd; the record must be shared
+    Etcd,
+}
+
 /// What to do after a failure.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OnError {
@@ -317,7 +392,7 @@ pub struct HistoryArgs {
     #[arg(short, long = "target", value_name = "TARGET", help_heading = "Selection")]
     pub targets: Vec<String>,
     /// How many versions of each target
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
     /// How to print
     #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
@@ -522,14 +597,24 @@ fn rate(text: &str) -> Result<u32, String> {
     }
 }
 
-/// `90s`, `5m`, `1h30m`; a bare number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+/// `90s`, `5m`, `1h30m`, `1d`; a bare number is seconds. A day is 24 hours.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let help = || "write a duration such as 90s, 5m, 2h or 1d".to_owned();
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
-    let help = || "write a duration such as 90s or 5m".to_owned();
+    if let Some(Ok(days)) = text.strip_suffix('d').map(str::parse::<u64>) {
+        return days.checked_mul(86_400).map(Duration::from_secs).ok_or_else(help);
+    }
     let span: jiff::SignedDuration = text.parse().map_err(|_| help())?;
     Duration::try_from(span).map_err(|_| help())
+}
+
+/// Below a second a watcher would only ask, and above a day it would not watch.
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    let fits = (Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&interval);
+    fits.then_some(interval).ok_or_else(|| "write an interval from 1s to 1d, such as 30s".to_owned())
 }
 
 #[cfg(test)]
@@ -549,6 +634,17 @@ mod tests {
         assert!(rate("0").is_err());
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
-        assert!(duration("-1s").is_err());
+        assert_eq!(duration("1d"), Ok(Duration::from_secs(86_400)));
+        for bad in ["-1s", "d", "soon", "99999999999999999999d", "9999999999999999d"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_interval_neither_hammers_nor_sleeps_for_ever() {
+        assert_eq!(interval("30s"), Ok(Duration::from_secs(30)));
+        for bad in ["0", "999ms", "2d", "-1s"] {
+            assert!(interval(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -1,9 +1,8 @@
 //! From what the user typed to a complete snapshot: source, project, descriptions, manifests. Nothing is contacted but
 //! the repository.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::args::SourceArgs;
 use super::cache::ParseCache;
@@ -47,7 +46,7 @@ pub(super) struct Loaded {
     dirty: BTreeMap<String, Vec<u8>>,
     /// True with `--dirty`.
     pub is_dirty: bool,
-    texts: RefCell<BTreeMap<String, Option<Arc<SourceFile>>>>,
+    texts: Mutex<BTreeMap<String, Option<Arc<SourceFile>>>>,
 }
 
 /// The `git` program as every command uses it.
@@ -87,7 +86,7 @@ pub(super) fn load(ctx: &Context, args: &SourceArgs, dirty: bool) -> Result<Load
         looking,
         dirty: contents,
         is_dirty: dirty,
-        texts: RefCell::default(),
+        texts: Mutex::default(),
     };
     let path = joined(loaded.source.folder(), PROJECT_FILE);
     let file = loaded.trusted_file(&path, trusted.as_ref())?.ok_or_else(|| no_project(&path))?;
@@ -129,7 +128,7 @@ impl Loaded {
     /// The text of a blob, for showing a line of it.
     pub(super) fn text(&self, path: &str, blob: &str) -> Option<Arc<SourceFile>> {
         let key = format!("{blob} {path}");
-        if let Some(known) = self.texts.borrow().get(&key) {
+        if let Some(known) = self.texts.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return known.clone();
         }
         let bytes = match self.dirty.get(blob) {
@@ -139,7 +138,7 @@ impl Loaded {
         let file = bytes
             .and_then(|b| String::from_utf8(b).ok())
             .map(|text| Arc::new(SourceFile { path: path.to_owned(), text }));
-        self.texts.borrow_mut().insert(key, file.clone());
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(key, file.clone());
         file
     }
 
@@ -360,5 +359,16 @@ fn empty_project() -> Project {
         record: crate::model::RecordPlace::Local,
         values: BTreeMap::new(),
         targets: BTreeMap::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loaded_project_may_be_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Loaded>();
     }
 }

@@ -3,6 +3,7 @@
 mod apply;
 mod args;
 mod cache;
+mod carry;
 mod context;
 mod exit;
 mod facts;
@@ -25,6 +26,7 @@ mod signing;
 mod stores;
 mod target;
 mod validate;
+mod watch;
 
 pub use args::Cli;
 pub use context::{Context, Stop};

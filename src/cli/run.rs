@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{Cli, Command, RecordCommand, TargetCommand};
 use super::{
-    Context, Exit, Stop, apply, generate, history, init, plan, record, release, serve, show, target, validate,
+    Context, Exit, Stop, apply, generate, history, init, plan, record, release, serve, show, target, validate, watch,
 };
 use crate::model::Diagnostic;
 
@@ -56,6 +56,7 @@ async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, Stop> {
     let exit = async {
         match command {
             Command::Apply(args) => apply::run(ctx, args, &cancel).await,
+            Command::Watch(args) => watch::run(ctx, args, &cancel).await,
             Command::Init(args) => init::run(ctx, args),
             Command::Plan(args) => plan::run(ctx, args, &cancel).await,
             Command::Completions(args) => generate::completions(ctx, args),

@@ -1,8 +1,7 @@
 //! One run up to its plan: load, agree with the operator's file, read the records, observe, plan.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +53,7 @@ pub(super) struct Session {
     selection: Selection,
     leave: Leave,
     accept_rewrite: Option<String>,
-    places: RefCell<BTreeMap<File, Vec<(usize, Spans)>>>,
+    places: Mutex<BTreeMap<File, Vec<(usize, Spans)>>>,
 }
 
 /// Path and blob.
@@ -148,7 +147,7 @@ impl Session {
             selection,
             leave,
             accept_rewrite: wishes.leave.accept_rewrite.clone(),
-            places: RefCell::default(),
+            places: Mutex::default(),
         })
     }
 
@@ -620,7 +619,7 @@ impl Session {
     fn span(&self, desired: &Desired, path: &FieldPath) -> Option<crate::model::Span> {
         let origin = &desired.origin;
         let key = (origin.path.to_string(), origin.blob.to_string());
-        let mut places = self.places.borrow_mut();
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let documents = places.entry(key).or_insert_with(|| {
             let Some(source) = self.loaded.text(&origin.path, &origin.blob) else { return Vec::new() };
             let (documents, _) = manifest::read_documents(&source);

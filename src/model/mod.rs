@@ -19,6 +19,7 @@ mod schema;
 mod scope;
 mod secret;
 mod span;
+mod status;
 mod tree;
 mod value;
 mod version;
@@ -41,6 +42,10 @@ pub use schema::{
 pub use scope::{Cursor, Listing, Observation, Scope, ScopeState};
 pub use secret::{Secret, SecretRef};
 pub use span::{SourceFile, Span, Spans};
+pub use status::{
+    Answer, ElectionStatus, EndpointStatus, LastRequest, MAX_PENDING, Order, PendingStatus, Quarantined, RefusalStatus,
+    SourceStatus, Stamp, State, Status, Suspension, TargetStatus, VersionStatus,
+};
 pub use tree::{FileMode, Tree, TreeEntry};
 pub use value::Value;
 pub use version::{Digest, Opaque, Revision};

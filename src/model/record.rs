@@ -38,6 +38,8 @@ pub struct RecordHead {
     pub undone: u64,
     /// The fencing token under election.
     pub token: Option<u64>,
+    /// How long it took to apply, in milliseconds; `None` where nobody measured it.
+    pub duration_ms: Option<u64>,
     /// The guard that held: the stricter of this and the current one holds next time.
     pub guard: Guard,
 }

@@ -39,6 +39,8 @@ pub struct Apply<'a, T, J> {
     pub fence: Option<Fence>,
     /// What a failure means for the rest.
     pub on_error: OnError,
+    /// Operations that do not start, and why; what depends on them does not start either.
+    pub held: &'a BTreeMap<OpId, String>,
 }
 
 /// What became of one operation.
@@ -236,7 +238,7 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
             let why = match plan.refusal_at(&place.0, &place.1) {
                 Some(refusal) => format!("refused: {}", refusal.message),
                 None if !self.apply.endpoints.contains_key(&place) => format!("there is no endpoint {}", op.endpoint),
-                None => match awaits_refused(plan, op) {
+                None => match self.apply.held.get(&op.id).cloned().or_else(|| awaits_refused(plan, op)) {
                     Some(why) => why,
                     None => continue,
                 },
@@ -353,7 +355,10 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
 
     fn skip(&mut self, i: usize, why: String) {
         if self.results[i].is_none() {
-            let result = skipped(self.apply.plan.operations[i].id, why);
+            let id = self.apply.plan.operations[i].id;
+            // Its own reason says more than that of another which it waits for.
+            let why = self.apply.held.get(&id).cloned().unwrap_or(why);
+            let result = skipped(id, why);
             (self.context.tell)(Event::Finished { op: result.id, outcome: result.ending.clone() });
             self.results[i] = Some(result);
         }

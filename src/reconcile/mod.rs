@@ -8,9 +8,13 @@
 //! What it needs to know of differences and descriptions comes in through [`Judge`] and [`Facts`].
 
 mod apply;
+mod backoff;
+mod contest;
 mod difference;
+mod held;
 mod lock;
 mod lookup;
+mod machine;
 mod observe;
 mod outcome;
 mod peer;
@@ -23,8 +27,15 @@ mod settle;
 mod tests;
 
 pub use apply::{Applied, Apply, Counts, OnError, OpResult, apply};
+pub use backoff::Backoff;
+pub use contest::Contests;
 pub use difference::{Differences, is_as_sent};
+pub use held::held;
 pub use lock::{Free, Here, Hold, Locked, free, standing};
+pub use machine::{
+    Blocked, Command, Ended, Input, Job, Looked, Machine, Pace, Reach, Tried, Trouble as EndpointTrouble, Waiting,
+    Watched,
+};
 pub use observe::{Scopes, Sighting, Trouble, observe, observe_with_keys};
 pub use outcome::{Facts, intent_ops, record_after};
 pub use peer::{Context, Peer, Peers, Place};

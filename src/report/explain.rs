@@ -244,6 +244,7 @@ const TEXTS: &[(&str, &str)] = &[
     ),
     ("no-runtime", "The machine gives no threads. Nothing was done."),
     ("no-version", "The record of that target holds no such version. `ctl history` lists what there is."),
+    ("no-watch", "This build of ctl does not watch yet. `ctl apply --yes` from a timer does the same work."),
     (
         "normalised",
         "The server rewrites a value that was written, so that it differs for ever. This is reported and never \

@@ -373,6 +373,8 @@ struct HeadWire {
     checksum: String,
     commit: String,
     done: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<u64>,
     folder: String,
     guard: GuardWire,
     number: u64,
@@ -398,6 +400,7 @@ impl HeadWire {
             checksum: head.checksum.to_string(),
             commit: head.commit.to_string(),
             done: head.done,
+            duration_ms: head.duration_ms,
             folder: head.folder.clone(),
             guard: GuardWire { deletes: head.guard.deletes, updates: head.guard.updates },
             number: head.number,
@@ -424,6 +427,7 @@ impl HeadWire {
             done: self.done,
             undone: self.undone,
             token: self.token,
+            duration_ms: self.duration_ms,
             guard: Guard { deletes: self.guard.deletes, updates: self.guard.updates },
         })
     }

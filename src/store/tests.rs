@@ -87,6 +87,7 @@ fn record(number: u64, entries: usize) -> Record {
         result: "done".to_owned(),
         done: 3,
         undone: 0,
+        duration_ms: Some(7),
         token: None,
         guard: Guard { deletes: 20, updates: Some(50) },
     };

@@ -41,6 +41,29 @@ async fn a_failure_skips_what_depends_on_it_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_is_held_waits_with_all_that_hangs_on_it_and_the_rest_goes_on() {
+    let mut world = World::new(Manners::default());
+    for name in ["old", "swap"] {
+        world.memory.put(&Kind::new("box"), &Key::of_texts(&[name]), value_of("box", &[name], 0));
+    }
+    let mut plan = plan_of(vec![
+        delete(1, &world.memory, "box", &["old"], &[]),
+        delete(2, &world.memory, "box", &["swap"], &[]),
+        create(3, "box", &["swap"], &[2]),
+        create(4, "item", &["swap", "x"], &[3]),
+        create(5, "box", &["free"], &[]),
+    ]);
+    plan.operations[1].replaces = Some(OpId(3));
+    plan.operations[2].replaces = Some(OpId(2));
+    world.held = held(&plan, &|op| (op.id == OpId(3)).then(|| "it failed a moment ago".to_owned()));
+    let applied = world.apply(&plan).await;
+    assert_eq!(endings(&applied), ["done", "skipped", "skipped", "skipped", "done"]);
+    assert_eq!(applied.results[2].ending, Ending::Skipped { why: "it failed a moment ago".into() });
+    let swap = Key::of_texts(&["swap"]);
+    assert!(world.memory.contents().iter().any(|(_, there)| there.key == swap), "it is not deleted by halves");
+}
+
+#[tokio::test]
 async fn a_refused_target_is_not_touched_and_the_other_goes_on() {
     let mut world = World::new(Manners::default());
     let other = Memory::new(kinds(), Manners::default(), world.clock.clone());

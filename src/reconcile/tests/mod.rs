@@ -202,6 +202,7 @@ struct World {
     events: Mutex<Vec<Event>>,
     endpoints: Peers<Memory>,
     on_error: OnError,
+    held: BTreeMap<OpId, String>,
 }
 
 impl World {
@@ -218,6 +219,7 @@ impl World {
             events: Mutex::default(),
             endpoints: Peers::new(),
             on_error: OnError::Continue,
+            held: BTreeMap::new(),
             clock,
         };
         world.add("t", memory, concurrency, rate);
@@ -247,8 +249,15 @@ impl World {
             cancel: &self.cancel,
             patience: PATIENCE,
         };
-        let apply =
-            Apply { plan, endpoints: &self.endpoints, judge: &judge, gate, fence: None, on_error: self.on_error };
+        let apply = Apply {
+            plan,
+            endpoints: &self.endpoints,
+            judge: &judge,
+            gate,
+            fence: None,
+            on_error: self.on_error,
+            held: &self.held,
+        };
         super::apply(apply, context).await
     }
 

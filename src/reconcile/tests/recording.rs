@@ -422,6 +422,7 @@ fn head(number: u64) -> RecordHead {
         result: "done".into(),
         done: 0,
         undone: 0,
+        duration_ms: None,
         token: None,
         guard: Guard::default(),
     }

@@ -1,9 +1,13 @@
 //! What happened, as data. Events are the only thing the doing side says; lines, bars, logs and metrics listen.
 
+mod news;
+
 use std::time::Duration;
 
 use crate::model::{EndpointName, Scope, TargetName};
 use crate::plan::OpId;
+
+pub use news::{Entry, ErrorType, Level, News};
 
 /// One thing that happened.
 #[derive(Clone, PartialEq, Eq, Debug)]

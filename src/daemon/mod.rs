@@ -1,0 +1,35 @@
+//! What a watcher listens on: status, events, metrics, webhooks, and the orders of people. It knows no target and no
+//! repository; whoever runs the watcher answers through [`Control`].
+
+use crate::event::Entry;
+use crate::model::{Answer, Order, Status};
+
+/// The watcher, as seen from outside. Every method returns at once: nothing waits for a cycle.
+pub trait Control: Send + Sync + 'static {
+    /// How it stands.
+    fn status(&self) -> Status;
+
+    /// True while its loop turns: nothing else. A dead target never makes it false.
+    fn alive(&self) -> bool;
+
+    /// What keeps it from being ready; empty if it is.
+    fn not_ready(&self) -> Vec<String>;
+
+    /// The metrics, as Prometheus reads them.
+    fn metrics(&self) -> String;
+
+    /// The entries after `seq` (0: all that are kept), oldest first, and the number of the newest.
+    fn events(&self, seq: u64) -> (Vec<Entry>, u64);
+
+    /// Waits until there is an entry after `seq`.
+    fn more(&self, seq: u64) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// Something may have changed in the repository: look again. Content-free, and coalesced.
+    fn hint(&self);
+
+    /// A webhook was refused.
+    fn hook_refused(&self, why: &'static str);
+
+    /// Carries out what a person asks for, or says why not.
+    fn order(&self, order: Order, who: &str) -> Answer;
+}

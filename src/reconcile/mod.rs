@@ -14,6 +14,7 @@ mod difference;
 mod held;
 mod leader;
 mod lock;
+mod lookup;
 mod machine;
 mod observe;
 mod outcome;

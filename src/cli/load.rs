@@ -213,6 +213,14 @@ impl Loaded {
         bytes.map(|bytes| text_file(&path, bytes)).transpose()
     }
 
+    /// What decides how a target is reconciled, beside its manifests: another text, another matter.
+    pub(super) fn deciding(&self, target: &TargetName) -> String {
+        let path = joined(self.source.folder(), PROJECT_FILE);
+        let project = self.tree.entries.iter().find(|e| e.path == path).map(|e| e.blob.as_str());
+        let api = self.apis.get(target).map(|api| api.origin.digest);
+        format!("{project:?} {api:?}")
+    }
+
     /// The kinds of each target.
     pub(super) fn tables(&self) -> BTreeMap<TargetName, Arc<KindTable>> {
         self.apis.iter().map(|(name, api)| (name.clone(), api.description.shared_table())).collect()
@@ -320,7 +328,7 @@ pub(super) fn stop(error: &SourceError) -> Stop {
 }
 
 /// A local path is meant from where the command runs; a URL stays as it is.
-fn located(ctx: &Context, text: &str) -> String {
+pub(super) fn located(ctx: &Context, text: &str) -> String {
     let is_path = !text.contains("://") && ctx.cwd.join(text).exists();
     if is_path { ctx.cwd.join(text).display().to_string() } else { text.to_owned() }
 }

@@ -21,6 +21,7 @@ mod outcome;
 mod peer;
 mod perform;
 mod retry;
+mod revisit;
 mod run;
 mod schedule;
 mod settle;
@@ -39,10 +40,11 @@ pub use machine::{
     Blocked, Command, Ended, Input, Job, Looked, Machine, Pace, Reach, Tried, Trouble as EndpointTrouble, Waiting,
     Watched,
 };
-pub use observe::{Scopes, Sighting, Trouble, observe, observe_with_keys};
+pub use observe::{Before, Fresh, Scopes, Sighting, Trouble, observe, observe_again, observe_with_keys};
 pub use outcome::{Facts, intent_ops, record_after};
 pub use peer::{Context, Peer, Peers, Place};
 pub use perform::{Gate, Judge, Replanned, Standing};
 pub use retry::{Call, PATIENCE, RetryBudget, Tries, Verdict, verdict};
+pub use revisit::{Revisited, revisit};
 pub use run::{NotBegun, NotFinished, Run, Share};
 pub use settle::{Seen, Settled, Settlement, settle, settle_intent};

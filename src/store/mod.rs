@@ -51,6 +51,12 @@ pub trait Store: Send + Sync {
     /// error, never an empty record.
     fn read(&self, name: &RecordName) -> Result<(Option<Tip>, Record), StoreError>;
 
+    /// Where the record stands as far as this machine knows: quick, and nobody else is asked. What others wrote since is
+    /// noticed by [`Store::read`], and at the latest by [`Store::swap`].
+    fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
+        self.read(name).map(|(tip, _)| tip)
+    }
+
     /// Replaces the record if it still stands at `expected`. Durable when it returns.
     fn swap(
         &self,

@@ -124,9 +124,9 @@ fn unlocked(planned: &Planned, session: &Session) -> Digest {
     free.checksum()
 }
 
-/// True if some target has something to be done and is not refused.
+/// True if some endpoint has something to be done and is not refused.
 fn will_do(plan: &Plan) -> bool {
-    plan.operations.iter().any(|op| !plan.refused(&op.resource.target))
+    plan.operations.iter().any(|op| !plan.refuses(op))
 }
 
 async fn leave(session: Session, stop: Stop) -> Result<Exit, Stop> {
@@ -199,7 +199,7 @@ async fn show_carried(
 ) -> Result<Exit, Stop> {
     carry::prepare(session, &mut planned).await?;
     let plan = &planned.plan;
-    let operations = plan.operations.iter().filter(|op| !plan.refused(&op.resource.target)).count();
+    let operations = plan.operations.iter().filter(|op| !plan.refuses(op)).count();
     let progress = match (ctx.progress, ctx.quiet) {
         (true, _) => Progress::applying(operations),
         (false, false) => Progress::applying_lines(plan, context::to_stderr),

@@ -132,7 +132,7 @@ pub(super) async fn carry_out(
     for target in &written {
         let Some(facts) = facts.get(target) else { continue };
         let (done, undone) = counts(plan, &applied, target);
-        let word = if undone == 0 { "done" } else { "partial" };
+        let word = if undone == 0 && !plan.refused_in_part(target) { "done" } else { "partial" };
         let identities = planned
             .sightings
             .iter()
@@ -176,7 +176,8 @@ pub(super) async fn carry_out(
         }
     }
     for target in session.targets.iter().filter(|target| !written.contains(target)) {
-        let idle = !plan.refused(target) && !how.adopt_only && !how.cancel.is_cancelled() && all_seen(planned, target);
+        let idle =
+            !plan.refused_in_part(target) && !how.adopt_only && !how.cancel.is_cancelled() && all_seen(planned, target);
         // What is held there is still to be done: this commit is not applied yet.
         if !idle || held.iter().any(|(at, ..)| at == target) {
             continue;

@@ -207,17 +207,17 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
         Self { shared, apply, context, schedule, lanes, results, stopping: None }
     }
 
-    /// Operations of refused targets, and of endpoints that nobody can speak to, do not start.
+    /// Operations at refused endpoints, and at those that nobody can speak to, do not start; nor does what depends on
+    /// another target of which an endpoint is refused and nobody knows what is there.
     fn skip_refused(&mut self) {
         let plan = self.apply.plan;
-        let refused: BTreeMap<_, _> = plan.refusals.iter().map(|r| (&r.target, &r.message)).collect();
         for (i, op) in plan.operations.iter().enumerate() {
             let place = (op.resource.target.clone(), op.endpoint.clone());
-            let why = match refused.get(&op.resource.target) {
-                Some(why) => format!("refused: {why}"),
+            let why = match plan.refusal_at(&place.0, &place.1) {
+                Some(refusal) => format!("refused: {}", refusal.message),
                 None if !self.apply.endpoints.contains_key(&place) => format!("there is no endpoint {}", op.endpoint),
-                None => match self.apply.held.get(&op.id) {
-                    Some(why) => why.clone(),
+                None => match self.apply.held.get(&op.id).cloned().or_else(|| awaits_refused(plan, op)) {
+                    Some(why) => why,
                     None => continue,
                 },
             };
@@ -383,6 +383,20 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
         let results = results.map(|(r, id)| r.unwrap_or_else(|| skipped(id, "it was never reached".into()))).collect();
         Applied { results, stopped: self.stopping }
     }
+}
+
+/// Why an operation cannot have what it depends on at another target: an endpoint there is refused and has no operation
+/// in the plan, so that what this waits for may be missing there. (An operation that is there is waited for by its edge.)
+fn awaits_refused(plan: &Plan, op: &Operation) -> Option<String> {
+    let depends = op.change.desired().map(|desired| desired.meta.depends_on.as_slice()).unwrap_or_default();
+    let others = depends.iter().filter_map(|d| d.target.as_ref()).filter(|t| **t != op.resource.target);
+    others.into_iter().find_map(|target| {
+        let refusals = plan.refusals.iter().filter(|r| &r.target == target);
+        refusals.filter_map(|r| r.endpoint.as_ref()).find_map(|endpoint| {
+            let planned = plan.operations.iter().any(|o| &o.resource.target == target && &o.endpoint == endpoint);
+            (!planned).then(|| format!("it depends on {target}, and {target}/{endpoint} is refused"))
+        })
+    })
 }
 
 fn skipped(id: OpId, why: String) -> OpResult {

@@ -143,7 +143,7 @@ pub fn summary_line(plan: &Plan) -> String {
     if plan.is_empty() && unchanged == 0 && unknown == 0 && !plan.refusals.is_empty() {
         return "Nothing was planned: see what was refused.".to_owned();
     }
-    if plan.is_empty() && unknown == 0 && plan.unknown_scopes.is_empty() {
+    if plan.is_empty() && unknown == 0 && plan.unknown_scopes.is_empty() && plan.refusals.is_empty() {
         return match unchanged {
             1 => "Nothing to do: 1 resource is as declared.".to_owned(),
             n => format!("Nothing to do: {} resources are as declared.", number(n)),

@@ -299,7 +299,7 @@ pub(super) fn stop(error: &SourceError) -> Stop {
 }
 
 /// A local path is meant from where the command runs; a URL stays as it is.
-fn located(ctx: &Context, text: &str) -> String {
+pub(super) fn located(ctx: &Context, text: &str) -> String {
     let is_path = !text.contains("://") && ctx.cwd.join(text).exists();
     if is_path { ctx.cwd.join(text).display().to_string() } else { text.to_owned() }
 }

@@ -1,15 +1,8 @@
 use super::{EndpointStatus, Stamp, State, Status, TargetStatus};
 
 /// The states from the one that can wait to the one that cannot.
-const BY_GRAVITY: [State; 7] = [
-    State::Ok,
-    State::NotLeader,
-    State::Suspended,
-    State::StaleSource,
-    State::Refused,
-    State::Failing,
-    State::InDoubt,
-];
+const BY_GRAVITY: [State; 7] =
+    [State::Ok, State::NotLeader, State::Suspended, State::StaleSource, State::Refused, State::Failing, State::InDoubt];
 
 impl State {
     /// How grave it is: the larger, the sooner somebody should look.

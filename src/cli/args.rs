@@ -489,7 +489,7 @@ The watcher plans and applies that commit, guards and all, and stays there until
 pub struct RollbackArgs {
     /// target@number, or the number alone in a project of one target
     #[arg(value_name = "VERSION")]
-    pub version: String,
+    pub to: String,
     /// Do not ask
     #[arg(short, long, help_heading = "Safety")]
     pub yes: bool,

@@ -175,7 +175,6 @@ impl Look<'_> {
             why,
             help,
             last_success: (state == State::Ok && here().next().is_none()).then_some(self.now),
-            attempts: u32::from(state == State::Failing),
             pending: here().count(),
             ..EndpointStatus::default()
         }

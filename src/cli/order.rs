@@ -47,7 +47,7 @@ pub(super) async fn resume(ctx: &Context, args: &ResumeArgs) -> Result<Exit, Sto
 
 /// Apply an older version and stay there.
 pub(super) async fn rollback(ctx: &Context, args: &RollbackArgs) -> Result<Exit, Stop> {
-    let (name, version) = wanted(&args.version)?;
+    let (name, version) = wanted(&args.to)?;
     let watcher = remote::need(ctx, &args.order.remote)?;
     let status = watcher.status().await?;
     let target = the_target(&status, name)?;

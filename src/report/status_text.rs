@@ -99,6 +99,10 @@ impl Page<'_> {
         if pending > 0 {
             out.push(format!("{pending} pending"));
         }
+        let unknown: usize = status.targets.iter().map(|t| t.unknown).sum();
+        if unknown > 0 {
+            out.push(format!("{unknown} unknown"));
+        }
         let mut commit = match &status.source.commit {
             Some(_) => format!("commit {}", self.commit()),
             None => "no commit yet".to_owned(),
@@ -180,7 +184,11 @@ impl Page<'_> {
                     dash(age(Some(endpoint.since))),
                     dash(age(endpoint.last_success.or(target.last_success))),
                     version.clone(),
-                    endpoint.pending.to_string(),
+                    // What could not be read may hide anything.
+                    match (endpoint.pending, endpoint.state) {
+                        (0, State::Failing) => "?".to_owned(),
+                        (pending, _) => pending.to_string(),
+                    },
                     dash(next),
                 ];
                 rows.push((row, Some(endpoint.state)));

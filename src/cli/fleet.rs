@@ -1,6 +1,8 @@
 //! The endpoints of a run, each with its driver, after the operator's file agreed to each.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::args::LimitArgs;
 use super::load::Loaded;
@@ -10,7 +12,7 @@ use crate::credentials::{Access, Auth, NoSecrets, Operator, SecretSource, UNREAD
 use crate::model::{Diagnostic, EndpointName, Mark, Own, TargetConfig, TargetName, Value};
 use crate::net::{Exchange, HttpTransport, NetError, Paced, Tap, Tapped, Tls};
 use crate::plan::Refusal;
-use crate::reconcile::{Peer, Peers};
+use crate::reconcile::{Peer, Peers, Place};
 use crate::server::{self, Embedded, Schema};
 use crate::target::http::{HttpConfig, HttpTarget};
 use crate::world::Rate;
@@ -29,6 +31,8 @@ pub(super) struct Fleet {
     pub refusals: Vec<Refusal>,
     /// The code that a credential which cannot be read asks for.
     pub exit: Exit,
+    /// How many requests each endpoint was sent so far.
+    pub requests: BTreeMap<Place, Arc<AtomicU64>>,
     embedded: Vec<Embedded>,
 }
 
@@ -46,7 +50,13 @@ impl Fleet {
         limits: &LimitArgs,
         listener: Option<&Listener>,
     ) -> Result<Self, Stop> {
-        let mut fleet = Self { peers: Peers::new(), refusals: Vec::new(), exit: Exit::Done, embedded: Vec::new() };
+        let mut fleet = Self {
+            peers: Peers::new(),
+            refusals: Vec::new(),
+            exit: Exit::Done,
+            requests: BTreeMap::new(),
+            embedded: Vec::new(),
+        };
         let mark = Mark::of(&loaded.project.name);
         for name in targets {
             let (Some(target), Some(api)) = (loaded.project.targets.get(name), loaded.apis.get(name)) else { continue };
@@ -98,6 +108,7 @@ impl Fleet {
                 let transport = Tapped::new(transport, tap, ctx.clock.clone());
                 // Paced below the driver: one call of it may be several requests (pages, a login).
                 let transport = Paced::new(transport, rate, ctx.clock.clone());
+                fleet.requests.insert((name.clone(), endpoint.clone()), transport.counter());
                 let config = HttpConfig {
                     description: Arc::clone(&api.description),
                     target: name.clone(),

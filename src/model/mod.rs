@@ -20,6 +20,7 @@ mod schema;
 mod scope;
 mod secret;
 mod span;
+mod standing;
 mod status;
 mod tree;
 mod value;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use self::http::{HttpTransport, Tls};
+pub use self::http::{Flow, HttpTransport, Tls, is_loopback};
 pub use git::{Git, GitCall, GitError, GitOutput, words};
 pub use limits::Limits;
 pub use paced::Paced;

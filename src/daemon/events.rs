@@ -85,7 +85,7 @@ pub(super) struct Following {
     /// Ends the stream.
     pub(super) stop: CancellationToken,
     /// One of few: as long as it is held, a reader less can follow.
-    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) _permit: OwnedSemaphorePermit,
 }
 
 /// The entries as they come, until the reader leaves or `stop` says so. Nothing is put aside for a reader: the next

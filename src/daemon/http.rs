@@ -75,7 +75,9 @@ pub enum DaemonError {
         why: String,
     },
     /// Anybody could look and give orders.
-    #[error("{addr} can be reached from other machines: give a --token-file or --read-token-file, or listen on 127.0.0.1")]
+    #[error(
+        "{addr} can be reached from other machines: give a --token-file or --read-token-file, or listen on 127.0.0.1"
+    )]
     NoToken {
         /// Where.
         addr: SocketAddr,
@@ -258,7 +260,7 @@ impl Desk {
             return reply(StatusCode::OK, JSON_LINES, lines(&first));
         }
         let (control, stop) = (Arc::clone(&self.control), self.stop.clone());
-        let stream = follow(Following { control, first, seq, stop, permit });
+        let stream = follow(Following { control, first, seq, stop, _permit: permit });
         dressed(StatusCode::OK, JSON_LINES, UnsyncBoxBody::new(StreamBody::new(stream)))
     }
 
@@ -281,7 +283,10 @@ impl Desk {
         }
         // A form of a page somewhere can send other types without being asked, and never this one.
         if !is_json(request.headers()) {
-            return closing(say(StatusCode::UNSUPPORTED_MEDIA_TYPE, "an order is JSON: Content-Type: application/json"));
+            return closing(say(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "an order is JSON: Content-Type: application/json",
+            ));
         }
         let who = who(request.headers(), client);
         let mut text = Vec::new();

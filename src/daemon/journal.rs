@@ -27,11 +27,16 @@ struct Kept {
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { kept: Mutex::default(), newest: watch::Sender::new(0) }
+        Self::new()
     }
 }
 
 impl Journal {
+    /// An empty one; its first entry is number 1.
+    pub fn new() -> Self {
+        Self { kept: Mutex::default(), newest: watch::Sender::new(0) }
+    }
+
     /// Gives `entry` its number, keeps it, and wakes those who wait. What is [`Level::Debug`] is not kept and stays
     /// number 0: it comes again and again, and would push out what matters.
     pub fn push(&self, mut entry: Entry) -> Entry {
@@ -54,7 +59,7 @@ impl Journal {
     }
 
     /// The entries after `seq` that are kept, oldest first, and the number of the newest.
-    pub fn after(&self, seq: u64) -> (Vec<Entry>, u64) {
+    pub fn since(&self, seq: u64) -> (Vec<Entry>, u64) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let oldest = kept.entries.front().map_or(0, |(entry, _)| entry.seq);
         let skip = usize::try_from(seq.saturating_add(1).saturating_sub(oldest)).unwrap_or(usize::MAX);
@@ -83,43 +88,43 @@ mod tests {
 
     #[test]
     fn the_newest_two_thousand_entries_are_kept_and_numbered() {
-        let journal = Journal::default();
-        assert_eq!(journal.after(0), (Vec::new(), 0));
+        let journal = Journal::new();
+        assert_eq!(journal.since(0), (Vec::new(), 0));
         for n in 1..=2500 {
             assert_eq!(journal.push(note(Level::Info, "x")).seq, n);
         }
-        let (all, newest) = journal.after(0);
+        let (all, newest) = journal.since(0);
         assert_eq!((all.len(), all[0].seq, newest), (2000, 501, 2500));
-        let (some, _) = journal.after(2498);
+        let (some, _) = journal.since(2498);
         assert_eq!(some.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [2499, 2500]);
-        assert_eq!(journal.after(9999), (Vec::new(), 2500));
-        assert_eq!(journal.after(u64::MAX).0, Vec::new());
+        assert_eq!(journal.since(9999), (Vec::new(), 2500));
+        assert_eq!(journal.since(u64::MAX).0, Vec::new());
     }
 
     #[test]
     fn long_entries_push_out_more() {
-        let journal = Journal::default();
+        let journal = Journal::new();
         for _ in 0..2000 {
             // Each control takes six bytes in a line.
             journal.push(note(Level::Info, &"\u{1}".repeat(2000)));
         }
-        let (all, _) = journal.after(0);
+        let (all, _) = journal.since(0);
         assert!((300..400).contains(&all.len()), "{}", all.len());
     }
 
     #[test]
     fn what_comes_again_and_again_pushes_nothing_out() {
-        let journal = Journal::default();
+        let journal = Journal::new();
         journal.push(note(Level::Error, "the one that matters"));
         for _ in 0..5000 {
             assert_eq!(journal.push(note(Level::Debug, "tried again")).seq, 0);
         }
-        assert_eq!(journal.after(0).0.len(), 1);
+        assert_eq!(journal.since(0).0.len(), 1);
     }
 
     #[tokio::test]
     async fn whoever_waits_is_woken_by_the_next_entry() {
-        let journal = Arc::new(Journal::default());
+        let journal = Arc::new(Journal::new());
         journal.push(note(Level::Info, "a"));
         tokio::time::timeout(Duration::from_secs(5), journal.more(0)).await.unwrap();
         let waiting = tokio::spawn({

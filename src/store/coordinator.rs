@@ -131,13 +131,7 @@ impl<C: Coordinator> Coordinator for Arc<C> {
         (**self).revoke(lease, within).await
     }
 
-    async fn claim(
-        &self,
-        key: &str,
-        value: &str,
-        lease: LeaseId,
-        within: Duration,
-    ) -> Result<Seat, CoordinatorError> {
+    async fn claim(&self, key: &str, value: &str, lease: LeaseId, within: Duration) -> Result<Seat, CoordinatorError> {
         (**self).claim(key, value, lease, within).await
     }
 

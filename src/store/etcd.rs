@@ -369,13 +369,7 @@ impl<T: Transport> Coordinator for Etcd<T> {
         }
     }
 
-    async fn claim(
-        &self,
-        key: &str,
-        value: &str,
-        lease: LeaseId,
-        within: Duration,
-    ) -> Result<Seat, CoordinatorError> {
+    async fn claim(&self, key: &str, value: &str, lease: LeaseId, within: Duration) -> Result<Seat, CoordinatorError> {
         let put = json!({"key": encoded(key), "value": encoded(value), "lease": lease.0.to_string()});
         let look = json!({"request_range": {"key": encoded(key)}});
         let body = json!({
@@ -399,7 +393,8 @@ impl<T: Transport> Coordinator for Etcd<T> {
         prefixes: &[String],
         within: Duration,
     ) -> impl Future<Output = Result<Vec<Vec<Seat>>, CoordinatorError>> + Send {
-        let range = |prefix: &String| json!({"request_range": {"key": encoded(prefix), "range_end": encoded(end_of(prefix))}});
+        let range =
+            |prefix: &String| json!({"request_range": {"key": encoded(prefix), "range_end": encoded(end_of(prefix))}});
         // One transaction, so that all of it stood there at the same moment.
         let body = json!({"success": prefixes.iter().map(range).collect::<Vec<_>>()});
         let wanted = prefixes.len();

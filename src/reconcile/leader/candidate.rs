@@ -647,7 +647,9 @@ impl Candidate {
         if self.away.insert(lane) && was_there {
             let help = match error {
                 CoordinatorError::Denied { help, .. } => Some(help.clone()),
-                CoordinatorError::Odd { .. } => Some("see that the address is that of an etcd of 3.4 or newer".to_owned()),
+                CoordinatorError::Odd { .. } => {
+                    Some("see that the address is that of an etcd of 3.4 or newer".to_owned())
+                }
                 CoordinatorError::LeaseLost
                 | CoordinatorError::NoLeader { .. }
                 | CoordinatorError::Unreachable { .. } => None,

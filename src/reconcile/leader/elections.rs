@@ -161,9 +161,7 @@ impl Elections {
                     _ => Err(CoordinatorError::Odd { why: "a list of keys is missing".to_owned() }),
                 }
             }
-            Ask::GiveUp(_, key, created) => {
-                coordinator.give_up(key, *created, within).await.map(|()| Answer::GivenUp)
-            }
+            Ask::GiveUp(_, key, created) => coordinator.give_up(key, *created, within).await.map(|()| Answer::GivenUp),
         }
     }
 

@@ -40,7 +40,10 @@ fn without_faults_each_target_has_an_owner_within_five_seconds_and_keeps_it() {
         for seed in 0..4 {
             let found = simulate(seed, Rules { watchers, targets, faults: false, ..STORM });
             assert!(found.faults.is_empty(), "{watchers} {targets} {seed}: {:?}", found.faults);
-            assert!(found.idle < Duration::from_secs(1) && found.refused == 0, "{watchers} {targets} {seed}: {found:?}");
+            assert!(
+                found.idle < Duration::from_secs(1) && found.refused == 0,
+                "{watchers} {targets} {seed}: {found:?}"
+            );
             assert_eq!(found.tenures, targets, "{watchers} {targets} {seed}: nothing changes hands");
         }
     }

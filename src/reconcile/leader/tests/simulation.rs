@@ -84,10 +84,28 @@ impl Coordinator {
 }
 
 enum What {
-    Wake { watcher: usize, lane: Lane, generation: u64 },
-    Arrive { watcher: usize, lane: Lane, ask: Ask, sent: Duration, reply_at: Option<u64> },
-    Deliver { watcher: usize, lane: Lane, ask: Ask, sent: Duration, answer: Result<Answer, CoordinatorError> },
-    Write { watcher: usize },
+    Wake {
+        watcher: usize,
+        lane: Lane,
+        generation: u64,
+    },
+    Arrive {
+        watcher: usize,
+        lane: Lane,
+        ask: Ask,
+        sent: Duration,
+        reply_at: Option<u64>,
+    },
+    Deliver {
+        watcher: usize,
+        lane: Lane,
+        ask: Ask,
+        sent: Duration,
+        answer: Result<Answer, CoordinatorError>,
+    },
+    Write {
+        watcher: usize,
+    },
     /// Something happens to a process or to the coordinator.
     Mischief,
     Restart,
@@ -327,14 +345,7 @@ impl World {
         }
     }
 
-    fn deliver(
-        &mut self,
-        at: usize,
-        lane: Lane,
-        ask: &Ask,
-        sent: Duration,
-        answer: Result<Answer, CoordinatorError>,
-    ) {
+    fn deliver(&mut self, at: usize, lane: Lane, ask: &Ask, sent: Duration, answer: Result<Answer, CoordinatorError>) {
         let now = self.now;
         let watcher = &mut self.watchers[at];
         let boot = watcher.boot(now);

@@ -286,19 +286,23 @@ proptest! {
 fn content(which: u8, n: u8) -> String {
     let api = "apiVersion: things\n";
     match which % 12 {
-        0 => format!("{api}kind: space\nspec: {{name: s{}}}\n", n % 3),
-        1 => format!("{api}kind: space\nspec: {{name: s{}, limit: {n}}}\n", n % 3),
+        0 => format!("{api}kind: space\nspec: {{name: s{}}}\n", 3 + n % 5),
+        1 => format!("{api}kind: space\nspec: {{name: s{}, limit: {n}}}\n", 3 + n % 5),
         2 => format!("{api}kind: item\nspec: {{space: s{}, name: i{n}}}\n", n % 3),
         3 => format!("{api}kind: item\nspec: {{name: i{n}, owners: [o{}]}}\n", n % 4),
-        4 => format!("{api}kind: owner\nspec: {{name: O{}, note: {n}}}\n", n % 4),
-        5 => format!("{api}kind: pair\nspec: {{name: p{}, with: p{}}}\n", n % 4, n / 4 % 4),
+        4 => format!("{api}kind: owner\nspec: {{name: O{}, note: {n}}}\n", 3 + n % 6),
+        5 => format!(
+            "{api}kind: pair\nspec: {{name: p{}, with: {}}}\n",
+            n % 4,
+            ["base1", "p0", "p1", "p2"][usize::from(n / 4 % 4)]
+        ),
         6 => format!("{api}kind: pair\nmetadata: {{dependsOn: [owner/o{}]}}\nspec: {{name: p{}}}\n", n % 4, n / 4 % 4),
         7 => format!(
             "{api}kind: owner\nmetadata: {{targets: [a]}}\nspec: {{name: o{}, region: {{$value: region}}}}\n",
             n % 4
         ),
-        8 => format!("{api}kind: owner\nspec: {{name: o{}, warn: no}}\n", n % 4),
-        9 => format!("{api}kind: space\nspec: {{name: s0}}\n---\n{api}kind: space\nspec: {{name: s1}}\n---\n# {n}\n"),
+        8 => format!("{api}kind: owner\nspec: {{name: o{}, warn: no}}\n", 3 + n % 6),
+        9 => format!("{api}kind: space\nspec: {{name: t0}}\n---\n{api}kind: space\nspec: {{name: t1}}\n---\n# {n}\n"),
         10 => format!("{api}kind: pair\nmetadata: {{dependsOn: ['owner/*']}}\nspec: {{name: p{}}}\n", n % 4),
         _ => format!(
             "{api}kind: {}\n",
@@ -315,7 +319,7 @@ fn shape(result: &Result<Snapshot, Vec<Diagnostic>>) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
 
     #[test]
     fn one_edit_after_another_gives_what_a_first_look_would_give(
@@ -323,10 +327,20 @@ proptest! {
     ) {
         let table = Arc::new(kinds());
         let mut known = Incremental::default();
-        let mut contents: BTreeMap<String, (String, String)> = BTreeMap::new();
+        // Most edits begin from a set without an error: there the short way is open.
+        let things = "apiVersion: things\n";
+        let base = (0..4).map(|n| {
+            let documents = ["owner\nspec: {name: o", "space\nspec: {name: s", "pair\nspec: {name: base"];
+            let text = documents.map(|text| format!("{things}kind: {text}{n}}}\n")).join("---\n");
+            (format!("m/base{n}.yaml"), (format!("base{n}"), text))
+        });
+        let mut contents: BTreeMap<String, (String, String)> = base.collect();
         let mut region = "south";
         for (step, (file, which, n, luck)) in edits.iter().enumerate() {
-            let path = format!("m/{file}.yaml");
+            let path = match file {
+                0 => format!("m/base{}.yaml", n % 4),
+                _ => format!("m/{file}.yaml"),
+            };
             match which {
                 0..12 => drop(contents.insert(path, (format!("{step}"), content(*which, *n)))),
                 12..15 => drop(contents.remove(&path)),
@@ -356,7 +370,7 @@ proptest! {
             let entries: Vec<&TreeEntry> = tree.iter().collect();
             let unknown: Vec<TreeEntry> = known.unknown(&entries).into_iter().cloned().collect();
             // One edit at a time: one file at most is new, whatever came of the sets before.
-            prop_assert!(unknown.len() <= 1, "{unknown:?}");
+            prop_assert!(unknown.len() <= 1 || step == 0, "{unknown:?}");
             for entry in &unknown {
                 known.learn(entry, parsed(entry));
             }

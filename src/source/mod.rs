@@ -13,6 +13,7 @@ mod error;
 mod good;
 mod history;
 mod keeper;
+mod locate;
 mod mirror;
 mod read;
 #[cfg(test)]
@@ -24,4 +25,5 @@ pub use error::SourceError;
 pub use good::{Good, GoodError, GoodNote};
 pub use history::{Ancestry, CommitInfo};
 pub use keeper::{Keeper, Look};
+pub use locate::locate;
 pub use read::{Source, SourceOptions};

@@ -51,6 +51,12 @@ pub trait Store: Send + Sync {
     /// error, never an empty record.
     fn read(&self, name: &RecordName) -> Result<(Option<Tip>, Record), StoreError>;
 
+    /// Where the record stands as far as this machine knows: quick, and nobody else is asked. What others wrote since is
+    /// noticed by [`Store::read`], and at the latest by [`Store::swap`].
+    fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
+        self.read(name).map(|(tip, _)| tip)
+    }
+
     /// Replaces the record if it still stands at `expected`. Durable when it returns.
     fn swap(
         &self,
@@ -117,6 +123,14 @@ pub enum StoreError {
         why: String,
         /// What to do.
         help: String,
+    },
+    /// It was written under a later tenure than ours: somebody else leads now. Nothing was written.
+    #[error("the record was written under the tenure {theirs}, and ours is {ours}")]
+    Fenced {
+        /// The token of our tenure.
+        ours: u64,
+        /// The highest token in the record.
+        theirs: u64,
     },
     /// It was sent and the answer was lost.
     #[error("nobody knows whether the record was written: {why}")]

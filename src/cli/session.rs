@@ -156,6 +156,11 @@ impl Session {
         &self.loaded.project
     }
 
+    /// True if nothing was selected: the run is about all of its targets.
+    pub(super) fn is_whole(&self) -> bool {
+        self.selection.is_all()
+    }
+
     /// Observes what the plan needs and plans.
     pub(super) async fn plan(&self, ctx: &Context, cancel: &CancellationToken) -> Planned {
         self.look(ctx, cancel, false).await
@@ -310,7 +315,8 @@ impl Session {
                 desired: wanted.clone(),
                 selected: self.selected(name, wanted, record),
                 endpoints,
-                first_run: head.is_none(),
+                // The first run under `own: exclusive`, too, for that is what deletes strangers.
+                first_run: head.is_none_or(|head| config.own == Own::Exclusive && head.own != Own::Exclusive),
             });
         }
         let input = PlanInput {
@@ -327,6 +333,7 @@ impl Session {
         self.check_identities(sightings, &mut plan);
         self.check_lineage(&mut plan);
         self.check_trust(&mut plan);
+        self.check_gone_folders(&mut plan);
         self.note_orphans(&mut plan);
         self.note_intents(&mut plan);
         for (target, why) in &self.locked {
@@ -448,11 +455,7 @@ impl Session {
 
     /// Grants fence writes; secrets go only where a trusted description calls a field secret.
     fn check_trust(&self, plan: &mut Plan) {
-        let source = &self.loaded.source;
-        let repository = match source.url().map(str::to_owned).or_else(|| source.remote_url("origin")) {
-            Some(url) => without_credentials(&url),
-            None => source.common_dir().display().to_string(),
-        };
+        let repository = self.repository();
         let mut refusals: BTreeMap<(TargetName, EndpointName, &'static str), (Diagnostic, usize)> = BTreeMap::new();
         for op in plan.operations.iter().filter(|op| op.change.writes()) {
             let target = &op.resource.target;
@@ -460,17 +463,16 @@ impl Session {
             let Some(rules) = api.description.table().get(&op.resource.kind) else { continue };
             let endpoint = self.project().targets.get(target).and_then(|t| t.endpoints.get(&op.endpoint));
             let credential = endpoint.and_then(|e| e.credentials.as_deref());
-            let texts: Vec<String> = op.resource.key.texts().collect();
-            let key: Vec<(&str, &str)> =
-                rules.key.iter().map(|f| f.name.as_str()).zip(texts.iter().map(String::as_str)).collect();
-            let writing =
-                Writing { repository: &repository, project: &self.project().name, kind: &op.resource.kind, key: &key };
             let mut refuse = |diagnostic: Diagnostic| {
                 let place = (target.clone(), op.endpoint.clone(), diagnostic.code);
                 refusals.entry(place).or_insert((diagnostic, 0)).1 += 1;
             };
-            if let Err(diagnostic) = self.operator.grants_write(credential, &writing) {
-                refuse(diagnostic);
+            // What goes along with a delete is deleted by us as well.
+            let along = op.cascades.iter().filter(|c| !c.recreated).map(|c| (&c.kind, &c.key));
+            for (kind, key) in std::iter::once((&op.resource.kind, &op.resource.key)).chain(along) {
+                if let Err(diagnostic) = self.granted(&repository, target, &op.endpoint, kind, key) {
+                    refuse(diagnostic);
+                }
             }
             let Some(desired) = op.change.desired().filter(|d| d.body.may_hold_secret()) else { continue };
             let mut secrets = Vec::new();
@@ -501,6 +503,53 @@ impl Session {
                 help: diagnostic.help.unwrap_or_default(),
             });
         }
+    }
+
+    /// The repository as a grant names it.
+    pub(super) fn repository(&self) -> String {
+        let source = &self.loaded.source;
+        match source.url().map(str::to_owned).or_else(|| source.remote_url("origin")) {
+            Some(url) => without_credentials(&url),
+            None => source.common_dir().display().to_string(),
+        }
+    }
+
+    /// Asks the operator's file whether a resource may be written.
+    pub(super) fn granted(
+        &self,
+        repository: &str,
+        target: &TargetName,
+        endpoint: &EndpointName,
+        kind: &Kind,
+        key: &Key,
+    ) -> Result<(), Diagnostic> {
+        let endpoint = self.project().targets.get(target).and_then(|t| t.endpoints.get(endpoint));
+        let credential = endpoint.and_then(|e| e.credentials.as_deref());
+        let rules = self.loaded.apis.get(target).and_then(|api| api.description.table().get(kind));
+        let names = rules.map(|r| r.key.as_slice()).unwrap_or_default();
+        let texts: Vec<String> = key.texts().collect();
+        let key: Vec<(&str, &str)> =
+            names.iter().map(|f| f.name.as_str()).zip(texts.iter().map(String::as_str)).collect();
+        self.operator.grants_write(credential, &Writing { repository, project: &self.project().name, kind, key: &key })
+    }
+
+    /// A folder of `ctl.yaml` that is gone is an empty set, and whoever deletes what it declared has to be asked.
+    fn check_gone_folders(&self, plan: &mut Plan) {
+        let sum = plan.deletes_checksum();
+        if self.snapshot.missing_folders.is_empty() || self.leave.deletes == Some(sum) {
+            return;
+        }
+        let folders = self.snapshot.missing_folders.join(", ");
+        let deletes = plan.operations.iter().filter(|op| op.change.action() == plan::Action::Delete);
+        let targets: BTreeSet<TargetName> = deletes.map(|op| op.resource.target.clone()).collect();
+        plan.refusals.extend(targets.into_iter().map(|target| Refusal {
+            gate: "folder-gone",
+            message: format!("{folders} of `manifests` is not in this commit, and what it declared would be deleted"),
+            target,
+            endpoint: None,
+            kind: None,
+            help: format!("--allow-deletes {sum}, or put the folder back; then take it out of `manifests` in ctl.yaml"),
+        }));
     }
 
     /// Reads every secret that the plan sends, so that a missing one stops the run before anything is written.

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::StoreError;
 use super::parallel::in_chunks;
 use crate::model::{
-    Canonical, Digest, EndpointName, FieldPath, Guard, Intent, IntentOp, Key, Kind, OnRemove, Process, Record,
+    Canonical, Digest, EndpointName, FieldPath, Guard, Intent, IntentOp, Key, Kind, OnRemove, Own, Process, Record,
     RecordEntry, RecordHead, Revision,
 };
 
@@ -368,6 +368,9 @@ struct HeadFile {
     head: Option<HeadWire>,
 }
 
+/// How a head says `own: exclusive`.
+const EXCLUSIVE: &str = "exclusive";
+
 #[derive(Serialize, Deserialize)]
 struct HeadWire {
     checksum: String,
@@ -378,6 +381,8 @@ struct HeadWire {
     folder: String,
     guard: GuardWire,
     number: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    own: Option<String>,
     result: String,
     snapshot: String,
     time: i64,
@@ -404,6 +409,7 @@ impl HeadWire {
             folder: head.folder.clone(),
             guard: GuardWire { deletes: head.guard.deletes, updates: head.guard.updates },
             number: head.number,
+            own: (head.own == Own::Exclusive).then(|| EXCLUSIVE.to_owned()),
             result: head.result.clone(),
             snapshot: head.snapshot.to_string(),
             time: head.time,
@@ -429,6 +435,8 @@ impl HeadWire {
             token: self.token,
             duration_ms: self.duration_ms,
             guard: Guard { deletes: self.guard.deletes, updates: self.guard.updates },
+            // Any other word is none that allows more.
+            own: if self.own.as_deref() == Some(EXCLUSIVE) { Own::Exclusive } else { Own::Recorded },
         })
     }
 }
@@ -453,6 +461,8 @@ struct IntentWire<'a> {
 pub(super) struct ProcessWire {
     boot_id: String,
     host: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    machine: String,
     pid: u32,
     pid_namespace: u64,
     started: u64,
@@ -476,6 +486,7 @@ impl ProcessWire {
         Self {
             boot_id: process.boot_id.clone(),
             host: process.host.clone(),
+            machine: process.machine.clone(),
             pid: process.pid,
             pid_namespace: process.pid_namespace,
             started: process.started,
@@ -486,6 +497,7 @@ impl ProcessWire {
     pub(super) fn into_model(self) -> Process {
         Process {
             host: self.host,
+            machine: self.machine,
             boot_id: self.boot_id,
             pid_namespace: self.pid_namespace,
             pid: self.pid,

@@ -20,7 +20,7 @@ pub use file::FileStore;
 pub use git::{GitPlace, GitStore, RECORD_REFS};
 pub use lock::{LocalLock, LockError};
 pub use memory::MemoryStore;
-pub use process::{current_process, is_expired, is_gone};
+pub use process::{current_process, is_expired, is_gone, same_machine};
 
 /// Which record.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -276,7 +276,9 @@ pub(super) async fn acquire(ctx: &Context, session: &mut Session, here: &Here, w
     let end = ctx.clock.boot() + wait;
     let alive = |process: &Process| !is_gone(process, &here.process);
     session.locked.clear();
-    for target in session.targets.clone() {
+    // What is damaged cannot be read again; whoever makes it anew writes on top of what was salvaged, or not at all.
+    let whole = session.targets.iter().filter(|target| !session.damaged.contains_key(*target)).cloned();
+    for target in whole.collect::<Vec<_>>() {
         let name = RecordName { project: session.project().name.clone(), target: target.clone() };
         let left = end.saturating_sub(ctx.clock.boot());
         match free(&session.stores, &name, here, &alive, left, &ctx.clock).await {

@@ -48,6 +48,8 @@ pub(super) struct Session {
     pub fleet: Fleet,
     /// Targets that another run holds, and what to say of it.
     pub locked: BTreeMap<TargetName, String>,
+    /// What cannot be read of a record, where it is damaged and was opened to be made anew.
+    pub damaged: BTreeMap<TargetName, Vec<String>>,
     /// The operator's `record-key`, read once.
     pub record_key: Result<Option<Secret>, Diagnostic>,
     selection: Selection,
@@ -94,6 +96,16 @@ pub(super) struct Wishes<'a> {
 impl Session {
     /// Loads everything and agrees with the operator's file. Contacts the record's remote, and no target.
     pub(super) async fn open(ctx: &Context, wishes: &Wishes<'_>) -> Result<Self, Stop> {
+        Self::open_with(ctx, wishes, false).await
+    }
+
+    /// The same where a record may be damaged: then [`Session::damaged`] says what cannot be read of it. Only for making
+    /// it anew.
+    pub(super) async fn open_damaged(ctx: &Context, wishes: &Wishes<'_>) -> Result<Self, Stop> {
+        Self::open_with(ctx, wishes, true).await
+    }
+
+    async fn open_with(ctx: &Context, wishes: &Wishes<'_>, salvage: bool) -> Result<Self, Stop> {
         let mut loaded = load::load(ctx, wishes.source, wishes.dirty)?;
         let leave = Leave {
             replace: wishes.leave.allow_replace,
@@ -107,7 +119,8 @@ impl Session {
         }
         let stores = Stores::open(ctx, &loaded, &operator).map(Arc::new);
         // A remote is not asked before the manifests are known to be good.
-        let at_once = stores.as_ref().ok().filter(|_| !matches!(loaded.project.record, RecordPlace::Push(_)));
+        let at_once =
+            stores.as_ref().ok().filter(|_| !salvage && !matches!(loaded.project.record, RecordPlace::Push(_)));
         let (snapshot, records) = std::thread::scope(|scope| {
             let project = &loaded.project.name;
             let reading = at_once.map(|stores| scope.spawn(|| stores::read_all(stores, project, &targets)));
@@ -115,8 +128,14 @@ impl Session {
             (snapshot, reading.and_then(|reading| reading.join().ok()))
         });
         let (snapshot, stores) = (snapshot?, stores?);
+        let mut damaged = BTreeMap::new();
         let records = match records {
             Some(records) => records?,
+            None if salvage => {
+                let (records, damage) = stores::read_or_salvage(&stores, &loaded.project.name, &targets)?;
+                damaged = damage;
+                records
+            }
             None => stores::read_all(&stores, &loaded.project.name, &targets)?,
         };
         let owns = records.values().any(|(_, r)| r.endpoints.values().any(|e| !e.entries.is_empty()));
@@ -143,6 +162,7 @@ impl Session {
             records,
             fleet,
             locked: BTreeMap::new(),
+            damaged,
             record_key,
             selection,
             leave,

@@ -131,6 +131,15 @@ pub(super) fn decode_head(bytes: &[u8]) -> Result<Option<RecordHead>, StoreError
     json::<HeadFile>(HEAD, None, text)?.head.map(HeadWire::into_model).transpose()
 }
 
+/// A head that says nothing.
+pub(super) const NO_HEAD: &[u8] = b"{\"format\":\"1.0\",\"head\":null}\n";
+
+/// True if a newer program wrote this head: then nothing is damaged, and nothing may be made anew.
+pub(super) fn is_newer(head: &[u8]) -> bool {
+    let format = serde_json::from_slice::<FormatOnly>(head).map(|head| head.format).unwrap_or_default();
+    format.split('.').next().and_then(|major| major.parse::<u64>().ok()).is_some_and(|major| major > MAJOR)
+}
+
 /// The lines of one shard, in order.
 type Lines = Vec<((Kind, Key), RecordEntry)>;
 
@@ -167,8 +176,10 @@ pub(super) fn damaged(file: &str, line: Option<usize>, what: String) -> StoreErr
     let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"));
     StoreError::Damaged {
         why: format!("{place}: {what}"),
-        help: "go back to the last good version (`ctl record show`, `git log` on the ref), or `ctl record rebuild`"
-            .to_owned(),
+        help:
+            "make it anew from what is at the targets: `ctl record rebuild`; in Git the older versions are in the log \
+               of its ref"
+                .to_owned(),
     }
 }
 

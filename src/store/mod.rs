@@ -9,6 +9,7 @@ mod memory;
 mod parallel;
 mod process;
 mod refs;
+mod salvage;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use git::{GitPlace, GitStore, RECORD_REFS};
 pub use lock::{LocalLock, LockError};
 pub use memory::MemoryStore;
 pub use process::{current_process, is_expired, is_gone, same_machine};
+pub use salvage::Salvage;
 
 /// Which record.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -46,6 +48,13 @@ pub trait Store: Send + Sync {
     /// Reads a record and where it stands; no tip means that there is none yet. What is there and cannot be read is an
     /// error, never an empty record.
     fn read(&self, name: &RecordName) -> Result<(Option<Tip>, Record), StoreError>;
+
+    /// What a damaged record still says, so that it can be made anew; of one that is whole, all of it. Fails where not even
+    /// the place is known that it stands at, or where a newer program wrote it.
+    fn salvage(&self, name: &RecordName) -> Result<Salvage, StoreError> {
+        let (tip, record) = self.read(name)?;
+        Ok(Salvage { tip, record, damage: Vec::new() })
+    }
 
     /// Replaces the record if it still stands at `expected`. Durable when it returns.
     fn swap(

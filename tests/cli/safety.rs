@@ -209,3 +209,60 @@ fn a_folder_of_manifests_that_is_gone_beside_others_deletes_nothing_unasked() {
     let sum = plan["deletes_checksum"].as_str().unwrap();
     world.sandbox.run(["apply", "--yes", "--allow-deletes", sum]).exits(0).says("1 deleted");
 }
+
+/// Puts a commit on the record's ref whose files were changed by a script (`$f` is the first file with lines).
+fn damage(world: &World, script: &str) {
+    let all = format!(
+        "set -e; export GIT_INDEX_FILE=$PWD/.git/damage GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a \
+         GIT_COMMITTER_EMAIL=a@b; r=refs/ctl/records/shop/edge; git read-tree $r; mkdir ../damage; \
+         git --work-tree=../damage checkout-index -a; cd ../damage; f=$(ls */*.jsonl | head -1); {script}; \
+         cd ../repo; git --work-tree=../damage add -A; \
+         git update-ref $r $(git commit-tree -p $r -m damaged $(git write-tree))"
+    );
+    let path = std::env::var("PATH").unwrap();
+    let mut shell = std::process::Command::new("sh");
+    let ran =
+        shell.args(["-c", &all]).current_dir(world.sandbox.repo()).env_clear().env("PATH", path).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+#[test]
+fn a_damaged_record_is_made_anew_of_what_is_provably_ours() {
+    for (script, lost) in [("printf x >>$f", "its last line is cut off"), ("printf x >head.json", "head.json")] {
+        let world = World::local("");
+        services(&world, 0..4, 80);
+        world.sandbox.run(["apply", "--yes"]).exits(0);
+        // One that is there and nobody's: released, so that it bears no mark.
+        services(&world, 0..5, 80);
+        world.sandbox.run(["apply", "--yes"]).exits(0);
+        world.sandbox.run(["release", "edge:service/s4", "--yes"]).exits(0);
+        services(&world, 0..4, 80);
+        damage(&world, script);
+        for args in [["apply", "--yes"].as_slice(), &["plan"], &["record", "verify"]] {
+            let output = world.sandbox.command(args).output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(8), "{said}");
+            assert!(said.contains(lost) && said.contains("ctl record rebuild"), "{said}");
+        }
+        world.sandbox.run(["record", "rebuild"]).exits(7);
+        world.sandbox.run(["record", "rebuild", "--yes"]).exits(0).says("made anew it names 4").warns(lost);
+        world.sandbox.run(["record", "verify"]).exits(0).says("4 lines");
+        world.sandbox.run(["plan", "--detailed-exitcode"]).exits(0).says("Nothing to do");
+        // What is not ours stays when its like goes; what is ours goes.
+        services(&world, 0..3, 80);
+        world.sandbox.run(["apply", "--yes"]).exits(0).says("1 deleted");
+        assert!(world.server.live().contains_key("service/s4") && !world.server.live().contains_key("service/s3"));
+        // The lineage outlived the damage.
+        let first = world.sandbox.git(["rev-list", "--max-parents=0", "HEAD"]);
+        world.sandbox.run(["apply", "--yes", "--rev", first.trim()]).exits(5);
+    }
+}
+
+#[test]
+fn a_record_of_a_newer_program_is_not_made_anew_by_an_older_one() {
+    let world = World::local("");
+    services(&world, 0..1, 80);
+    world.sandbox.run(["apply", "--yes"]).exits(0);
+    damage(&world, r#"printf '{"format":"2.0"}' >head.json"#);
+    world.sandbox.run(["record", "rebuild", "--yes"]).exits(8).warns("a newer ctl wrote it");
+}

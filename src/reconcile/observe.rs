@@ -110,18 +110,22 @@ where
         if wave.is_empty() {
             return sighting;
         }
-        let listed = futures::stream::iter(wave).map(|scope| {
-            let away = away.as_deref();
-            async move {
-                let state = match away {
-                    Some(why) => Err((None, why.to_owned())),
-                    None if is_by_key(endpoint, &scope) => {
-                        ask_each(endpoint, &scope, keys(endpoint, &scope), context).await
-                    }
-                    None => list(endpoint, &scope, context).await,
-                };
-                (scope, state)
-            }
+        let wave: Vec<(Scope, Option<String>)> = wave
+            .into_iter()
+            .map(|scope| {
+                let untold = untold(endpoint, &scope, &sighting.scopes);
+                (scope, away.clone().or(untold))
+            })
+            .collect();
+        let listed = futures::stream::iter(wave).map(|(scope, away)| async move {
+            let state = match away.as_deref() {
+                Some(why) => Err((None, why.to_owned())),
+                None if is_by_key(endpoint, &scope) => {
+                    ask_each(endpoint, &scope, keys(endpoint, &scope), context).await
+                }
+                None => list(endpoint, &scope, context).await,
+            };
+            (scope, state)
         });
         let mut listed = listed.buffer_unordered(endpoint.concurrency);
         while let Some((scope, state)) = listed.next().await {
@@ -137,6 +141,16 @@ where
             sighting.scopes.insert((scope.kind, scope.parent), state);
         }
     }
+}
+
+/// Why a scope need not be asked for: it refers by id to a kind that could not be read, so that nobody could tell what it
+/// says.
+fn untold<T: Target>(endpoint: &Peer<T>, scope: &Scope, seen: &Scopes) -> Option<String> {
+    let rules = endpoint.driver.kinds().get(&scope.kind)?;
+    rules.refs.iter().filter(|rule| rule.at.is_some()).find_map(|rule| match seen.get(&(rule.kind.clone(), None)) {
+        Some(ScopeState::Unknown { why }) => Some(format!("it refers to {} by id: {why}", rule.kind)),
+        Some(ScopeState::Known(_)) | None => None,
+    })
 }
 
 /// True for a scope that the API cannot list.

@@ -14,7 +14,6 @@ mod document;
 mod entries;
 mod fields;
 mod hint;
-mod parallel;
 mod project;
 mod reader;
 mod resource;

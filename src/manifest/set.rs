@@ -6,12 +6,11 @@ use std::sync::Arc;
 use super::document::{self, ParsedFile, Places, attach, places};
 use super::fields::start_of;
 use super::hint;
-use super::parallel::on_all_cores;
 use super::resource::{Context, Draft, Outcome, Trouble, build};
 use crate::model::{
     Complete, Desired, Diagnostic, Digest, FieldPath, Kind, KindTable, Meta, OnRemove, Origin, Own, Project,
     RecordPlace, ReplaceRule, ResourceId, Revision, Snapshot, SourceFile, Span, TargetName, TreeEntry, Value,
-    glob_matches,
+    glob_matches, on_all_cores,
 };
 
 /// Most documents of one project.

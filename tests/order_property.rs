@@ -283,7 +283,7 @@ fn observe(
                 })
                 .collect();
             let listing = Listing { items, ..Listing::default() };
-            known.insert((scope.kind, scope.parent), ScopeState::Known(ended(listing)));
+            known.insert((scope.kind, scope.parent), ScopeState::Known(Arc::new(ended(listing))));
         }
     }
     panic!("the planner never has enough");

@@ -73,6 +73,22 @@ pub enum Command {
     Plan(PlanArgs),
     /// Make the targets what the commit says: delete, then create, then update
     Apply(ApplyArgs),
+    /// Keep the targets as the commit says: on every commit, on an interval, through outages
+    Watch(WatchArgs),
+    /// Show how things stand: what is in sync, what is not, why, and what to do
+    Status(StatusArgs),
+    /// Show what a watcher did and what happened to it
+    Events(EventsArgs),
+    /// Tell a watcher to try again now, whatever waits
+    Retry(RetryArgs),
+    /// Tell a watcher to write nothing until it is told to go on
+    Suspend(SuspendArgs),
+    /// Tell a watcher to go on, with the newest commit
+    Resume(ResumeArgs),
+    /// Tell a watcher to apply the commit of an older version, and to stay there
+    Rollback(RollbackArgs),
+    /// Let a refused plan through, once
+    Approve(ApproveArgs),
     /// List what was applied: version, time, commit, who, result
     History(HistoryArgs),
     /// Show one applied version, or one resource as it is declared, recorded and live
@@ -259,6 +275,268 @@ pub struct ApplyArgs {
     pub show_all: bool,
 }
 
+/// `ctl watch`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl watch                                    the project around the current folder, every 30 seconds
+  ctl watch --listen 127.0.0.1:9090            with status, metrics, webhook and orders
+  ctl watch --once                             one cycle, then exit as `ctl apply` does
+  ctl watch --dry-run                          report drift, never write
+  ctl watch 'https://forge.example/shop.git//prod?ref=main' --interval 1m
+  ctl watch --election etcd --etcd https://etcd-1.example:2379 --etcd https://etcd-2.example:2379
+
+SIGTERM: give up the leadership, finish what is in flight, exit 0. SIGHUP: look again now.")]
+pub struct WatchArgs {
+    /// Paths inside of repositories (their HEAD), or URLs: URL[//folder][?ref=main]
+    #[arg(value_name = "SOURCE", default_value = ".")]
+    pub sources: Vec<String>,
+    /// Only this target (repeatable, globs allowed)
+    #[arg(short, long = "target", value_name = "TARGET", help_heading = "Selection")]
+    pub targets: Vec<String>,
+    /// How often to look, whatever else calls for it: 30s, 5m
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = interval, help_heading = "Watching")]
+    pub interval: Duration,
+    /// One cycle, then exit with its result
+    #[arg(long, help_heading = "Watching")]
+    pub once: bool,
+    /// Plan and report drift, never write
+    #[arg(long, help_heading = "Watching")]
+    pub dry_run: bool,
+    /// How to log [default: text on a terminal, else json]
+    #[arg(short, long, value_name = "FORMAT", help_heading = "Watching")]
+    pub output: Option<LogFormat>,
+    /// Serve status, events, metrics, orders and the webhook here; beyond loopback only with tokens
+    #[arg(long, value_name = "ADDR", help_heading = "Listening")]
+    pub listen: Option<String>,
+    /// File with the bearer token that may give orders
+    #[arg(long, value_name = "FILE", help_heading = "Listening")]
+    pub token_file: Option<PathBuf>,
+    /// File with the bearer token that may only look
+    #[arg(long, value_name = "FILE", help_heading = "Listening")]
+    pub read_token_file: Option<PathBuf>,
+    /// File with the secret that signs webhooks; without it there is no webhook
+    #[arg(long, value_name = "FILE", help_heading = "Listening")]
+    pub webhook_secret_file: Option<PathBuf>,
+    /// Who decides which of several watchers writes
+    #[arg(long, value_name = "WHO", default_value = "none", help_heading = "Election")]
+    pub election: Election,
+    /// A member of the etcd cluster (repeatable, commas allowed)
+    #[arg(long, value_name = "URL", value_delimiter = ',', help_heading = "Election")]
+    pub etcd: Vec<String>,
+    /// Limits
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// Which watcher is spoken to, and with which token.
+#[derive(Args, Clone, Debug)]
+pub struct RemoteArgs {
+    /// The watcher's address [default: the one that the watcher of this project wrote down]
+    #[arg(long, value_name = "URL", env = "CTL_SERVER", help_heading = "Watcher")]
+    pub server: Option<String>,
+    /// File with the token to send [default: $CTL_TOKEN, or that of the watcher on this machine]
+    #[arg(long, value_name = "FILE", help_heading = "Watcher")]
+    pub token_file: Option<PathBuf>,
+    /// The project whose watcher is meant: a path, or URL[//folder]
+    #[arg(long, value_name = "SOURCE", default_value = ".", help_heading = "Watcher")]
+    pub source: String,
+}
+
+/// `ctl status`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl status                              all targets, and why what is not well is not
+  ctl status dns                          one target
+  ctl status dns:rrset/shop.example./www.shop.example./A
+                                          why this resource is not in sync
+  ctl status 'mq:queue/*'                 all queues that something waits for
+  ctl status --watch                      again and again, until interrupted
+  ctl status --server https://ctl.example:9090 --token-file token
+
+It asks the watcher of this project. Without one it reads the targets itself, as `ctl plan` does, and writes nothing.
+
+Exit codes: 0 if all is well and nothing waits; 3 if something is failing, waits, is in doubt, suspended, held or left out,
+the source is away, or the watcher is not ready; 4 or 8 if every endpoint is failing because it does not let us in or does
+not answer; 5, 7 or 9 if something is refused, as `ctl plan` says it. A target where another watcher leads counts as
+well.")]
+pub struct StatusArgs {
+    /// A target, target/endpoint, or an address target:kind/field/field (globs allowed)
+    #[arg(value_name = "SELECTOR", conflicts_with = "targets")]
+    pub selector: Option<String>,
+    /// Only this target (repeatable, globs allowed)
+    #[arg(short, long = "target", value_name = "TARGET", help_heading = "Selection")]
+    pub targets: Vec<String>,
+    /// Show it again whenever it changes: every 2 seconds on a terminal, else a new block for each change
+    #[arg(short, long)]
+    pub watch: bool,
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub output: Plain,
+    /// Which watcher
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// `ctl events`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl events                              all that the watcher still knows
+  ctl events --since 10m -t dns           the last ten minutes of one target
+  ctl events --follow                     and what comes, until interrupted
+  ctl events --follow -o json | jq .      one JSON object a line")]
+pub struct EventsArgs {
+    /// From so long ago on (10m, 2h), or after the event with this number
+    #[arg(long, value_name = "DUR|SEQ", value_parser = since)]
+    pub since: Option<Since>,
+    /// Go on with what comes; after a lost connection from where it was
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only this target, and what concerns all of them (repeatable, globs allowed)
+    #[arg(short, long = "target", value_name = "TARGET", help_heading = "Selection")]
+    pub targets: Vec<String>,
+    /// How to print; json is one object a line
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub output: Plain,
+    /// Which watcher
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// Where to begin in a watcher's events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Since {
+    /// After this number.
+    Seq(u64),
+    /// So long ago.
+    Ago(Duration),
+}
+
+/// What every order takes.
+#[derive(Args, Debug)]
+pub struct OrderArgs {
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub output: Plain,
+    /// Which watcher
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// `ctl retry`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl retry                   everything that waits for its next try
+  ctl retry -t dns            one target")]
+pub struct RetryArgs {
+    /// Only this target (a glob)
+    #[arg(short, long, value_name = "TARGET", help_heading = "Selection")]
+    pub target: Option<String>,
+    /// Which watcher
+    #[command(flatten)]
+    pub order: OrderArgs,
+}
+
+/// `ctl suspend`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl suspend --reason 'database upgrade' --for 2h
+  ctl suspend -t dns
+
+What is in flight is finished. Drift is still reported. `ctl resume` goes on.")]
+pub struct SuspendArgs {
+    /// Only this target (a glob)
+    #[arg(short, long, value_name = "TARGET", help_heading = "Selection")]
+    pub target: Option<String>,
+    /// It ends by itself after: 90s, 30m, 2h, 1d [default: only with `ctl resume`]
+    #[arg(long = "for", value_name = "DUR", value_parser = duration)]
+    pub time: Option<Duration>,
+    /// Why, for whoever looks at `ctl status`
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Which watcher
+    #[command(flatten)]
+    pub order: OrderArgs,
+}
+
+/// `ctl resume`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl resume                  after `ctl suspend` or `ctl rollback`
+  ctl resume -t dns           one target")]
+pub struct ResumeArgs {
+    /// Only this target (a glob)
+    #[arg(short, long, value_name = "TARGET", help_heading = "Selection")]
+    pub target: Option<String>,
+    /// Which watcher
+    #[command(flatten)]
+    pub order: OrderArgs,
+}
+
+/// `ctl rollback`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl rollback dns@12         `ctl history` lists the versions
+  ctl rollback 12 --yes       in a project of one target; no question
+
+The watcher plans and applies that commit, guards and all, and stays there until `ctl resume`.")]
+pub struct RollbackArgs {
+    /// target@number, or the number alone in a project of one target
+    #[arg(value_name = "VERSION")]
+    pub to: String,
+    /// Do not ask
+    #[arg(short, long, help_heading = "Safety")]
+    pub yes: bool,
+    /// Which watcher
+    #[command(flatten)]
+    pub order: OrderArgs,
+}
+
+/// `ctl approve`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl approve 4f2c9a01               8 digits or more of a checksum that `ctl status` shows as refused
+  ctl approve 4f2c9a01 --for 10m     not longer than that
+
+It holds for this very plan. What else would be done later is refused again.")]
+pub struct ApproveArgs {
+    /// The plan's checksum, or its first digits
+    #[arg(value_name = "CHECKSUM")]
+    pub checksum: String,
+    /// How long it holds
+    #[arg(long = "for", value_name = "DUR", default_value = "1h", value_parser = duration)]
+    pub time: Duration,
+    /// Which watcher
+    #[command(flatten)]
+    pub order: OrderArgs,
+}
+
+/// How a watcher logs.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Who decides which of several watchers writes.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Election {
+    /// This watcher is the only one
+    #[default]
+    None,
+    /// A lease for each target in etcd; the record must be shared
+    Etcd,
+}
+
 /// What to do after a failure.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OnError {
@@ -317,7 +595,7 @@ pub struct HistoryArgs {
     #[arg(short, long = "target", value_name = "TARGET", help_heading = "Selection")]
     pub targets: Vec<String>,
     /// How many versions of each target
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
     /// How to print
     #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
@@ -522,14 +800,32 @@ fn rate(text: &str) -> Result<u32, String> {
     }
 }
 
-/// `90s`, `5m`, `1h30m`; a bare number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+/// `90s`, `5m`, `1h30m`, `1d`; a bare number is seconds. A day is 24 hours.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let help = || "write a duration such as 90s, 5m, 2h or 1d".to_owned();
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
-    let help = || "write a duration such as 90s or 5m".to_owned();
+    if let Some(Ok(days)) = text.strip_suffix('d').map(str::parse::<u64>) {
+        return days.checked_mul(86_400).map(Duration::from_secs).ok_or_else(help);
+    }
     let span: jiff::SignedDuration = text.parse().map_err(|_| help())?;
     Duration::try_from(span).map_err(|_| help())
+}
+
+/// The number of an event, or how long ago.
+fn since(text: &str) -> Result<Since, String> {
+    if let Ok(seq) = text.parse() {
+        return Ok(Since::Seq(seq));
+    }
+    duration(text).map(Since::Ago).map_err(|_| "write how long ago (10m, 2h), or the number of an event".to_owned())
+}
+
+/// Below a second a watcher would only ask, and above a day it would not watch.
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    let fits = (Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&interval);
+    fits.then_some(interval).ok_or_else(|| "write an interval from 1s to 1d, such as 30s".to_owned())
 }
 
 #[cfg(test)]
@@ -549,6 +845,24 @@ mod tests {
         assert!(rate("0").is_err());
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
-        assert!(duration("-1s").is_err());
+        assert_eq!(duration("1d"), Ok(Duration::from_secs(86_400)));
+        for bad in ["-1s", "d", "soon", "99999999999999999999d", "9999999999999999d"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn events_begin_at_a_number_or_some_time_ago() {
+        assert_eq!(since("17"), Ok(Since::Seq(17)));
+        assert_eq!(since("10m"), Ok(Since::Ago(Duration::from_secs(600))));
+        assert!(since("yesterday").is_err() && since("-5").is_err());
+    }
+
+    #[test]
+    fn an_interval_neither_hammers_nor_sleeps_for_ever() {
+        assert_eq!(interval("30s"), Ok(Duration::from_secs(30)));
+        for bad in ["0", "999ms", "2d", "-1s"] {
+            assert!(interval(bad).is_err(), "{bad}");
+        }
     }
 }

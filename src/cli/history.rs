@@ -29,7 +29,8 @@ pub(super) fn run(ctx: &Context, args: &HistoryArgs) -> Result<Exit, Stop> {
         }
         Plain::Text if versions.is_empty() => ctx.say("Nothing was applied yet.\n"),
         Plain::Text => {
-            let mut rows = vec![["VERSION", "TIME", "COMMIT", "RESULT", "OPERATIONS", "WHO"].map(str::to_owned)];
+            let mut rows =
+                vec![["VERSION", "TIME", "COMMIT", "RESULT", "OPERATIONS", "TOOK", "WHO"].map(str::to_owned)];
             for (target, _, record) in &versions {
                 let Some(head) = &record.head else { continue };
                 rows.push([
@@ -41,6 +42,7 @@ pub(super) fn run(ctx: &Context, args: &HistoryArgs) -> Result<Exit, Stop> {
                         0 => head.done.to_string(),
                         undone => format!("{} ({undone} not done)", head.done),
                     },
+                    head.duration_ms.map_or("-".to_owned(), took),
                     head.who.clone(),
                 ]);
             }
@@ -63,6 +65,7 @@ pub(super) fn as_json(target: &TargetName, tip: &Tip, record: &Record) -> Option
         "result": head.result,
         "done": head.done,
         "undone": head.undone,
+        "duration_ms": head.duration_ms,
         "who": head.who,
         "record": tip.to_string(),
     }))
@@ -71,6 +74,11 @@ pub(super) fn as_json(target: &TargetName, tip: &Tip, record: &Record) -> Option
 /// When a version was applied.
 pub(super) fn when(head: &RecordHead) -> String {
     jiff::Timestamp::from_second(head.time).map(|t| t.to_string()).unwrap_or_else(|_| head.time.to_string())
+}
+
+/// A time for people.
+fn took(ms: u64) -> String {
+    if ms < 1000 { format!("{ms} ms") } else { format!("{}.{} s", ms / 1000, ms % 1000 / 100) }
 }
 
 /// Rows in columns, each as wide as its widest cell.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::apply::{acquire, head, local_lock, message, user};
+use super::apply::{acquire, local_lock, user};
 use super::args::{LeaveArgs, LimitArgs, Plain, RebuildArgs, RecordArgs, SelectionArgs};
+use super::carry::{head, message};
 use super::facts::FactsOf;
 use super::history::{as_json, table, when};
 use super::load::{self, Loaded};

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::apply::{acquire, head, local_lock, message, user};
+use super::apply::{acquire, local_lock, user};
 use super::args::{LeaveArgs, LimitArgs, Plain, ReleaseArgs, SelectionArgs, SourceArgs};
+use super::carry::{head, message};
 use super::session::{Session, Wishes};
 use super::signing::sign;
 use super::{Context, Exit, Stop, stores};

@@ -25,7 +25,7 @@ pub struct Plan {
     pub unknown_scopes: Vec<UnknownScope>,
     /// Warnings and notes (normalised fields, nothing can be deleted yet, …).
     pub diagnostics: Vec<Diagnostic>,
-    /// Targets that may not be written with this plan, and why.
+    /// Endpoints and targets that may not be written with this plan, and why.
     pub refusals: Vec<Refusal>,
 }
 
@@ -45,9 +45,9 @@ pub struct UnknownScope {
 pub struct Refusal {
     /// The gate: `deletes`, `updates`, `empty`, `protected`, `container`, `replace`, `foreign`, `exclusive-first-run`, …
     pub gate: &'static str,
-    /// The target that is not written.
+    /// The target that is not written, or not all of it.
     pub target: TargetName,
-    /// At one endpoint, or at all.
+    /// At one endpoint (the others go on, unless the gate judges the commit), or at all.
     pub endpoint: Option<EndpointName>,
     /// Of one kind, or all.
     pub kind: Option<Kind>,

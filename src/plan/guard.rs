@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::change::{Action, Plan, Refusal};
+use super::change::{Action, Operation, Plan, Refusal};
 use super::input::{EndpointInput, PlanInput, TargetInput};
-use crate::model::{Key, Kind, Own, ScopeState, TargetName};
+use crate::model::{EndpointName, Key, Kind, Own, ScopeState, TargetName};
 
 /// From this many owned objects on, the share of deletes counts.
 const SMALL: usize = 10;
@@ -190,9 +190,59 @@ fn containers(plan: &Plan, flag: &str, refusals: &mut Vec<Refusal>) {
     }
 }
 
+/// Gates that judge the commit, seen at one endpoint, rather than that endpoint: half of the manifests are gone, or a
+/// manifest is one that the API rejects. Elsewhere the same commit would do the same, so they shut the whole target.
+const OF_THE_COMMIT: [&str; 2] = ["deletes", "rehearsal"];
+
+impl Refusal {
+    /// True if this gate shuts `endpoint` of `target`. One that names an endpoint leaves the others alone, because each
+    /// endpoint of a target succeeds or fails on its own; those that judge the commit shut all of them.
+    pub fn covers(&self, target: &TargetName, endpoint: &EndpointName) -> bool {
+        let here = self.endpoint.as_ref().is_none_or(|named| named == endpoint);
+        &self.target == target && (here || OF_THE_COMMIT.contains(&self.gate))
+    }
+}
+
 impl Plan {
-    /// True if the target may not be written with this plan. Its operations stay in the plan, for people to see.
-    pub fn refused(&self, target: &TargetName) -> bool {
-        self.refusals.iter().any(|r| &r.target == target)
+    /// The first refusal that keeps this plan from writing at an endpoint. Its operations stay in the plan, for people
+    /// to see.
+    pub fn refusal_at(&self, target: &TargetName, endpoint: &EndpointName) -> Option<&Refusal> {
+        self.refusals.iter().find(|refusal| refusal.covers(target, endpoint))
+    }
+
+    /// True if the operation stands in the plan only to be seen: its endpoint may not be written with this plan.
+    pub fn refuses(&self, op: &Operation) -> bool {
+        self.refusal_at(&op.resource.target, &op.endpoint).is_some()
+    }
+
+    /// True if some endpoint of the target may not be written with this plan, so that the target is not as declared.
+    pub fn refused_in_part(&self, target: &TargetName) -> bool {
+        self.refusals.iter().any(|refusal| &refusal.target == target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_shuts_its_endpoint_and_one_that_judges_the_commit_shuts_the_target() {
+        let (target, other): (TargetName, TargetName) = ("dns".parse().unwrap(), "mq".parse().unwrap());
+        let (a, b): (EndpointName, EndpointName) = ("a".parse().unwrap(), "b".parse().unwrap());
+        let refusal = |gate, endpoint: Option<&EndpointName>| Refusal {
+            gate,
+            target: target.clone(),
+            endpoint: endpoint.cloned(),
+            kind: None,
+            message: String::new(),
+            help: String::new(),
+        };
+        let shut = |refusal: &Refusal| [refusal.covers(&target, &a), refusal.covers(&target, &b)];
+        assert_eq!(shut(&refusal("origin-refused", Some(&a))), [true, false]);
+        assert_eq!(shut(&refusal("container", Some(&a))), [true, false]);
+        assert_eq!(shut(&refusal("deletes", Some(&a))), [true, true]);
+        assert_eq!(shut(&refusal("rehearsal", Some(&a))), [true, true]);
+        assert_eq!(shut(&refusal("empty", None)), [true, true]);
+        assert!(!refusal("empty", None).covers(&other, &a));
     }
 }

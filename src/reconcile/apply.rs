@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 
+use super::lookup::LostCreates;
 use super::observe::{Trouble, asked, is_by_key, list};
 use super::peer::{Context, Peer, Peers};
 use super::perform::{Gate, Judge, Performed, Performer, SharedRead};
@@ -38,6 +39,8 @@ pub struct Apply<'a, T, J> {
     pub fence: Option<Fence>,
     /// What a failure means for the rest.
     pub on_error: OnError,
+    /// Operations that do not start, and why; what depends on them does not start either.
+    pub held: &'a BTreeMap<OpId, String>,
 }
 
 /// What became of one operation.
@@ -161,6 +164,8 @@ struct Run<'a, T, J> {
     lanes: Vec<LaneState<'a, T>>,
     /// By endpoint: the scopes of several changes that one request lists, so that sharing it can only save requests.
     shared: BTreeMap<(usize, Scope), Arc<SharedRead>>,
+    /// By endpoint: the scopes of several creates, which are looked up together if their answers are lost.
+    lost: BTreeMap<(usize, Scope), Arc<LostCreates>>,
     results: Vec<Option<OpResult>>,
     stopping: Option<String>,
 }
@@ -201,20 +206,42 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
             .filter(|((lane, scope), n)| many(*lane, scope, *n))
             .map(|((lane, scope), _)| ((lane, scope.clone()), Arc::new(SharedRead::of(scope))))
             .collect();
+        let mut creates: BTreeMap<(usize, Scope), usize> = BTreeMap::new();
+        for op in operations.iter().filter(|op| op.change.action() == Action::Create) {
+            if let Some(lane) = lane_of(op)
+                && let Some(endpoint) = lanes[lane].endpoint
+            {
+                *creates.entry((lane, scope_of(endpoint, op))).or_default() += 1;
+            }
+        }
+        // A list that lags behind would call lost what is only new.
+        let listed = |lane: usize, scope: &Scope| {
+            lanes[lane].endpoint.is_some_and(|e| {
+                !is_by_key(e, scope) && e.driver.kinds().get(&scope.kind).is_some_and(|rules| !rules.eventual)
+            })
+        };
+        let lost = creates
+            .into_iter()
+            .filter(|((lane, scope), n)| *n > 1 && listed(*lane, scope))
+            .map(|((lane, scope), _)| ((lane, scope.clone()), Arc::new(LostCreates::of(scope))))
+            .collect();
         let results = vec![None; operations.len()];
-        Self { shared, apply, context, schedule, lanes, results, stopping: None }
+        Self { shared, lost, apply, context, schedule, lanes, results, stopping: None }
     }
 
-    /// Operations of refused targets, and of endpoints that nobody can speak to, do not start.
+    /// Operations at refused endpoints, and at those that nobody can speak to, do not start; nor does what depends on
+    /// another target of which an endpoint is refused and nobody knows what is there.
     fn skip_refused(&mut self) {
         let plan = self.apply.plan;
-        let refused: BTreeMap<_, _> = plan.refusals.iter().map(|r| (&r.target, &r.message)).collect();
         for (i, op) in plan.operations.iter().enumerate() {
             let place = (op.resource.target.clone(), op.endpoint.clone());
-            let why = match refused.get(&op.resource.target) {
-                Some(why) => format!("refused: {why}"),
+            let why = match plan.refusal_at(&place.0, &place.1) {
+                Some(refusal) => format!("refused: {}", refusal.message),
                 None if !self.apply.endpoints.contains_key(&place) => format!("there is no endpoint {}", op.endpoint),
-                None => continue,
+                None => match self.apply.held.get(&op.id).cloned().or_else(|| awaits_refused(plan, op)) {
+                    Some(why) => why,
+                    None => continue,
+                },
             };
             self.finish(i, skipped(op.id, why));
         }
@@ -231,6 +258,7 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
                     (self.context.tell)(Event::Started { op: op.id });
                     let performer = Performer {
                         shared: self.shared.get(&(lane, scope_of(endpoint, op))).cloned(),
+                        lost: self.lost.get(&(lane, scope_of(endpoint, op))).cloned(),
                         op,
                         endpoint,
                         judge: self.apply.judge,
@@ -327,7 +355,10 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
 
     fn skip(&mut self, i: usize, why: String) {
         if self.results[i].is_none() {
-            let result = skipped(self.apply.plan.operations[i].id, why);
+            let id = self.apply.plan.operations[i].id;
+            // Its own reason says more than that of another which it waits for.
+            let why = self.apply.held.get(&id).cloned().unwrap_or(why);
+            let result = skipped(id, why);
             (self.context.tell)(Event::Finished { op: result.id, outcome: result.ending.clone() });
             self.results[i] = Some(result);
         }
@@ -375,6 +406,20 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
         let results = results.map(|(r, id)| r.unwrap_or_else(|| skipped(id, "it was never reached".into()))).collect();
         Applied { results, stopped: self.stopping }
     }
+}
+
+/// Why an operation cannot have what it depends on at another target: an endpoint there is refused and has no operation
+/// in the plan, so that what this waits for may be missing there. (An operation that is there is waited for by its edge.)
+fn awaits_refused(plan: &Plan, op: &Operation) -> Option<String> {
+    let depends = op.change.desired().map(|desired| desired.meta.depends_on.as_slice()).unwrap_or_default();
+    let others = depends.iter().filter_map(|d| d.target.as_ref()).filter(|t| **t != op.resource.target);
+    others.into_iter().find_map(|target| {
+        let refusals = plan.refusals.iter().filter(|r| &r.target == target);
+        refusals.filter_map(|r| r.endpoint.as_ref()).find_map(|endpoint| {
+            let planned = plan.operations.iter().any(|o| &o.resource.target == target && &o.endpoint == endpoint);
+            (!planned).then(|| format!("it depends on {target}, and {target}/{endpoint} is refused"))
+        })
+    })
 }
 
 fn skipped(id: OpId, why: String) -> OpResult {

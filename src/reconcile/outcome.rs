@@ -20,12 +20,9 @@ pub trait Facts: Sync {
     fn takes_mark(&self, kind: &Kind) -> bool;
 }
 
-/// What a run is about to write at `target`: the operations of its intent, refused targets left out.
+/// What a run is about to write at `target`: the operations of its intent, those at refused endpoints left out.
 pub fn intent_ops(plan: &Plan, target: &TargetName, facts: &dyn Facts) -> Vec<IntentOp> {
-    if plan.refusals.iter().any(|refusal| &refusal.target == target) {
-        return Vec::new();
-    }
-    let here = plan.operations.iter().filter(|op| &op.resource.target == target);
+    let here = plan.operations.iter().filter(|op| &op.resource.target == target && !plan.refuses(op));
     here.map(|op| {
         let (body, entry) = match &op.change {
             Change::Delete { entry, .. } => (None, entry.clone()),

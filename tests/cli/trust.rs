@@ -684,3 +684,43 @@ fn sec_05_a_credential_that_fits_no_header_is_an_error_that_does_not_show_it() {
     assert!(!text.contains("header-4711"), "{text}");
     assert!(home.asked().is_empty());
 }
+
+#[test]
+fn a_refused_endpoint_is_not_contacted_and_the_others_of_its_target_go_on() {
+    let (home, abroad) = (Fake::honest(), Fake::honest());
+    let sandbox = guarded(&home.url(), &home.url());
+    let at = |url: &str, more: &str| {
+        format!(
+            "apiVersion: ctl/v1\nkind: Project\nmetadata: {{name: shop}}\nmanifests: [manifests/]\ntargets:\n  shop:\n    api: fake\n    credentials: shop\n    endpoints: {{near: {url}{more}}}\n"
+        )
+    };
+    sandbox.write("ctl.yaml", &at(&home.url(), &format!(", far: \"{}\"", abroad.url()))).commit("two endpoints");
+    let plan = sandbox.run(["plan", "-o", "json"]).exits(7).json();
+    assert_eq!((&plan["summary"]["create"], &plan["summary"]["unknown"]), (&1.into(), &1.into()));
+    assert_eq!(plan["summary"]["unchanged"], 0);
+    let ran = sandbox.run(["apply", "--yes"]).exits(7).says("1 created").says("origin-refused");
+    assert!(!ran.stdout.contains("refused:"), "nothing was planned there that could be skipped: {}", ran.stdout);
+    assert_eq!(home.names(), ["team-a"]);
+    assert!(abroad.asked().is_empty(), "{:?}", abroad.asked());
+    // Again: the near one is as declared, of the far one nothing is known, and nobody says that all is well.
+    let again = sandbox.run(["apply", "--yes"]).exits(7);
+    assert!(!again.stdout.contains("Nothing to do"), "{}", again.stdout);
+    sandbox.run(["record", "show"]).exits(0).says("partial at");
+    // A manifest goes: deleted where the record has it, and the refused one is still left alone.
+    sandbox.remove("manifests/a.yaml").write("manifests/b.yaml", &thing("team-b", "size: 1")).commit("b for a");
+    sandbox.run(["apply", "--yes"]).exits(7).says("1 deleted, 1 created");
+    assert_eq!(home.names(), ["team-b"]);
+    assert!(abroad.asked().is_empty(), "{:?}", abroad.asked());
+}
+
+#[test]
+fn a_server_that_lets_nobody_in_is_told_with_the_name_of_the_credential_and_never_its_value() {
+    let closed = Fake::scripted(|_| Some(plain(403, "", "{\"error\": \"no\"}")));
+    let sandbox = guarded(&closed.url(), &closed.url());
+    let ran = sandbox.run(["plan"]).exits(4).says("(with the credential `shop`)");
+    assert!(!ran.stdout.contains(TOKEN) && !ran.stderr.contains(TOKEN), "{}{}", ran.stdout, ran.stderr);
+    // Let in to read, and not to write.
+    let read_only = Fake::scripted(|asked| (asked.method != "GET").then(|| plain(403, "", "{}")));
+    let sandbox = guarded(&read_only.url(), &read_only.url());
+    sandbox.run(["apply", "--yes"]).exits(4).says("(with the credential `shop`)").says("operator's file");
+}

@@ -15,7 +15,7 @@ use super::*;
 use crate::event::{Ending, Event};
 use crate::model::*;
 use crate::plan::*;
-use crate::target::{Manners, Memory};
+use crate::target::{Fence, Manners, Memory};
 use crate::world::{Clock, Entropy, Rate, ScriptedClock};
 
 /// `box`, `item` in a box, `link` to a box.
@@ -202,6 +202,8 @@ struct World {
     events: Mutex<Vec<Event>>,
     endpoints: Peers<Memory>,
     on_error: OnError,
+    held: BTreeMap<OpId, String>,
+    fence: Option<Fence>,
 }
 
 impl World {
@@ -218,6 +220,8 @@ impl World {
             events: Mutex::default(),
             endpoints: Peers::new(),
             on_error: OnError::Continue,
+            held: BTreeMap::new(),
+            fence: None,
             clock,
         };
         world.add("t", memory, concurrency, rate);
@@ -247,8 +251,15 @@ impl World {
             cancel: &self.cancel,
             patience: PATIENCE,
         };
-        let apply =
-            Apply { plan, endpoints: &self.endpoints, judge: &judge, gate, fence: None, on_error: self.on_error };
+        let apply = Apply {
+            plan,
+            endpoints: &self.endpoints,
+            judge: &judge,
+            gate,
+            fence: self.fence,
+            on_error: self.on_error,
+            held: &self.held,
+        };
         super::apply(apply, context).await
     }
 

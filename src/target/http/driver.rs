@@ -9,8 +9,8 @@ use bytes::Bytes;
 use crate::credentials::{Access, Auth, SecretSource};
 use crate::manifest::api::{ApiDescription, ApiOperation, AuthRule, Body, EtagRule, LoginRule, Method, Template};
 use crate::model::{
-    Cursor, Desired, Diagnostic, EndpointName, FieldPath, KindTable, Observation, Observed, ResourceId, Scope, Secret,
-    TargetName, Value,
+    Cursor, Desired, Diagnostic, EndpointName, FieldPath, Kind, KindTable, Observation, Observed, ResourceId, Scope,
+    Secret, TargetName, Value,
 };
 use crate::net::{Discretion, NetError, Transport};
 use crate::target::{Fence, Greeting, Guarding, Outcome, Rehearsal, Target, TargetError, Write};
@@ -20,7 +20,7 @@ use super::fill::{Scene, query_string};
 use super::hide::Hider;
 use super::observe::Found;
 use super::response::Answer;
-use super::shape::{Shape, shape_of};
+use super::shape::{Outline, Shape, outlines};
 use super::{body, wire};
 
 /// Largest page of a list, in bytes.
@@ -58,6 +58,7 @@ pub struct HttpConfig {
 /// One endpoint of an HTTP API, driven by a description.
 pub struct HttpTarget<X> {
     pub(super) api: Arc<ApiDescription>,
+    outlines: BTreeMap<Kind, Arc<Outline>>,
     pub(super) target: TargetName,
     pub(super) endpoint: EndpointName,
     pub(super) origin: String,
@@ -138,6 +139,7 @@ impl<X: Transport> HttpTarget<X> {
             Auth::Login(values) => values.values().for_each(|secret| hider.add(secret)),
         }
         Ok(Self {
+            outlines: outlines(&api),
             api,
             target,
             endpoint,
@@ -155,8 +157,10 @@ impl<X: Transport> HttpTarget<X> {
         })
     }
 
-    pub(super) fn shape(&self, id: &crate::model::Kind) -> Result<Shape<'_>, TargetError> {
-        shape_of(&self.api, id)
+    pub(super) fn shape(&self, id: &Kind) -> Result<Shape<'_>, TargetError> {
+        let known = || Some((self.api.types.get(id)?, self.api.table().get(id)?, self.outlines.get(id)?));
+        known()
+            .map(|(ty, rules, outline)| Shape::new(ty, rules, Arc::clone(outline)))
             .ok_or_else(|| TargetError::Refused { why: format!("the API `{}` has no kind `{id}`", self.api.name) })
     }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::parts::installed;
-use crate::{approves, documents, metrics, path};
+use crate::{approves, documents, metrics, path, read};
 
 const RULES: &str = "packaging/prometheus/ctl.rules.yaml";
 const TESTS: &str = "packaging/prometheus/ctl.rules.test.yaml";
@@ -54,5 +54,17 @@ fn promtool_approves_of_the_rules_and_their_tests() {
     if installed("promtool") {
         approves(Command::new("promtool").args(["check", "rules"]).arg(path(RULES)));
         approves(Command::new("promtool").args(["test", "rules"]).arg(path(TESTS)));
+    }
+}
+
+#[test]
+fn the_commands_that_alerts_advise_exist() {
+    use clap::CommandFactory as _;
+    let known = ctl::cli::Cli::command();
+    for text in [read(RULES), read("docs/packaging.md")] {
+        for said in text.split("`ctl ").skip(1) {
+            let words: Vec<&str> = said.split('`').next().unwrap().split_whitespace().collect();
+            assert!(known.find_subcommand(words[0]).is_some(), "there is no command `ctl {}`", words.join(" "));
+        }
     }
 }

@@ -29,6 +29,7 @@ mod parts;
 mod cluster;
 mod http;
 mod process;
+mod prometheus;
 mod remote;
 mod watchers;
 

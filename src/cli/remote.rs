@@ -28,7 +28,7 @@ const SMALL: u64 = 64 << 10;
 /// want. `folder` is the project's, from the repository's root.
 pub(super) fn watch_dir(state: &Path, common_dir: &Path, folder: &str) -> PathBuf {
     let name = format!("{}\n{folder}", common_dir.display());
-    state.join("watch").join(Digest::of(name.as_bytes()).short(12))
+    state.join("watch").join(Digest::of(name.as_bytes()).short(16))
 }
 
 /// What a watcher writes into its folder once it listens.
@@ -233,7 +233,8 @@ impl Watcher {
     fn refused(&self, status: StatusCode, body: &Bytes) -> Stop {
         let base = &self.base;
         let said = serde_json::from_slice::<Answer>(body).ok();
-        let told = said.as_ref().map(|a| format!(": {}", a.message)).unwrap_or_default();
+        let told = said.as_ref().map(|a| a.message.clone()).or_else(|| plain(body));
+        let told = told.map(|words| format!(": {words}")).unwrap_or_default();
         let (exit, code, message, help) = match status.as_u16() {
             401 if self.token.is_none() => (
                 Exit::Denied,
@@ -244,7 +245,7 @@ impl Watcher {
             401 => (
                 Exit::Denied,
                 "watcher-denied",
-                format!("the watcher at {base} does not know this token"),
+                format!("the watcher at {base} does not know this token{told}"),
                 "use the token of its --token-file (for orders) or --read-token-file",
             ),
             403 => (
@@ -275,6 +276,13 @@ impl Watcher {
         let help = said.and_then(|a| a.help).unwrap_or_else(|| help.to_owned());
         Stop::with(exit, Diagnostic::error(code, self.redactor.hide(&message)).help(help))
     }
+}
+
+/// What a short answer in plain words says; nothing of a page.
+fn plain(body: &Bytes) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?.trim();
+    let short = !text.is_empty() && text.len() <= 300 && !text.starts_with(['<', '{']);
+    short.then(|| text.replace('\n', "; "))
 }
 
 /// Why there is no answer.

@@ -71,6 +71,10 @@ impl Store for Stores {
         self.of(&name.target)?.read(name)
     }
 
+    fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
+        self.of(&name.target)?.stands(name)
+    }
+
     fn swap(
         &self,
         name: &RecordName,

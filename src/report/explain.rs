@@ -326,6 +326,11 @@ const TEXTS: &[(&str, &str)] = &[
          current folder.",
     ),
     (
+        "notify-socket",
+        "`NOTIFY_SOCKET` is set by a service manager and names a socket: a path, or `@` and a name. What stands there \
+         is neither, so the manager is not told that the watcher is ready or alive. Unset it, or mend the service.",
+    ),
+    (
         "open-intent",
         "A run began and has not recorded its outcome. If its process is gone or its time is over, the next `ctl \
          apply` settles it; `ctl plan` only reports it.",

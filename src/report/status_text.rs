@@ -230,7 +230,18 @@ impl Page<'_> {
     fn target(&self, target: &TargetStatus, out: &mut String) {
         let before = out.len();
         self.halted(target, out);
-        target.endpoints.iter().for_each(|e| self.endpoint(target, e, out));
+        for endpoint in &target.endpoints {
+            // What is said elsewhere, once for all of them, would only be in the way here.
+            let said = match endpoint.state {
+                State::StaleSource => self.status.source.stale,
+                State::Refused => !target.refusals.is_empty(),
+                State::NotLeader => true,
+                State::Ok | State::Failing | State::Suspended | State::InDoubt => false,
+            };
+            if !said {
+                self.endpoint(target, endpoint, out);
+            }
+        }
         target.refusals.iter().for_each(|r| self.refusal(target, r, out));
         if target.pending_total > 0 {
             out.push_str(&format!("{} at {}\n", plural(target.pending_total, "operation"), line(&target.target)));

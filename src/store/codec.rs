@@ -101,15 +101,23 @@ pub(super) fn decode(files: &Files) -> Result<Record, StoreError> {
     let decoded = in_chunks(&shards, |chunk| {
         chunk.iter().map(|(_, path, number, bytes)| decode_shard(path, *number, bytes)).collect()
     })?;
-    let mut entries: BTreeMap<&EndpointName, Vec<_>> = BTreeMap::new();
+    let mut entries: BTreeMap<&EndpointName, Lines> = BTreeMap::new();
     for ((endpoint, ..), of) in shards.iter().zip(decoded) {
         entries.entry(endpoint).or_default().extend(of);
     }
     for (endpoint, of) in entries {
         // All at once: one sort is cheaper than an insertion each. No two shards hold the same resource.
-        record.endpoints.entry(endpoint.clone()).or_default().entries = of.into_iter().collect();
+        record.endpoints.entry(endpoint.clone()).or_default().entries = sorted(of).collect();
     }
     Ok(record)
+}
+
+/// The lines in the order of their resources, each moved once: they are large, and come in the order of a hash.
+fn sorted(lines: Lines) -> impl Iterator<Item = ((Kind, Key), RecordEntry)> {
+    let mut order: Vec<usize> = (0..lines.len()).collect();
+    order.sort_unstable_by(|a, b| lines[*a].0.cmp(&lines[*b].0));
+    let mut lines: Vec<Option<_>> = lines.into_iter().map(Some).collect();
+    order.into_iter().filter_map(move |at| lines[at].take())
 }
 
 /// What `head.json` says.
@@ -142,7 +150,11 @@ fn decode_shard(path: &str, number: u8, bytes: &[u8]) -> Result<Lines, StoreErro
         let at = Some(at + 1);
         let wire = json::<EntryWire<'_>>(path, at, line)?;
         let key = wire.key.get();
-        let entry = wire.into_model(path, at)?;
+        let mut entry = wire.into_model(path, at)?;
+        // Neighbours share the name of their kind, in memory too.
+        if let Some(((kind, _), _)) = entries.last().filter(|((kind, _), _)| *kind == entry.kind) {
+            entry.kind = kind.clone();
+        }
         let id = (entry.kind.clone(), entry.key.clone());
         // A key is read only from the canonical text that it is hashed by.
         if shard(&id.0, key) != number {

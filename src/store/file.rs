@@ -130,6 +130,10 @@ impl Store for FileStore {
         }
     }
 
+    fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
+        Ok(read_head(&self.folder(name))?.map(|(tip, _)| tip))
+    }
+
     fn swap(
         &self,
         name: &RecordName,

@@ -1,7 +1,9 @@
 //! Small durable facts. The record of a target lives behind one trait with two backends: refs of a Git repository
-//! (local, or pushed) and a folder.
+//! (local, or pushed) and a folder. Who may write it at all is agreed on with a [`Coordinator`].
 
 mod codec;
+mod coordinator;
+mod etcd;
 mod file;
 mod git;
 mod lock;
@@ -16,6 +18,8 @@ use std::fmt;
 
 use crate::model::{ProjectName, Record, TargetName};
 
+pub use coordinator::{Coordinator, CoordinatorError, LeaseId, Seat};
+pub use etcd::{BadEtcd, Etcd, EtcdConfig};
 pub use file::FileStore;
 pub use git::{GitPlace, GitStore, RECORD_REFS};
 pub use lock::{LocalLock, LockError};
@@ -46,6 +50,12 @@ pub trait Store: Send + Sync {
     /// Reads a record and where it stands; no tip means that there is none yet. What is there and cannot be read is an
     /// error, never an empty record.
     fn read(&self, name: &RecordName) -> Result<(Option<Tip>, Record), StoreError>;
+
+    /// Where the record stands as far as this machine knows: quick, and nobody else is asked. What others wrote since is
+    /// noticed by [`Store::read`], and at the latest by [`Store::swap`].
+    fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
+        self.read(name).map(|(tip, _)| tip)
+    }
 
     /// Replaces the record if it still stands at `expected`. Durable when it returns.
     fn swap(

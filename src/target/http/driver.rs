@@ -12,7 +12,7 @@ use crate::model::{
     Cursor, Desired, Diagnostic, EndpointName, FieldPath, KindTable, Observation, Observed, ResourceId, Scope, Secret,
     TargetName, Value,
 };
-use crate::net::{NetError, Transport};
+use crate::net::{Discretion, NetError, Transport};
 use crate::target::{Fence, Greeting, Guarding, Outcome, Rehearsal, Target, TargetError, Write};
 use crate::world::Clock;
 
@@ -97,6 +97,8 @@ pub(super) struct Call {
     pub(super) hider: Hider,
     pub(super) big: bool,
     pub(super) form: bool,
+    /// The answer holds a secret if all is well: nobody keeps it.
+    pub(super) login: bool,
 }
 
 impl<X: Transport> HttpTarget<X> {
@@ -220,7 +222,8 @@ impl<X: Transport> HttpTarget<X> {
             wire::write(&filled, &mut bytes);
         }
         let path = self.address(&scene, &rule.path)?;
-        let call = Call { method: "POST", path, body: Some(bytes.into()), form: rule.form, ..Call::default() };
+        let call =
+            Call { method: "POST", path, body: Some(bytes.into()), form: rule.form, login: true, ..Call::default() };
         let asked = self.clock.boot();
         let answer = self.exchange(&call, None).await?;
         if !answer.is_success() {
@@ -273,6 +276,11 @@ impl<X: Transport> HttpTarget<X> {
         }
         if let Some((_, token)) = token {
             hider.add(token);
+        }
+        if self.transport.is_heard() {
+            let hider = hider.clone();
+            let hide = Arc::new(move |text: &str| hider.clean(text));
+            builder = builder.extension(Discretion { hide, keep_answer: !call.login });
         }
         let request = builder
             .body(call.body.clone().unwrap_or_default())

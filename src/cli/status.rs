@@ -294,7 +294,7 @@ fn exit_of(status: &Status) -> Exit {
         exit = exit.and(match () {
             () if all(&["not-allowed"]) => Exit::Denied,
             () if all(&["unreachable"]) => Exit::Unreachable,
-            () if endpoints.iter().any(|e| e.state == State::Refused) => Exit::Refused,
+            () if mine.iter().any(|t| t.state() == State::Refused && t.refusals.is_empty()) => Exit::Refused,
             () => Exit::Partial,
         });
     }

@@ -14,6 +14,7 @@ mod apply;
 mod hostile;
 mod input;
 mod mutations;
+mod operate;
 mod record;
 mod safety;
 mod trust;

@@ -213,6 +213,14 @@ impl Loaded {
         bytes.map(|bytes| text_file(&path, bytes)).transpose()
     }
 
+    /// What decides how a target is reconciled, beside its manifests: another text, another matter.
+    pub(super) fn deciding(&self, target: &TargetName) -> String {
+        let path = joined(self.source.folder(), PROJECT_FILE);
+        let project = self.tree.entries.iter().find(|e| e.path == path).map(|e| e.blob.as_str());
+        let api = self.apis.get(target).map(|api| api.origin.digest);
+        format!("{project:?} {api:?}")
+    }
+
     /// The kinds of each target.
     pub(super) fn tables(&self) -> BTreeMap<TargetName, Arc<KindTable>> {
         self.apis.iter().map(|(name, api)| (name.clone(), api.description.shared_table())).collect()

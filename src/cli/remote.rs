@@ -383,28 +383,4 @@ fn base(url: &str) -> Result<String, Stop> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_one_or_is_refused() {
-        assert_eq!(base("http://127.0.0.1:9090/").unwrap(), "http://127.0.0.1:9090");
-        assert_eq!(base("https://ctl.example/a/b").unwrap(), "https://ctl.example/a/b");
-        assert_eq!(base("http://[::1]:9090").unwrap(), "http://[::1]:9090");
-        for bad in [
-            "127.0.0.1:9090",
-            "ftp://x",
-            "http://ann:pw-CANARY@x/",
-            "https://",
-            "http://x/?a=b",
-            "http://x/#a",
-            "http://x y",
-            "file:///etc",
-            "",
-        ] {
-            let stop = base(bad).unwrap_err();
-            assert_eq!(stop.exit, Exit::Usage, "{bad}");
-            assert!(!stop.diagnostics[0].message.contains("CANARY"), "{:?}", stop.diagnostics[0]);
-        }
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 
+use super::apply::user;
 use super::args::RemoteArgs;
 use super::load::located;
 use super::{Context, Exit, Stop};
@@ -16,6 +17,7 @@ use crate::credentials::Redactor;
 use crate::model::{Answer, Diagnostic, Digest, Order, Secret, Status};
 use crate::net::{Flow, HttpTransport, NetError, Tls, Transport, is_loopback, without_credentials};
 use crate::source::locate;
+use crate::store::current_process;
 
 /// How long the watcher may take to answer. It answers from memory.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -44,6 +46,8 @@ pub(super) struct Address {
 pub(super) struct Watcher {
     base: String,
     token: Option<Secret>,
+    /// Who gives orders, as they call themselves.
+    who: String,
     transport: HttpTransport,
     /// The process that wrote the address down; none where a person named it.
     pid: Option<u32>,
@@ -82,7 +86,8 @@ pub(super) fn find(ctx: &Context, args: &RemoteArgs) -> Result<Option<Watcher>, 
     if let Some(token) = &token {
         redactor.learn("token", token);
     }
-    Ok(Some(Watcher { base, token, transport, pid, redactor }))
+    let who = current_process(&user(ctx)).who;
+    Ok(Some(Watcher { base, token, who, transport, pid, redactor }))
 }
 
 /// As [`find`], where nothing can be done without one.
@@ -163,6 +168,10 @@ impl Watcher {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if method == Method::POST {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            // A name that no header can hold is none that anybody could read.
+            if let Ok(who) = HeaderValue::from_str(&self.who) {
+                headers.insert("x-ctl-who", who);
+            }
         }
         if let Some(token) = &self.token {
             #[expect(clippy::disallowed_methods, reason = "the token proves to the watcher who asks")]

@@ -142,6 +142,22 @@ fn status_shows_what_the_watcher_says() {
 }
 
 #[test]
+fn a_look_at_one_target_is_not_about_the_others() {
+    let server = standing(status(|s| {
+        let mut second = s["targets"][0].clone();
+        second["target"] = "shop-2".into();
+        second["endpoints"][0]["state"] = "failing".into();
+        s["targets"].as_array_mut().unwrap().push(second);
+        s["ready"] = false.into();
+        s["not_ready"] = json!(["no cycle of shop-2 came to its end for 94 s"]);
+    }));
+    ask(&server, &["status"]).exits(3).says("not ready: no cycle of shop-2");
+    ask(&server, &["status", "shop"]).exits(0).says("· ready\n");
+    ask(&server, &["status", "shop-2"]).exits(3).says("not ready: no cycle of shop-2");
+    ask(&server, &["status", "shop:thing/a"]).exits(0).says("in sync");
+}
+
+#[test]
 fn one_command_says_why_a_resource_is_not_in_sync() {
     let server = standing(status(|s| {
         s["targets"][0]["endpoints"][0]["pending"] = 2.into();

@@ -12,7 +12,7 @@ use crate::world::Clock;
 struct Board {
     status: Status,
     journal: Journal,
-    orders: Mutex<Vec<Order>>,
+    orders: Mutex<Vec<(Order, String)>>,
 }
 
 impl Control for Board {
@@ -44,9 +44,9 @@ impl Control for Board {
 
     fn hook_refused(&self, _why: &'static str) {}
 
-    fn order(&self, order: Order, _who: &str) -> Answer {
+    fn order(&self, order: Order, who: &str) -> Answer {
         let accepted = !matches!(order, Order::Rollback { .. });
-        self.orders.lock().unwrap().push(order);
+        self.orders.lock().unwrap().push((order, who.to_owned()));
         Answer { accepted, message: "heard".to_owned(), help: Some("look again".to_owned()) }
     }
 }
@@ -74,6 +74,7 @@ fn client(url: &str, token: Option<&str>) -> Watcher {
     Watcher {
         base: base(url).unwrap(),
         token: token.map(Secret::new),
+        who: "ann@laptop".to_owned(),
         transport: HttpTransport::new(url, Tls::default()).unwrap(),
         pid: None,
         redactor: Redactor::default(),
@@ -101,7 +102,8 @@ async fn what_asks_and_what_listens_understand_each_other() {
         assert_eq!(answer.accepted, !matches!(order, Order::Rollback { .. }), "{order:?}");
         assert_eq!((answer.message.as_str(), answer.help.as_deref()), ("heard", Some("look again")));
     }
-    assert_eq!(*board.orders.lock().unwrap(), orders);
+    let who = "ann@laptop at 127.0.0.1";
+    assert_eq!(*board.orders.lock().unwrap(), orders.map(|order| (order, who.to_owned())));
 }
 
 #[tokio::test]

@@ -111,6 +111,11 @@ const TEXTS: &[(&str, &str)] = &[
         "An endpoint's `url` is an absolute http or https URL without user and password, or `embedded`. \
          Credentials belong into the operator's file.",
     ),
+    (
+        "blocked",
+        "A cycle of the target could not begin: its record, its manifests or a credential is in the way; the \
+         message says which. It is tried again by itself.",
+    ),
     ("broken-dependency", "`dependsOn` names a resource that nobody declares. Declare it, or take the line out."),
     (
         "broken-reference",
@@ -133,9 +138,19 @@ const TEXTS: &[(&str, &str)] = &[
         "Two paths differ only in upper and lower case. On some file systems they are one file. Rename one.",
     ),
     (
+        "conflict",
+        "Somebody else changed the resource between the reading and the writing, again and again. It is read and \
+         compared anew before each try, and never written blindly. Find out who else writes it.",
+    ),
+    (
         "container",
         "The resource holds others that this plan does not delete by themselves; deleting it would take them \
          along. Declare them, delete them first, or keep the container.",
+    ),
+    (
+        "contested",
+        "A rival keeps changing the field back: three times in ten minutes. It is left alone, and everything else \
+         goes on. Take the field out of the manifest, or stop the rival.",
     ),
     (
         "control-character",
@@ -192,6 +207,11 @@ const TEXTS: &[(&str, &str)] = &[
         "exclusive-first-run",
         "The target is `own: exclusive` and was not applied that way before: all that is there and not declared would \
          be deleted. Look at the plan, then pass its deletes' checksum with `--allow-deletes SUM`.",
+    ),
+    (
+        "failed",
+        "The server does not take what is to be written; its answer is shown with it. It is tried again by \
+         itself, after longer and longer times. Mend the manifest, or what the server wants first.",
     ),
     (
         "first-run",
@@ -482,6 +502,11 @@ const TEXTS: &[(&str, &str)] = &[
         "An interrupted run was looked at, operation by operation: what it made is owned, what it did not do is not, \
          and its intent is gone from the record.",
     ),
+    (
+        "stale-source",
+        "The repository cannot be reached or read, so the last known good commit stays in force: drift is \
+         corrected and nothing is deleted. It is asked again by itself.",
+    ),
     ("state-folder", "The folder for locks and mirrors cannot be written. Choose another one with `--state DIR`."),
     (
         "still-declared",
@@ -491,6 +516,11 @@ const TEXTS: &[(&str, &str)] = &[
         "submodule",
         "A submodule lies among the manifests. Its content belongs to another repository and is not read. Copy \
          the files, or move the submodule out of the folder.",
+    ),
+    (
+        "suspended",
+        "A person stopped the target with `ctl suspend`: nothing is written there, and drift is still reported. \
+         `ctl resume` lets it go on.",
     ),
     (
         "symlink",

@@ -150,9 +150,10 @@ impl Verdict {
         let (sign, class, words) = if !alive {
             ("✗", "bad-bg", "the loop does not turn: restart the watcher".to_owned())
         } else if wanting > 0 {
+            let noun = if all == 1 { "target" } else { "targets" };
             let verb = if wanting == 1 { "needs" } else { "need" };
             let class = if bad || !status.ready { "bad-bg" } else { "warn-bg" };
-            ("✗", class, format!("{wanting} of {all} targets {verb} a look"))
+            ("✗", class, format!("{wanting} of {all} {noun} {verb} a look"))
         } else if !status.ready {
             ("✗", "bad-bg", "not ready".to_owned())
         } else if status.source.stale || !status.source.quarantined.is_empty() {

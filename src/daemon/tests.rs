@@ -304,7 +304,7 @@ async fn orders_need_the_write_token() {
     let retry = r#"{"order":"retry","target":"mq-*"}"#;
     for (headers, status) in [
         ("", 401),
-        ("authorization: Bearer r-token\r\n", 401),
+        ("authorization: Bearer r-token\r\n", 403),
         ("authorization: Bearer w-toke\r\n", 401),
         ("authorization: Basic YW55OnctdG9rZW4=\r\n", 401),
         ("authorization: Bearer w-token\r\nx-ctl-who: alice\r\n", 200),
@@ -502,8 +502,8 @@ async fn what_is_not_safe_is_not_listened_on() {
 
 #[tokio::test]
 async fn the_page_may_load_nothing_and_be_framed_by_nobody() {
-    let endpoint =
-        EndpointStatus { endpoint: "<script>".to_owned(), state: State::Failing, ..EndpointStatus::default() };
+    let why = Some("<script>".to_owned());
+    let endpoint = EndpointStatus { state: State::Failing, why, ..EndpointStatus::default() };
     let target = TargetStatus { target: "a".to_owned(), endpoints: vec![endpoint], ..TargetStatus::default() };
     let status = Status { targets: vec![target], ..Status::default() };
     let server = start(Fake { status, ..Fake::default() }, Access::default()).await;

@@ -409,6 +409,19 @@ mod tests {
     }
 
     #[test]
+    fn every_word_of_an_event_is_in_the_manual() {
+        let manual = include_str!("../../docs/reference.md");
+        let text = include_str!("entry.rs").split("#[cfg(test)]").next().unwrap();
+        let mut words = 0;
+        for rest in text.split("Entry::new(").skip(1) {
+            let word = rest.split('"').nth(1).unwrap();
+            assert!(manual.contains(&format!("`{word}`")), "docs/reference.md does not know {word}");
+            words += 1;
+        }
+        assert_eq!(words, 22);
+    }
+
+    #[test]
     fn no_field_has_the_name_of_a_member() {
         let members = ["seq", "time", "level", "event", "target", "endpoint", "resource", "message"];
         let text = include_str!("entry.rs");

@@ -252,7 +252,7 @@ impl Html {
             let class = if source.stale { "warn-bg" } else { "dim" };
             self.raw("<span class=\"").raw(class).raw("\">known to be current ").ago(fresh).raw("</span>");
         }
-        if source.stale {
+        if source.stale && source.commit.is_some() {
             self.badge("warn-bg", "◔ the last known good commit stays in force");
         }
         if let Some(next) = source.next.filter(|_| wants) {
@@ -353,7 +353,7 @@ impl Html {
                 .text(&human(endpoint.since.age))
                 .raw("</span></td><td class=\"wide\">");
             self.why(endpoint.why.as_deref());
-            if let Some(request) = endpoint.last_request.as_ref().filter(|_| endpoint.state.gravity() > 0) {
+            if let Some(request) = endpoint.last_request.as_ref().filter(|request| tells(endpoint, request)) {
                 self.request(request);
             }
             self.todo(endpoint.help.as_deref());
@@ -476,6 +476,12 @@ impl Html {
             seconds => self.raw("in ").text(&human(seconds)),
         }
     }
+}
+
+/// True if the last request says something about what is wrong: it was not answered well, or what it was part of failed.
+fn tells(endpoint: &EndpointStatus, request: &LastRequest) -> bool {
+    let went_well = request.status.is_some_and(|status| status < 400);
+    matches!(endpoint.state, State::Failing | State::InDoubt) || (endpoint.state != State::Ok && !went_well)
 }
 
 /// The first pair of backticks: what is before it, in it, and after it.

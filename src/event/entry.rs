@@ -147,7 +147,7 @@ fn words(news: &News) -> Option<Entry> {
                 .with("rewritten", json!(rewritten))
         }
         News::SourceAway { why, help } => {
-            let message = format!("the source cannot be read: {why}; what was known last stays in force");
+            let message = format!("the source cannot be read: {why}; what it said last stays in force, if anything");
             Entry::new(Level::Warn, "source_away", message).with("why", json!(why)).with("help", json!(help))
         }
         News::SourceBack => Entry::new(Level::Info, "source_back", "the source can be read again".to_owned()),

@@ -739,3 +739,6 @@ fn hide_all(report: &mut CycleReport, redactor: &Redactor) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,8 @@ use super::lock::{io_error, open_private, private_folder};
 use super::{RecordName, Store, StoreError, Tip};
 use crate::model::{Digest, ProjectName, Record};
 
-/// Generations that are kept.
-const KEPT: u64 = 100;
+/// Generations that are kept: a version has two, its intent and its outcome, and a few more where a run took long.
+const KEPT: u64 = 250;
 
 /// Records in a folder: `<project>/<target>/head` names the newest of `<number>-<digest>.record` beside it.
 ///

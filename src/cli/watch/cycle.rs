@@ -48,6 +48,8 @@ pub(in crate::cli) struct Warm {
     fleet: Option<Fleet>,
     /// What the fleet was made of.
     made_of: Option<MadeOf>,
+    /// Endpoints that did not let us in: their credentials are read again.
+    denied: BTreeSet<EndpointName>,
     sightings: BTreeMap<Place, Sighting>,
     record: Option<(Option<Tip>, Record)>,
     record_key: Option<Result<Option<Secret>, Diagnostic>>,
@@ -162,6 +164,7 @@ impl Warm {
             target,
             fleet: None,
             made_of: None,
+            denied: BTreeSet::new(),
             sightings: BTreeMap::new(),
             record: None,
             record_key: None,
@@ -203,24 +206,26 @@ impl Warm {
             operator: Arc::as_ptr(&basis.operator).addr(),
         };
         let same = self.made_of.as_ref() == Some(&made_of);
-        match self.fleet.take() {
-            Some(fleet) if same && fleet.refusals.is_empty() => return Ok(fleet),
-            Some(fleet) => fleet.dismiss().await,
-            None => {}
-        }
+        let denied = std::mem::take(&mut self.denied);
+        let mut kept = match self.fleet.take() {
+            Some(fleet) if same && fleet.refusals.is_empty() && denied.is_empty() => return Ok(fleet),
+            // Who was let in before keeps its connections, its rate and its retry budget.
+            Some(fleet) if same && !fleet.is_embedded() => Some(fleet),
+            Some(fleet) => {
+                fleet.dismiss().await;
+                None
+            }
+            None => None,
+        };
         if !same {
             self.forget();
         }
-        let targets = [self.target.clone()];
-        let fleet = Fleet::muster(
-            ctx,
-            &basis.loaded,
-            &basis.operator,
-            &targets,
-            &LimitArgs::default(),
-            basis.listener.as_ref(),
-        )
-        .await?;
+        let (targets, limits) = ([self.target.clone()], LimitArgs::default());
+        let listener = basis.listener.as_ref();
+        let mut fleet = Fleet::muster(ctx, &basis.loaded, &basis.operator, &targets, &limits, listener).await?;
+        if let Some(kept) = &mut kept {
+            fleet.keep(kept, &denied);
+        }
         self.made_of = Some(made_of);
         Ok(fleet)
     }
@@ -286,10 +291,9 @@ impl Cycle<'_> {
                 report.endpoints.entry(endpoint).or_default().requests = count.saturating_sub(before);
             }
         }
-        if report.endpoints.values().any(|endpoint| endpoint.trouble == Some(Trouble::Authentication)) {
-            // The credential may have been changed meanwhile: it is read again.
-            warm.made_of = None;
-        }
+        // A credential may have been changed meanwhile: it is read again.
+        let denied = report.endpoints.iter().filter(|(_, e)| e.trouble == Some(Trouble::Authentication));
+        warm.denied = denied.map(|(name, _)| name.clone()).collect();
         outcome
     }
 
@@ -358,7 +362,8 @@ impl Cycle<'_> {
             let (away, near) = self.parted(std::mem::take(&mut warm.sightings), &warm.target);
             let revisited = session.look_again(&near, context).await;
             warm.sightings = near.into_iter().chain(away).collect();
-            if revisited.unchanged {
+            // The value of a secret may be another one though no list shows it.
+            if revisited.unchanged && !session.has_changed_secrets() {
                 (report.quiet, report.clean) = (true, order.away.is_empty());
                 (report.checksum, report.deletes_checksum) = (Some(still.checksum), Some(still.deletes_checksum));
                 report.summary = still.summary;
@@ -425,6 +430,7 @@ impl Cycle<'_> {
         });
         report.clean &= order.away.is_empty() && !self.is_in_the_dark(&planned);
         warm.sightings = planned.sightings;
+        note_silent(report);
         result.map(drop)
     }
 
@@ -444,7 +450,7 @@ impl Cycle<'_> {
         let sums = (planned.checksum, planned.plan.deletes_checksum());
         (report.checksum, report.deletes_checksum) = (Some(sums.0), Some(sums.1));
         report.summary = planned.plan.summary();
-        report.diagnostics.extend(planned.plan.diagnostics.iter().cloned());
+        report.diagnostics.clone_from(&planned.plan.diagnostics);
         report.exit = planned.exit.and(refusal_exit(&planned.plan));
         report.version = None;
         let may_write = self.may_write(&target);
@@ -665,7 +671,7 @@ impl Cycle<'_> {
             (None, Some(why)) => Outcome::Held(why.clone()),
             (None, None) => why.map_or(Outcome::Pending, |why| Outcome::Held(why.to_owned())),
         };
-        plan.operations.iter().map(|op| OpReport::of(op, outcome(op), 0)).collect()
+        plan.operations.iter().map(|op| OpReport::of(op, outcome(op), (0, None))).collect()
     }
 
     /// The operations of a cycle that wrote.
@@ -678,9 +684,22 @@ impl Cycle<'_> {
                 (Ending::Skipped { .. }, None, Some(why)) => Outcome::Held(why.clone()),
                 (ending, _, _) => Outcome::of(ending, &hide),
             };
-            OpReport::of(op, outcome, result.attempts)
+            OpReport::of(op, outcome, (result.attempts, result.trouble))
         });
         reports.collect()
+    }
+}
+
+/// An endpoint that took no write at all, because it could not be reached, is away.
+fn note_silent(report: &mut CycleReport) {
+    for (name, endpoint) in &mut report.endpoints {
+        let sent = || report.operations.iter().filter(|op| &op.endpoint == name && op.attempts > 0);
+        let silent = sent().next().is_some() && sent().all(|op| op.trouble == Some(Trouble::Unreachable));
+        if let Some(first) = sent().next().filter(|_| silent && endpoint.trouble.is_none()) {
+            endpoint.reached = false;
+            endpoint.trouble = Some(Trouble::Unreachable);
+            endpoint.why = first.outcome.why().map(str::to_owned);
+        }
     }
 }
 

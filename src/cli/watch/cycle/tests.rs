@@ -399,8 +399,8 @@ async fn targets_run_side_by_side_on_threads_of_their_own() {
     let (other, other_url) = serve().await;
     let targets = format!("  it: {{api: ctl, url: \"{url}\"}}\n  up: {{api: ctl, url: \"{other_url}\"}}\n");
     let world = World::with(server, url, &targets, &[]);
-    world.write("m/it.yaml", &service("a", "").replace("{name: a}", "{name: a, target: it}"));
-    world.write("m/up.yaml", &service("b", "").replace("{name: b}", "{name: b, target: up}"));
+    world.write("m/it.yaml", &service("a", "").replace("{name: a}", "{name: a, targets: [it]}"));
+    world.write("m/up.yaml", &service("b", "").replace("{name: b}", "{name: b, targets: [up]}"));
     world.commit();
     let (basis, ctx) = (Arc::new(world.basis(1)), Arc::new(world.ctx));
     let runs = ["it", "up"].map(|target| {

@@ -17,7 +17,7 @@ use crate::model::{
 /// The format's major version; a larger one is not read.
 const MAJOR: u64 = 1;
 /// Additions that an older reader may ignore.
-const MINOR: u64 = 0;
+const MINOR: u64 = 1;
 
 /// A record's files by path.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
@@ -28,7 +28,8 @@ const INTENTS: &str = "intents/";
 /// Turns a record into files. A record that could not be read back is refused.
 pub(super) fn encode(record: &Record) -> Result<Files, StoreError> {
     let mut files = Files::new();
-    let head = HeadFile { format: format!("{MAJOR}.{MINOR}"), head: record.head.as_ref().map(HeadWire::of) };
+    let format = format!("{MAJOR}.{MINOR}");
+    let head = HeadFile { fence: record.fence, format, head: record.head.as_ref().map(HeadWire::of) };
     files.insert(HEAD.to_owned(), line(&head)?);
     for intent in &record.intents {
         if !is_run_id(&intent.run) {
@@ -70,7 +71,9 @@ pub(super) fn encode(record: &Record) -> Result<Files, StoreError> {
 /// Turns files back into the record, or says what is wrong with them.
 pub(super) fn decode(files: &Files) -> Result<Record, StoreError> {
     let head = files.get(HEAD).ok_or_else(|| damaged(HEAD, None, "it is missing".to_owned()))?;
-    let mut record = Record { head: decode_head(head)?, ..Record::default() };
+    let head = head_file(head)?;
+    let mut record =
+        Record { fence: head.fence, head: head.head.map(HeadWire::into_model).transpose()?, ..Record::default() };
     let mut shards = Vec::new();
     let identities: BTreeSet<&str> = files.keys().filter_map(|path| path.strip_suffix("/identity")).collect();
     for (path, bytes) in files {
@@ -122,6 +125,10 @@ fn sorted(lines: Lines) -> impl Iterator<Item = ((Kind, Key), RecordEntry)> {
 
 /// What `head.json` says.
 pub(super) fn decode_head(bytes: &[u8]) -> Result<Option<RecordHead>, StoreError> {
+    head_file(bytes)?.head.map(HeadWire::into_model).transpose()
+}
+
+fn head_file(bytes: &[u8]) -> Result<HeadFile, StoreError> {
     let text = text(HEAD, bytes)?;
     // The version first: a newer major may have changed everything else.
     let format = json::<FormatOnly>(HEAD, None, text)?.format;
@@ -136,7 +143,7 @@ pub(super) fn decode_head(bytes: &[u8]) -> Result<Option<RecordHead>, StoreError
         }
         _ => return Err(damaged(HEAD, None, format!("`{format}` is not a format"))),
     }
-    json::<HeadFile>(HEAD, None, text)?.head.map(HeadWire::into_model).transpose()
+    json::<HeadFile>(HEAD, None, text)
 }
 
 /// The lines of one shard, in order.
@@ -376,6 +383,8 @@ struct FormatOnly {
 
 #[derive(Serialize, Deserialize)]
 struct HeadFile {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fence: Option<u64>,
     format: String,
     head: Option<HeadWire>,
 }

@@ -404,3 +404,189 @@ impl<T: Transport> Coordinator for Etcd<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(9);
+
+    /// What a member does with each request in turn.
+    #[derive(Clone)]
+    enum Does {
+        Answers(u16, &'static str),
+        Refuses,
+        Hangs,
+    }
+
+    struct Script {
+        todo: Mutex<VecDeque<Does>>,
+        seen: Mutex<Vec<(String, Value)>>,
+        clock: Clock,
+    }
+
+    #[derive(Clone)]
+    struct Scripted(Arc<Script>);
+
+    impl Transport for Scripted {
+        async fn send(
+            &self,
+            request: http::Request<Bytes>,
+            deadline: Duration,
+            _limit: usize,
+        ) -> Result<http::Response<Bytes>, NetError> {
+            let body = serde_json::from_slice(request.body()).unwrap();
+            self.0.seen.lock().unwrap().push((request.uri().to_string(), body));
+            let next = self.0.todo.lock().unwrap().pop_front().unwrap_or(Does::Refuses);
+            match next {
+                Does::Answers(status, body) => {
+                    Ok(http::Response::builder().status(status).body(Bytes::from_static(body.as_bytes())).unwrap())
+                }
+                Does::Refuses => Err(NetError::Unsent { why: "connection refused".to_owned() }),
+                Does::Hangs => {
+                    self.0.clock.sleep(deadline).await;
+                    Err(NetError::Unanswered { why: "no whole answer".to_owned() })
+                }
+            }
+        }
+    }
+
+    fn cluster(members: &[&[Does]]) -> (Etcd<Scripted>, Vec<Scripted>, Clock) {
+        let clock = Clock::Scripted(crate::world::ScriptedClock::starting_at(jiff::Timestamp::UNIX_EPOCH));
+        let scripts: Vec<_> = members
+            .iter()
+            .map(|todo| {
+                let todo = Mutex::new(todo.iter().cloned().collect());
+                Scripted(Arc::new(Script { todo, seen: Mutex::default(), clock: clock.clone() }))
+            })
+            .collect();
+        let named = scripts.iter().enumerate().map(|(n, script)| (format!("http://m{n}:2379"), script.clone()));
+        (Etcd::over(named.collect(), clock.clone()).unwrap(), scripts, clock)
+    }
+
+    fn one(status: u16, body: &'static str) -> Etcd<Scripted> {
+        cluster(&[&[Does::Answers(status, body)]]).0
+    }
+
+    fn asked(script: &Scripted) -> usize {
+        script.0.seen.lock().unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn a_keep_alive_without_ttl_is_a_lost_lease() {
+        let header = r#""header":{"cluster_id":"1","member_id":"2","revision":"4","raft_term":"2"}"#;
+        let answer = |rest: &str| -> &'static str { format!(r#"{{"result":{{{header},"ID":"77"{rest}}}}}"#).leak() };
+        let keep = async |etcd: Etcd<Scripted>| etcd.keep_alive(LeaseId(77), WITHIN).await;
+        assert_eq!(keep(one(200, answer(r#","TTL":"30""#))).await, Ok(Duration::from_secs(30)));
+        assert_eq!(keep(one(200, answer(""))).await, Err(CoordinatorError::LeaseLost));
+        assert_eq!(keep(one(200, answer(r#","TTL":"0""#))).await, Err(CoordinatorError::LeaseLost));
+        assert_eq!(keep(one(200, answer(r#","TTL":"-1""#))).await, Err(CoordinatorError::LeaseLost));
+        let not_found = r#"{"error":"etcdserver: requested lease not found","message":"etcdserver: requested lease not found","code":5}"#;
+        assert_eq!(keep(one(404, not_found)).await, Err(CoordinatorError::LeaseLost));
+        // What is not understood is no proof of anything.
+        for odd in ["", "{}", r#"{"result":{"ID":"78","TTL":"30"}}"#, "<html>", r#"{"result":{"ID":"77","TTL":"x"}}"#] {
+            assert!(matches!(keep(one(200, odd)).await, Err(CoordinatorError::Odd { .. })), "{odd}");
+        }
+        assert!(matches!(keep(one(404, "Not Found\n")).await, Err(CoordinatorError::Odd { .. })), "no gateway");
+    }
+
+    #[tokio::test]
+    async fn what_fails_is_named() {
+        let refused = |code: u64, text: &str| -> &'static str {
+            format!(r#"{{"error":"{text}","message":"{text}","code":{code}}}"#).leak()
+        };
+        let grant = async |status, body| one(status, body).grant(Duration::from_secs(30), WITHIN).await.unwrap_err();
+        let denied = |error: CoordinatorError| matches!(error, CoordinatorError::Denied { .. });
+        assert!(denied(grant(401, refused(16, "etcdserver: invalid auth token")).await));
+        assert!(denied(grant(400, refused(3, "etcdserver: user name is empty")).await));
+        assert!(denied(grant(403, refused(7, "etcdserver: permission denied")).await));
+        assert!(denied(grant(429, refused(8, "etcdserver: mvcc: database space exceeded")).await));
+        // Newer members leave `error` out and may add `details`.
+        let newer = r#"{"code":7,"message":"etcdserver: permission denied","details":[]}"#;
+        assert!(denied(grant(403, newer).await));
+        let no_leader = grant(503, refused(14, "etcdserver: no leader")).await;
+        assert!(
+            matches!(&no_leader, CoordinatorError::NoLeader { why } if why.contains("http://m0:2379: ")),
+            "{no_leader}"
+        );
+        assert!(matches!(grant(502, "<html>").await, CoordinatorError::Unreachable { .. }));
+        assert!(matches!(grant(302, "").await, CoordinatorError::Odd { .. }));
+        let short = grant(200, r#"{"ID":"5","TTL":"29"}"#).await;
+        assert!(matches!(short, CoordinatorError::Odd { .. }), "less than was asked for: {short}");
+    }
+
+    #[tokio::test]
+    async fn one_member_that_hangs_or_is_gone_leaves_time_for_the_others() {
+        let granted = Does::Answers(200, r#"{"ID":"5","TTL":"30"}"#);
+        let twice = [granted.clone(), granted.clone()];
+        let (etcd, members, clock) = cluster(&[&[Does::Hangs], &[], &twice]);
+        assert_eq!(etcd.grant(Duration::from_secs(30), WITHIN).await, Ok(LeaseId(5)));
+        assert!(clock.boot() <= WITHIN / 3, "{:?}", clock.boot());
+        etcd.grant(Duration::from_secs(30), WITHIN).await.unwrap();
+        assert_eq!(members.iter().map(asked).collect::<Vec<_>>(), [1, 1, 2], "the one that answered is asked first");
+    }
+
+    #[tokio::test]
+    async fn all_members_together_have_no_more_time_than_was_given() {
+        let hangs = vec![Does::Hangs; 9];
+        let (etcd, members, clock) = cluster(&[&hangs, &hangs, &hangs]);
+        let error = etcd.revoke(LeaseId(1), WITHIN).await.unwrap_err();
+        assert!(
+            matches!(&error, CoordinatorError::Unreachable { why } if why.contains("m0") && why.contains("m2")),
+            "{error}"
+        );
+        assert_eq!((clock.boot(), members.iter().map(asked).sum::<usize>()), (WITHIN, 3));
+    }
+
+    #[tokio::test]
+    async fn a_kept_connection_that_was_closed_is_tried_once_more() {
+        let (etcd, ..) = cluster(&[&[Does::Refuses, Does::Answers(200, r#"{"ID":"5","TTL":"30"}"#)]]);
+        assert_eq!(etcd.grant(Duration::from_secs(30), WITHIN).await, Ok(LeaseId(5)));
+    }
+
+    #[tokio::test]
+    async fn a_claim_makes_the_key_only_if_there_is_none_and_never_steals_it() {
+        let stands = r#"{"responses":[{"response_range":{"kvs":[{"key":"L2s=","create_revision":"9","mod_revision":"9","version":"1","value":"bWU=","lease":"7"}],"count":"1"}}]}"#;
+        let (etcd, members, _) = cluster(&[&[Does::Answers(200, stands)]]);
+        let seat = etcd.claim("/k", "me", LeaseId(6), WITHIN).await.unwrap();
+        let lease = Some(LeaseId(7));
+        assert_eq!(seat, Seat { key: "/k".into(), value: "me".into(), created: 9, untouched: true, lease });
+        let (url, body) = members[0].0.seen.lock().unwrap()[0].clone();
+        assert_eq!(url, "http://m0:2379/v3/kv/txn");
+        let compare = json!([{"key": "L2s=", "target": "CREATE", "result": "EQUAL", "create_revision": "0"}]);
+        assert_eq!(body["compare"], compare);
+        assert_eq!(body["success"][0]["request_put"], json!({"key": "L2s=", "value": "bWU=", "lease": "6"}));
+        assert_eq!(body["failure"], json!([{"request_range": {"key": "L2s="}}]), "nothing else is written");
+    }
+
+    #[tokio::test]
+    async fn a_list_that_is_cut_off_or_missing_is_none() {
+        let two = ["/a/".to_owned(), "/b/".to_owned()];
+        let both = r#"{"responses":[{"response_range":{"count":"0"}},{"response_range":{}}]}"#;
+        assert_eq!(one(200, both).look(&two, WITHIN).await, Ok(vec![vec![], vec![]]));
+        let cut = r#"{"responses":[{"response_range":{"more":true}},{"response_range":{}}]}"#;
+        for odd in [cut, r#"{"responses":[{"response_range":{}}]}"#, "{}", "[]"] {
+            assert!(matches!(one(200, odd).look(&two, WITHIN).await, Err(CoordinatorError::Odd { .. })), "{odd}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_an_origin_without_a_password() {
+        assert_eq!(origin("http://127.0.0.1:2379/").unwrap(), "http://127.0.0.1:2379");
+        assert_eq!(origin(" https://etcd.example:2379").unwrap(), "https://etcd.example:2379");
+        for bad in ["127.0.0.1:2379", "ftp://x:1", "http://x:1/v3", "http://x:1?a=b", "", "http://me:pw@x:1"] {
+            let error = origin(bad).unwrap_err();
+            assert!(!error.to_string().contains("pw"), "{error}");
+        }
+        assert!(Etcd::new(&EtcdConfig::default(), Clock::System).is_err(), "no member at all");
+    }
+
+    #[test]
+    fn a_prefix_ends_before_the_next_name() {
+        assert_eq!(end_of("/a/"), b"/a0");
+        assert_eq!(end_of(""), [0], "everything");
+    }
+}

@@ -124,6 +124,14 @@ pub enum StoreError {
         /// What to do.
         help: String,
     },
+    /// It was written under a later tenure than ours: somebody else leads now. Nothing was written.
+    #[error("the record was written under the tenure {theirs}, and ours is {ours}")]
+    Fenced {
+        /// The token of our tenure.
+        ours: u64,
+        /// The highest token in the record.
+        theirs: u64,
+    },
     /// It was sent and the answer was lost.
     #[error("nobody knows whether the record was written: {why}")]
     Unanswered {

@@ -92,7 +92,7 @@ fn record(number: u64, entries: usize) -> Record {
         guard: Guard { deletes: 20, updates: Some(50) },
     };
     let endpoints = BTreeMap::from([(EndpointName::only(), of), ("b".parse().unwrap(), EndpointRecord::default())]);
-    Record { head: Some(head), endpoints, intents: Vec::new() }
+    Record { head: Some(head), endpoints, intents: Vec::new(), fence: Some(number + 2) }
 }
 
 fn with_intent(mut record: Record, run: &str) -> Record {

@@ -420,3 +420,45 @@ async fn targets_run_side_by_side_on_threads_of_their_own() {
     }
     assert!(other.counts().contains_key("PUT /v1/service/{name}"));
 }
+
+/// Resident memory of this process, in KiB.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+const ALONE: &str = "CTL_TEST_ALONE";
+
+#[test]
+fn memory_does_not_grow_over_two_thousand_cycles() {
+    // In a process of its own, where nobody else's memory counts.
+    let this = "cli::watch::cycle::tests::two_thousand_cycles";
+    let done = Command::new(std::env::current_exe().unwrap()).args([this, "--exact"]).env(ALONE, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "whether this is the process of its own is said from outside")]
+async fn two_thousand_cycles() {
+    let alone = std::env::var_os(ALONE).is_some();
+    let names: Vec<String> = (0..if alone { 300 } else { 3 }).map(|i| format!("s{i}")).collect();
+    let world = World::new(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let (basis, mut warm) = (world.basis(1), World::warm());
+    let mut after_some = 0;
+    for n in 0..if alone { 2_400 } else { 24 } {
+        if n % 100 == 5 {
+            let drifted = r#"{"spec":{"host":"x.internal"},"labels":{"managed-by":"ctl:shop"}}"#;
+            assert_eq!(world.send("PUT", "/v1/service/s1", drifted).await, 200);
+        }
+        let report = world.cycle(&mut warm, &basis).await;
+        went_well(&report);
+        assert_eq!(report.quiet, !matches!(n % 100, 5 | 6) && n > 1, "cycle {n}");
+        if n == 399 {
+            after_some = resident();
+        }
+    }
+    let grown = resident().saturating_sub(after_some);
+    assert!(!alone || grown <= 1024, "{grown} KiB more");
+}

@@ -36,11 +36,14 @@ use crate::store::{LocalLock, LockError, RecordName, Store, Tip, is_gone};
 use crate::target::{Fence, Target};
 
 /// How long an endpoint may take to say who it is. One that takes longer is away, and the others do not wait for it.
-const GREETING: Duration = Duration::from_secs(3);
+const GREETING: Duration = Duration::from_secs(5);
 /// How often a cycle plans again because another run wrote the record meanwhile.
 const AGAIN: usize = 2;
 /// For how many operations the lines are looked up where they are declared.
 const LOCATED: usize = 100;
+
+/// How many milliseconds a cycle of this process may take to let go of the lock.
+const GIVING_BACK: usize = 50;
 
 /// What stays between the cycles of one target: connections, rates, retry budgets, the last lists, the record.
 pub(in crate::cli) struct Warm {
@@ -83,6 +86,7 @@ struct Circumstances {
 }
 
 /// What is to be: shared by the cycles of all targets until the source moves.
+#[derive(Clone)]
 pub(in crate::cli) struct Basis {
     /// Project, commit, descriptions; the operator's limits hold in it (`session::agree`).
     pub loaded: Arc<Loaded>,
@@ -98,6 +102,8 @@ pub(in crate::cli) struct Basis {
     pub deletes_held: Option<String>,
     /// Hears of every request.
     pub listener: Option<Listener>,
+    /// How fast, as the command line says.
+    pub limits: LimitArgs,
     /// Another number for other content.
     pub generation: u64,
 }
@@ -139,7 +145,17 @@ impl Locks {
         if let Some(lock) = shared.upgrade() {
             return Ok(lock);
         }
-        match LocalLock::take(&ctx.state, basis.loaded.source.common_dir(), me) {
+        let mut taken = LocalLock::take(&ctx.state, basis.loaded.source.common_dir(), me);
+        for _ in 0..GIVING_BACK {
+            match &taken {
+                // Another cycle of this process is just giving it back.
+                Err(LockError::Held { holder: Some(holder) }) if holder == me => {}
+                _ => break,
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            taken = LocalLock::take(&ctx.state, basis.loaded.source.common_dir(), me);
+        }
+        match taken {
             Ok(lock) => {
                 let lock = Arc::new(lock);
                 *shared = Arc::downgrade(&lock);
@@ -170,11 +186,6 @@ impl Warm {
             record_key: None,
             still: None,
         }
-    }
-
-    /// The target.
-    pub(in crate::cli) fn target(&self) -> &TargetName {
-        &self.target
     }
 
     /// Forgets what was read, so that the next cycle reads all of it.
@@ -220,9 +231,8 @@ impl Warm {
         if !same {
             self.forget();
         }
-        let (targets, limits) = ([self.target.clone()], LimitArgs::default());
-        let listener = basis.listener.as_ref();
-        let mut fleet = Fleet::muster(ctx, &basis.loaded, &basis.operator, &targets, &limits, listener).await?;
+        let (targets, listener) = ([self.target.clone()], basis.listener.as_ref());
+        let mut fleet = Fleet::muster(ctx, &basis.loaded, &basis.operator, &targets, &basis.limits, listener).await?;
         if let Some(kept) = &mut kept {
             fleet.keep(kept, &denied);
         }
@@ -260,7 +270,12 @@ pub(in crate::cli) async fn probe(
     let greeted = match fleet.peers.get(&place) {
         Some(peer) => match tokio::time::timeout(GREETING, peer.driver.greet()).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(redactor.hide(&error.to_string())),
+            Ok(Err(error)) => {
+                if Trouble::of(&error) == Trouble::Authentication {
+                    warm.denied.insert(endpoint.clone());
+                }
+                Err(redactor.hide(&error.to_string()))
+            }
             Err(_) => Err(format!("no answer within {} s", GREETING.as_secs())),
         },
         None => {
@@ -291,6 +306,8 @@ impl Cycle<'_> {
                 report.endpoints.entry(endpoint).or_default().requests = count.saturating_sub(before);
             }
         }
+        let head = warm.record.as_ref().and_then(|(_, record)| record.head.as_ref());
+        report.standing = head.map(VersionInfo::of);
         // A credential may have been changed meanwhile: it is read again.
         let denied = report.endpoints.iter().filter(|(_, e)| e.trouble == Some(Trouble::Authentication));
         warm.denied = denied.map(|(name, _)| name.clone()).collect();
@@ -414,9 +431,11 @@ impl Cycle<'_> {
         };
         let mut planned = session.look_from(before, false, context).await;
         if lock.is_some() && self.may_write(target).is_ok() {
-            if settle_open(ctx, session, &planned.sightings, &order.here)? {
+            let settled = settle_open(ctx, session, &planned.sightings, &order.here)?;
+            if settled.changed {
                 planned = session.plan_again(planned);
             }
+            planned.plan.diagnostics.extend(settled.diagnostics);
         }
         let result = self.carry(session, &mut planned, lock, context, report).await;
         report.refusals.clone_from(&planned.plan.refusals);
@@ -528,12 +547,12 @@ impl Cycle<'_> {
                 true => session.consent(&planned.plan),
                 false => session.consent_to_deletes(deletes),
             }
-            let checksum = planned.checksum;
-            let seen = std::mem::take(&mut planned.sightings);
-            planned.plan = session.plan_of(&seen);
-            (planned.checksum, planned.sightings) = (planned.plan.checksum(), seen);
+            let approved = session.plan_of(&planned.sightings);
             session.withdraw();
-            debug_assert_eq!(checksum, planned.checksum, "consent changes no operation");
+            // Consent was for these operations, and not for others that it might have led to.
+            if approved.checksum() == planned.checksum {
+                planned.plan = approved;
+            }
         }
         let pinned = self.order.pinned || plan_approved;
         planned.plan.refusals.retain(|refusal| match refusal.gate {

@@ -105,6 +105,7 @@ impl World {
             stores: Arc::new(stores),
             locks: Arc::clone(&self.locks),
             deletes_held: None,
+            limits: LimitArgs::default(),
             listener: None,
             generation,
         }
@@ -461,4 +462,52 @@ async fn two_thousand_cycles() {
     }
     let grown = resident().saturating_sub(after_some);
     assert!(!alone || grown <= 1024, "{grown} KiB more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lost_everything_is_not_taken_for_unchanged() {
+    let (server, url) = serve().await;
+    let world = World::with(server, url.clone(), &format!("  it: {{api: ctl, url: \"{url}\"}}\n"), &["a"]);
+    let (basis, mut warm) = (world.basis(1), World::warm());
+    for _ in 0..3 {
+        world.cycle(&mut warm, &basis).await;
+    }
+    assert_eq!(world.send("DELETE", "/v1/service/a", "").await, 204);
+    let made_again = world.cycle(&mut warm, &basis).await;
+    went_well(&made_again);
+    assert_eq!(made_again.operations[0].action, Action::Create);
+    assert!(world.spec("a").await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_run_left_is_settled_before_anything_else() {
+    let world = World::new(&["a"]).await;
+    let (basis, mut warm) = (world.basis(1), World::warm());
+    went_well(&world.cycle(&mut warm, &basis).await);
+    let name = RecordName { project: "shop".parse().unwrap(), target: "it".parse().unwrap() };
+    let (tip, mut record) = basis.stores.read(&name).unwrap();
+    // A process of this boot that runs no more.
+    let gone = Process { pid: 1 << 22, started: 1, ..me() };
+    let intent = crate::model::Intent {
+        run: "r".to_owned(),
+        holder: gone,
+        until: Some(i64::MAX - 100),
+        token: None,
+        commit: "x".to_owned(),
+        checksum: "y".to_owned(),
+        operations: Vec::new(),
+    };
+    record.intents.push(intent.clone());
+    let tip = basis.stores.swap(&name, tip.as_ref(), &record, "a run begins").unwrap();
+    let settled = world.cycle(&mut warm, &basis).await;
+    went_well(&settled);
+    assert!(settled.diagnostics.iter().any(|d| d.code == "settled"), "{settled:#?}");
+    let (after, record) = basis.stores.read(&name).unwrap();
+    assert!(record.intents.is_empty() && after != Some(tip));
+    // One that still runs is waited for.
+    let (tip, mut record) = basis.stores.read(&name).unwrap();
+    record.intents.push(crate::model::Intent { holder: me(), ..intent });
+    basis.stores.swap(&name, tip.as_ref(), &record, "another begins").unwrap();
+    let locked = world.cycle(&mut warm, &basis).await;
+    assert!(locked.stopped.as_ref().is_some_and(|s| s.locked), "{locked:#?}");
 }

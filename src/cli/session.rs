@@ -404,6 +404,11 @@ impl Session {
         self.records.get(target)?.1.endpoints.get(endpoint)
     }
 
+    /// True if the value of a secret is another one now than was sent, as far as a `record-key` can tell.
+    pub(super) fn has_changed_secrets(&self) -> bool {
+        !self.records_with_changed_secrets().is_empty()
+    }
+
     fn records_with_changed_secrets(&self) -> BTreeMap<Place, EndpointRecord> {
         let mut aged = BTreeMap::new();
         for (target, (_, record)) in &self.records {

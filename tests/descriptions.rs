@@ -462,6 +462,19 @@ async fn a_leader_says_its_tenure_where_the_api_wants_to_know() {
     );
 }
 
+/// What the server's schema takes is what its description knows, so that `validate` finds a misspelt field.
+#[test]
+fn the_reference_server_s_description_knows_the_fields_of_its_kinds() {
+    let (api, _) = ApiDescription::parse("api.yaml", ctl::server::API).unwrap();
+    for (name, schema) in ctl::server::Schema::built_in().kinds {
+        let rules = api.table().get(&Kind::new(name.as_str())).unwrap();
+        let known: std::collections::BTreeSet<&str> = rules.known.iter().flatten().map(String::as_str).collect();
+        let mut fields: std::collections::BTreeSet<&str> = schema.fields.keys().map(String::as_str).collect();
+        fields.insert("labels");
+        assert!(fields.is_subset(&known) && known.len() <= fields.len() + 1, "{name}: {known:?}, {fields:?}");
+    }
+}
+
 /// Prints what it takes; in an optimised build: `cargo test --release --test descriptions ten_thousand -- --nocapture`.
 #[tokio::test]
 async fn ten_thousand_items_of_ten_pages_are_listed_whole() {

@@ -125,6 +125,7 @@ impl Fleet {
                 let peer = Peer::new(place.clone(), driver, mark, concurrency, None, &ctx.clock);
                 let retry = api.description.retry;
                 let peer = peer.with_retries(retry.max).with_writers(retry.writes);
+                let peer = peer.with_credential(credential.map(str::to_owned));
                 fleet.peers.insert(place, peer);
             }
         }

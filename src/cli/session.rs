@@ -232,6 +232,16 @@ impl Session {
         self.leave = Leave { replace: true, deletes: Some(plan.deletes_checksum()) };
     }
 
+    /// Takes consent back: it was for one plan.
+    pub(super) fn withdraw(&mut self) {
+        self.leave = Leave::default();
+    }
+
+    /// Plans from what was seen.
+    pub(super) fn plan_of(&self, sightings: &BTreeMap<Place, Sighting>) -> Plan {
+        self.build(&self.desired(), sightings)
+    }
+
     /// The same for its deletes alone.
     pub(super) fn consent_to_deletes(&mut self, sum: Digest) {
         self.leave.deletes = Some(sum);

@@ -8,7 +8,7 @@ use super::document::{CODES, ParsedDocument, ParsedFile};
 use crate::model::{Canonical, Diagnostic, Digest, FieldPath, Label, Severity, Span};
 
 /// Changes with the encoding and with whatever parsing says.
-const VERSION: &[u8; 8] = b"ctlpf\0\0\x01";
+const VERSION: &[u8; 8] = b"ctlpf\0\0\x02";
 
 impl ParsedFile {
     /// The bytes to keep under the blob's id. The path is not in them: one blob may stand at several.

@@ -642,7 +642,8 @@ impl<'t> Reader<'t> {
         Ok(anchor.value.clone())
     }
 
-    /// Turns a mapping with the one key `$secret` or `$value` into a reference, and `$$x` into data.
+    /// Turns a mapping with the one key `$secret` or `$value` into a reference, and `$$x` into data. `$file` is kept free
+    /// for what it will mean.
     fn reference(&mut self, mut map: BTreeMap<String, Value>, mark: Mark) -> Value {
         if map.len() > 2 || !map.keys().next().is_some_and(|k| k.starts_with('$')) {
             return Value::Object(map);
@@ -661,6 +662,12 @@ impl<'t> Reader<'t> {
                     Value::Null
                 }
             };
+        }
+        if map.len() == 1 && map.contains_key("$file") {
+            let help =
+                "write the value out, or put it into `values` of ctl.yaml; to write `$file` as data, double the `$`";
+            self.error("not-yet", mark, "`$file` is not supported yet", help);
+            return Value::Null;
         }
         if let Some(name) = map.get("$secret")
             && (map.len() == 1 || map.contains_key("version"))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 
+use super::lookup::LostCreates;
 use super::observe::{Trouble, asked, is_by_key, list};
 use super::peer::{Context, Peer, Peers};
 use super::perform::{Gate, Judge, Performed, Performer, SharedRead};
@@ -163,6 +164,8 @@ struct Run<'a, T, J> {
     lanes: Vec<LaneState<'a, T>>,
     /// By endpoint: the scopes of several changes that one request lists, so that sharing it can only save requests.
     shared: BTreeMap<(usize, Scope), Arc<SharedRead>>,
+    /// By endpoint: the scopes of several creates, which are looked up together if their answers are lost.
+    lost: BTreeMap<(usize, Scope), Arc<LostCreates>>,
     results: Vec<Option<OpResult>>,
     stopping: Option<String>,
 }
@@ -203,8 +206,27 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
             .filter(|((lane, scope), n)| many(*lane, scope, *n))
             .map(|((lane, scope), _)| ((lane, scope.clone()), Arc::new(SharedRead::of(scope))))
             .collect();
+        let mut creates: BTreeMap<(usize, Scope), usize> = BTreeMap::new();
+        for op in operations.iter().filter(|op| op.change.action() == Action::Create) {
+            if let Some(lane) = lane_of(op)
+                && let Some(endpoint) = lanes[lane].endpoint
+            {
+                *creates.entry((lane, scope_of(endpoint, op))).or_default() += 1;
+            }
+        }
+        // A list that lags behind would call lost what is only new.
+        let listed = |lane: usize, scope: &Scope| {
+            lanes[lane].endpoint.is_some_and(|e| {
+                !is_by_key(e, scope) && e.driver.kinds().get(&scope.kind).is_some_and(|rules| !rules.eventual)
+            })
+        };
+        let lost = creates
+            .into_iter()
+            .filter(|((lane, scope), n)| *n > 1 && listed(*lane, scope))
+            .map(|((lane, scope), _)| ((lane, scope.clone()), Arc::new(LostCreates::of(scope))))
+            .collect();
         let results = vec![None; operations.len()];
-        Self { shared, apply, context, schedule, lanes, results, stopping: None }
+        Self { shared, lost, apply, context, schedule, lanes, results, stopping: None }
     }
 
     /// Operations at refused endpoints, and at those that nobody can speak to, do not start; nor does what depends on
@@ -236,6 +258,7 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
                     (self.context.tell)(Event::Started { op: op.id });
                     let performer = Performer {
                         shared: self.shared.get(&(lane, scope_of(endpoint, op))).cloned(),
+                        lost: self.lost.get(&(lane, scope_of(endpoint, op))).cloned(),
                         op,
                         endpoint,
                         judge: self.apply.judge,

@@ -15,6 +15,7 @@ mod fence;
 mod held;
 mod leader;
 mod lock;
+mod lookup;
 mod machine;
 mod observe;
 mod outcome;

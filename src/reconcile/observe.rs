@@ -213,7 +213,7 @@ async fn greet<T: Target>(
     within: Option<Duration>,
     context: Context<'_>,
 ) -> Result<Greeting, (Option<Trouble>, String)> {
-    let failed = |error: TargetError| (Some(Trouble::of(&error)), error.to_string());
+    let failed = |error: TargetError| (Some(Trouble::of(&error)), endpoint.told(&error));
     let Some(within) = within else {
         return asked(endpoint, context, || endpoint.driver.greet()).await.map_err(failed);
     };
@@ -248,7 +248,7 @@ pub(super) async fn ask_each<T: Target>(
     let mut reads = reads.buffered(endpoint.concurrency);
     let mut listing = Listing { pages: asked_for, ..Listing::default() };
     while let Some(found) = reads.next().await {
-        let found = found.map_err(|error| (Some(Trouble::of(&error)), error.to_string()))?;
+        let found = found.map_err(|error| (Some(Trouble::of(&error)), endpoint.told(&error)))?;
         answered += 1;
         let Some(found) = found else { continue };
         let rules = endpoint.driver.kinds().get(&scope.kind);
@@ -281,7 +281,7 @@ pub(super) async fn list<T: Target>(
                 Err((Some(Trouble::Other), why))
             }
         },
-        Err(error) => Err((Some(Trouble::of(&error)), error.to_string())),
+        Err(error) => Err((Some(Trouble::of(&error)), endpoint.told(&error))),
     }
 }
 
@@ -295,7 +295,7 @@ async fn list_since<T: Target>(
     let Some(cursor) = before.cursor.clone() else { return list(endpoint, scope, context).await.map(Arc::new) };
     match asked(endpoint, context, || endpoint.driver.observe(scope, Some(&cursor))).await {
         Ok(seen) => Ok(listed(endpoint, scope, seen, context)?.map_or(before, Arc::new)),
-        Err(error) => Err((Some(Trouble::of(&error)), error.to_string())),
+        Err(error) => Err((Some(Trouble::of(&error)), endpoint.told(&error))),
     }
 }
 

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::retry::RetryBudget;
 use crate::event::Event;
 use crate::model::{EndpointName, Mark, Scope, TargetName};
+use crate::target::TargetError;
 use crate::world::{Clock, Entropy, Rate, TokenBucket};
 
 /// Which endpoint of which target.
@@ -32,6 +33,8 @@ pub struct Peer<T> {
     pub writers: usize,
     /// How often a request to it is sent again, at most; never more often than by default.
     pub retries: Option<u32>,
+    /// The name of the credential that goes along, for messages.
+    pub credential: Option<String>,
     lane: Mutex<Lane>,
 }
 
@@ -61,8 +64,8 @@ impl<T> Peer<T> {
             pages: BTreeMap::new(),
         };
         let concurrency = concurrency.max(1);
-        let (retries, lane) = (None, Mutex::new(lane));
-        Self { target, name, driver, mark, concurrency, writers: concurrency, retries, lane }
+        let (retries, credential, lane) = (None, None, Mutex::new(lane));
+        Self { target, name, driver, mark, concurrency, writers: concurrency, retries, credential, lane }
     }
 
     /// The same, with fewer retries.
@@ -74,6 +77,20 @@ impl<T> Peer<T> {
     pub fn with_writers(self, writers: Option<u32>) -> Self {
         let writers = writers.map_or(self.writers, |n| (n as usize).clamp(1, self.concurrency));
         Self { writers, ..self }
+    }
+
+    /// The same, with the name of the credential that goes along.
+    pub fn with_credential(self, credential: Option<String>) -> Self {
+        Self { credential, ..self }
+    }
+
+    /// What an error says here. One that is about who we are names the credential; the value shows nowhere.
+    pub(super) fn told(&self, error: &TargetError) -> String {
+        match (error, &self.credential) {
+            (TargetError::Denied { .. }, Some(name)) => format!("{error} (with the credential `{name}`)"),
+            (TargetError::Denied { .. }, None) => format!("{error} (without a credential)"),
+            _ => error.to_string(),
+        }
     }
 
     /// Target and name.

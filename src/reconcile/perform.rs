@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::difference::bears;
+use super::lookup::{LostCreates, Waiting};
 use super::leader::REQUEST;
 use super::observe::{Trouble, asked, list, note_wait};
 use super::peer::{Context, Peer};
@@ -138,6 +139,8 @@ impl SharedRead {
 pub(super) struct Performer<'a, T, J> {
     /// Serves the first fresh read, where others in this scope need one too.
     pub(super) shared: Option<Arc<SharedRead>>,
+    /// Looks for it together with others, where this is one of several creates in its scope.
+    pub(super) lost: Option<Arc<LostCreates>>,
     pub(super) op: &'a Operation,
     pub(super) endpoint: &'a Peer<T>,
     pub(super) judge: &'a J,
@@ -146,10 +149,14 @@ pub(super) struct Performer<'a, T, J> {
     pub(super) context: Context<'a>,
 }
 
+const NOT_AS_SENT: &str = "what is there is not what was sent";
+
 /// What a look at the target led to.
 enum Looked {
     Go(Step),
     End(Performed),
+    /// Something else is there than what a create may have sent.
+    Other(Box<Observed>),
 }
 
 impl<T: Target, J: Judge> Performer<'_, T, J> {
@@ -236,20 +243,28 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
                     if !self.context.sleep(wait).await || !self.credit().await {
                         break self.gave_up(&error, attempts);
                     }
-                    match self.look(lost && matches!(step, Step::Create)).await {
+                    match self.look(lost && matches!(step, Step::Create), None).await {
                         Ok(Looked::Go(next)) => step = next,
                         Ok(Looked::End(end)) => break Performed { attempts, ..end },
+                        Ok(Looked::Other(_)) => break self.in_doubt(NOT_AS_SENT.to_owned(), attempts),
                         Err(error) => break self.gave_up(&error, attempts),
                     }
                     fresh = true;
                 }
                 Verdict::LookFirst(wait) => {
                     lost = true;
+                    let together = self.lost.as_deref().filter(|_| matches!(step, Step::Create));
+                    let together = together.map(|all| all.wait(self.context.clock.boot()));
                     let last = tries.spent();
                     // The look itself is owed, even by a run that is being stopped: without it nobody would know.
                     let go_on = self.pause(&error, wait, &mut tries, attempts).await;
-                    match self.look(matches!(step, Step::Create)).await {
+                    match self.look(matches!(step, Step::Create), together.as_ref()).await {
                         Ok(Looked::End(end)) => break Performed { attempts, ..end },
+                        // The server said that it failed, and what is there is what it makes by itself.
+                        Ok(Looked::Other(found)) if self.is_the_servers(&error, &found) => {
+                            break self.gave_up(&error, attempts);
+                        }
+                        Ok(Looked::Other(_)) => break self.in_doubt(NOT_AS_SENT.to_owned(), attempts),
                         Ok(Looked::Go(next)) => {
                             // It is known now that nothing happened.
                             if last || !go_on || !self.endpoint.may_retry(self.context.clock.boot()) {
@@ -317,21 +332,29 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
         asked(self.endpoint, self.context, || self.endpoint.driver.read(&self.op.resource, known)).await
     }
 
-    /// Reads and decides how to go on. `ours_if_equal`: an earlier attempt to create it may have arrived.
-    async fn look(&self, ours_if_equal: bool) -> Result<Looked, TargetError> {
+    /// Reads and decides how to go on. `ours_if_equal`: an earlier attempt to create it may have arrived. `together`: other
+    /// lost creates that one list may look for as well.
+    async fn look(&self, ours_if_equal: bool, together: Option<&Waiting<'_>>) -> Result<Looked, TargetError> {
         let known = match &self.op.change {
             Change::Update { base, .. } | Change::Rename { base, .. } => Some(&**base),
             Change::Delete { owned, .. } => Some(owned.observed()),
             Change::Create { .. } | Change::Adopt { .. } | Change::Forget { .. } => None,
         };
-        let found = asked(self.endpoint, self.context, || self.endpoint.driver.read(&self.op.resource, known)).await?;
+        let listed = match together {
+            Some(waiting) => waiting.listed(&self.op.resource.key, self.endpoint, self.context).await,
+            None => None,
+        };
+        let found = match listed {
+            Some(found) => found,
+            None => asked(self.endpoint, self.context, || self.endpoint.driver.read(&self.op.resource, known)).await?,
+        };
         if ours_if_equal && let Some(desired) = self.op.change.desired() {
             return Ok(match found {
                 None => Looked::Go(Step::Create),
                 Some(found) if self.bears_mark(&found) && self.judge.is_as_sent(desired, &found) => {
                     Looked::End(Performed { observed: Some(found), ..performed(Ending::Done, 0) })
                 }
-                Some(_) => Looked::End(self.in_doubt("what is there is not what was sent".to_owned(), 0)),
+                Some(found) => Looked::Other(Box::new(found)),
             });
         }
         Ok(match (self.judge.replan(self.op, found.as_ref()), found) {
@@ -343,6 +366,13 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
                 Looked::End(Performed { trouble: Some(Trouble::Conflict), ..performed(Ending::Conflict { why }, 0) })
             }
         })
+    }
+
+    /// True if a create failed, and what is there instead is one of those that the server makes by itself (`keep`).
+    fn is_the_servers(&self, error: &TargetError, found: &Observed) -> bool {
+        let rules = self.endpoint.driver.kinds().get(&self.op.resource.kind);
+        matches!(error, TargetError::Failed { .. })
+            && rules.is_some_and(|rules| found.value().is_ok_and(|value| rules.keeps(&value)))
     }
 
     /// True if it bears the mark that we sent along, where we send one: otherwise somebody else made it.
@@ -393,7 +423,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
 
     fn gave_up(&self, error: &TargetError, attempts: u32) -> Performed {
         let trouble = Some(Trouble::of(error));
-        let why = error.to_string();
+        let why = self.endpoint.told(error);
         let ending = match error {
             TargetError::Conflict { .. } => Ending::Conflict { why },
             _ => Ending::Failed { why, help: help_for(error) },
@@ -427,7 +457,9 @@ fn performed(ending: Ending, attempts: u32) -> Performed {
 fn help_for(error: &TargetError) -> Option<String> {
     let help = match error {
         TargetError::Unsent { .. } => "see whether the endpoint is up, then apply again",
-        TargetError::Denied { .. } => "see whether the credential of this endpoint may do that",
+        TargetError::Denied { .. } => {
+            "see in the operator's file which credential goes there, and at the server what it may do"
+        }
         TargetError::Throttled { .. } => "apply again later, or with a lower --rate",
         TargetError::Invalid { .. } => "correct the manifest as the answer says",
         TargetError::Unanswered { .. }

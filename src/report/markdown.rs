@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::apply_json::{Results, spelled};
 use super::apply_text::{done_line, time};
 use super::diagnostics::diagnostics_text;
-use super::plan_text::{PlanView, cause_word, face, notes, number, path_of, spot, summary_line};
+use super::plan_text::{PlanView, cause_word, face, notes, number, path_of, spot, summary_line, unread};
 use super::sanitize::{fenced, line, markdown};
 use super::style::Style;
 use super::value_text::{Shown, show};
@@ -69,11 +69,7 @@ pub fn plan_markdown(plan: &Plan, view: &PlanView<'_>) -> String {
         append(&mut out, &format!("**What goes away**\n\n{}\n", fenced("diff", &text)));
     }
     if !plan.unknown_scopes.is_empty() {
-        let text: Vec<String> = plan
-            .unknown_scopes
-            .iter()
-            .map(|s| line(&format!("{} {}: {}", spot(&s.target, &s.scope.endpoint), s.scope.kind, s.why)).into_owned())
-            .collect();
+        let text: Vec<String> = unread(plan).iter().map(|told| line(told).into_owned()).collect();
         let block = format!("Not read, so nothing happens there:\n\n{}\n", fenced("text", &text.join("\n")));
         append(&mut out, &block);
     }

@@ -1,12 +1,12 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostics::diagnostics_text;
 use super::plan_json::KeyNames;
 use super::sanitize::line;
 use super::style::{Role, Style};
 use super::value_text::{DiffSign, Shown, cut, show};
-use crate::model::{Digest, EndpointName, Span, TargetName};
-use crate::plan::{Action, Cause, Change, EdgeReason, FieldDiff, Operation, Plan, Precondition, Summary};
+use crate::model::{Digest, EndpointName, Kind, Span, TargetName};
+use crate::plan::{Action, Cause, Change, EdgeReason, FieldDiff, Operation, Plan, Precondition, Summary, UnknownScope};
 
 /// More creates or updates of one kind in a row than this are cut.
 const MANY: usize = 50;
@@ -91,10 +91,8 @@ pub fn plan_text(plan: &Plan, view: &PlanView<'_>) -> String {
     if !plan.unknown_scopes.is_empty() {
         out.push_str(&style.paint(Role::Strong, "Not read, so nothing happens there:"));
         out.push('\n');
-        for scope in &plan.unknown_scopes {
-            let parent = scope.scope.parent.as_ref().map(|p| format!(" in {p}")).unwrap_or_default();
-            let what = format!("{} {}{parent}", spot(&scope.target, &scope.scope.endpoint), scope.scope.kind);
-            out.push_str(&format!("  ?   {}: {}\n", line(&what), line(&scope.why)));
+        for told in unread(plan) {
+            out.push_str(&format!("  ?   {}\n", line(&told)));
         }
         out.push('\n');
     }
@@ -134,6 +132,32 @@ pub fn plan_text(plan: &Plan, view: &PlanView<'_>) -> String {
     out.push_str(&summary_line(plan));
     out.push('\n');
     out
+}
+
+/// What was not read and why: one line for an endpoint, a reason and the kinds that share both. Of a kind with many
+/// parents the first ones are named, with the reason of the first.
+pub(super) fn unread(plan: &Plan) -> Vec<String> {
+    const PARENTS: usize = 3;
+    let mut by_kind: BTreeMap<(String, &Kind), Vec<&UnknownScope>> = BTreeMap::new();
+    for scope in &plan.unknown_scopes {
+        by_kind.entry((spot(&scope.target, &scope.scope.endpoint), &scope.scope.kind)).or_default().push(scope);
+    }
+    let mut lines: Vec<(String, Vec<String>, &str)> = Vec::new();
+    for ((place, kind), scopes) in by_kind {
+        let parents: Vec<String> = scopes.iter().filter_map(|s| Some(s.scope.parent.as_ref()?.to_string())).collect();
+        let named = parents.iter().take(PARENTS).cloned().collect::<Vec<_>>().join(", ");
+        let what = match parents.len() {
+            0 => kind.to_string(),
+            n if n <= PARENTS => format!("{kind} in {named}"),
+            n => format!("{kind} in {named} and {} more", number(n - PARENTS)),
+        };
+        let why = scopes.first().map_or("", |scope| scope.why.as_str());
+        match lines.iter_mut().find(|(at, _, because)| *at == place && *because == why) {
+            Some((_, kinds, _)) => kinds.push(what),
+            None => lines.push((place, vec![what], why)),
+        }
+    }
+    lines.into_iter().map(|(place, kinds, why)| format!("{place} {}: {why}", kinds.join(", "))).collect()
 }
 
 /// The last line of a plan.

@@ -517,3 +517,26 @@ proptest::proptest! {
         proptest::prop_assert!(found.starts_with("error[x]: y\n") && found.ends_with("  help: z\n"), "{}", found);
     }
 }
+
+#[test]
+fn what_was_not_read_for_one_reason_is_one_line() {
+    let mut plan = plan(Vec::new());
+    let unknown = |kind: &str, parent: Option<&str>, why: &str| UnknownScope {
+        target: "dns".parse().unwrap(),
+        scope: Scope {
+            endpoint: EndpointName::only(),
+            kind: Kind::new(kind),
+            parent: parent.map(|name| Key::of_texts(&[name])),
+        },
+        why: why.into(),
+    };
+    plan.unknown_scopes = vec![
+        unknown("account", None, "503"),
+        unknown("record", Some("a"), "GET /a: 500"),
+        unknown("record", Some("b"), "GET /b: 500"),
+        unknown("record", Some("c"), "GET /c: 500"),
+        unknown("record", Some("d"), "GET /d: 500"),
+        unknown("zone", None, "503"),
+    ];
+    assert_eq!(plan_text::unread(&plan), ["dns account, zone: 503", "dns record in a, b, c and 1 more: GET /a: 500"]);
+}

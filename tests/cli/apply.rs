@@ -208,3 +208,10 @@ fn init_writes_a_project_that_applies() {
     sandbox.commit("a start");
     sandbox.run(["apply", "--yes"]).exits(0).says("1 created");
 }
+
+#[test]
+fn a_misspelt_field_of_the_reference_server_is_found_before_anything_is_contacted() {
+    let sandbox = shop(&["a"]);
+    sandbox.write("manifests/a.yaml", &service("a", "  prot: 81\n")).commit("a slip");
+    sandbox.run(["validate"]).exits(6).warns("`prot` is not a field of `service`").warns("did you mean `port`");
+}

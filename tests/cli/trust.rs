@@ -712,3 +712,15 @@ fn a_refused_endpoint_is_not_contacted_and_the_others_of_its_target_go_on() {
     assert_eq!(home.names(), ["team-b"]);
     assert!(abroad.asked().is_empty(), "{:?}", abroad.asked());
 }
+
+#[test]
+fn a_server_that_lets_nobody_in_is_told_with_the_name_of_the_credential_and_never_its_value() {
+    let closed = Fake::scripted(|_| Some(plain(403, "", "{\"error\": \"no\"}")));
+    let sandbox = guarded(&closed.url(), &closed.url());
+    let ran = sandbox.run(["plan"]).exits(4).says("(with the credential `shop`)");
+    assert!(!ran.stdout.contains(TOKEN) && !ran.stderr.contains(TOKEN), "{}{}", ran.stdout, ran.stderr);
+    // Let in to read, and not to write.
+    let read_only = Fake::scripted(|asked| (asked.method != "GET").then(|| plain(403, "", "{}")));
+    let sandbox = guarded(&read_only.url(), &read_only.url());
+    sandbox.run(["apply", "--yes"]).exits(4).says("(with the credential `shop`)").says("operator's file");
+}

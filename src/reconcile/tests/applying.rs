@@ -379,3 +379,56 @@ async fn ten_thousand_operations_are_cheap_to_schedule() {
     let plan = plan_of(std::iter::once(create(1, "box", &["a"], &[])).chain(creates).collect());
     assert_eq!(world.apply(&plan).await.counts().done, 10_001);
 }
+
+#[tokio::test]
+async fn many_lost_creates_of_one_scope_are_looked_up_by_one_list() {
+    let names = ids(6);
+    let world = World::new(Manners::default());
+    let mut seen = BTreeSet::new();
+    // The first answer to each create is lost: to the even ones after it arrived, to the odd ones before.
+    world.memory.on_request(move |r| match r.verb {
+        "create" if seen.insert(r.what.clone()) => {
+            Some(if seen.len() % 2 == 0 { Fault::DropAnswer } else { Fault::LoseRequest })
+        }
+        _ => None,
+    });
+    let creates = names.iter().zip(1..).map(|(name, i)| create(i, "box", &[name], &[]));
+    let applied = world.apply(&plan_of(creates.collect())).await;
+    assert_eq!(applied.counts().done, 6, "{applied:?}");
+    assert_no_duplicate(&world.memory, 0);
+    let requests = world.requests();
+    let count = |verb: &str| requests.iter().filter(|r| r.starts_with(verb)).count();
+    assert_eq!((count("create"), count("read")), (9, 0), "{requests:?}");
+    assert!(count("list") < 3, "{requests:?}");
+}
+
+#[tokio::test]
+async fn where_the_list_fails_each_lost_create_is_looked_up_by_itself() {
+    let names = ids(3);
+    let world = World::new(Manners::default());
+    world.memory.on_request(move |r| match r.verb {
+        "create" => Some(Fault::DropAnswer),
+        "list" => Some(Fault::Deny),
+        _ => None,
+    });
+    let creates = names.iter().zip(1..).map(|(name, i)| create(i, "box", &[name], &[]));
+    let applied = world.apply(&plan_of(creates.collect())).await;
+    assert_eq!(applied.counts().done, 3, "{applied:?}");
+    assert_eq!(world.requests().iter().filter(|r| r.starts_with("read")).count(), 3);
+}
+
+#[tokio::test]
+async fn a_create_that_failed_over_what_the_server_makes_by_itself_failed_and_is_not_in_doubt() {
+    for (fault, ending) in [(Fault::Fail, "failed"), (Fault::LoseRequest, "in doubt")] {
+        let mut world = World::new(Manners::default());
+        let mut table = kinds();
+        let of_the_server = Match { fields: vec![(FieldPath::parse("name"), Some("a".into()))] };
+        table.kinds.get_mut(&Kind::new("box")).unwrap().keep = vec![of_the_server];
+        world.memory = Memory::new(table, Manners::default(), world.clock.clone());
+        world.add("t", world.memory.clone(), 8, None);
+        world.memory.on_request(move |r| (r.verb == "create").then_some(fault.clone()));
+        world.memory.put(&Kind::new("box"), &Key::of_texts(&["a"]), value_of("box", &["a"], 9));
+        let applied = world.apply(&plan_of(vec![create(1, "box", &["a"], &[])])).await;
+        assert_eq!(endings(&applied), [ending]);
+    }
+}

@@ -33,12 +33,6 @@ fn two_watchers_never_have_writes_under_way_for_one_target() {
 }
 
 #[test]
-#[ignore = "minutes: `cargo test --lib leader -- --ignored`"]
-fn nor_in_five_thousand_other_storms() {
-    storms(150..5_150);
-}
-
-#[test]
 fn requests_that_take_longer_than_they_may_are_noticed_by_the_simulation() {
     let late = Rules { request: Duration::from_secs(15), ..STORM };
     assert!(all(late, 0..8).iter().any(|(_, found)| !found.faults.is_empty()));

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::super::candidate::{Answer, Ask, Candidate, ElectionEvent, LEASE, Lane, Next};
-use super::super::{Candidacy, Elected, Elections};
+use super::{Answer, Ask, Candidacy, Candidate, Elected, ElectionEvent, Elections, LEASE, Lane, Next};
 use crate::model::TargetName;
 use crate::reconcile::Gate;
 use crate::store::{CoordinatorError, LeaseId, Lost, MemoryCoordinator, Seat};

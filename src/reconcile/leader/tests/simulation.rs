@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 
-use super::super::candidate::{Answer, Ask, Candidate, ElectionEvent, LEASE, Lane, Next};
+use super::{Answer, Ask, Candidate, ElectionEvent, LEASE, Lane, Next};
 use crate::model::TargetName;
 use crate::store::{Coordinator as _, CoordinatorError, MemoryCoordinator};
 use crate::target::Fence;
@@ -368,7 +368,7 @@ impl World {
             }
             *highest = token.max(*highest);
             // Long ones and short ones; the longest are what the arithmetic is made for.
-            let end = now + if self.chance.next() % 2 == 0 { lasts } else { lasts / 20 };
+            let end = now + if self.chance.next().is_multiple_of(2) { lasts } else { lasts / 20 };
             under_way.push(Under { watcher: at, token, end });
         }
         let next = now + SECOND / 5 + self.below(SECOND);

@@ -128,7 +128,7 @@ pub(super) struct Candidate {
     away: BTreeSet<Lane>,
     closed: Option<&'static str>,
     over: bool,
-    events: Vec<ElectionEvent>,
+    events: VecDeque<ElectionEvent>,
 }
 
 impl Candidate {
@@ -153,13 +153,21 @@ impl Candidate {
             away: BTreeSet::new(),
             closed: None,
             over: false,
-            events: Vec::new(),
+            events: VecDeque::new(),
         }
     }
 
-    /// What happened since this was last asked.
-    pub(super) fn take_events(&mut self) -> Vec<ElectionEvent> {
+    /// What happened and was not taken yet, oldest first.
+    pub(super) fn take_events(&mut self) -> VecDeque<ElectionEvent> {
         std::mem::take(&mut self.events)
+    }
+
+    pub(super) fn next_event(&mut self) -> Option<ElectionEvent> {
+        self.events.pop_front()
+    }
+
+    pub(super) fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     pub(super) fn me(&self) -> &str {
@@ -233,7 +241,7 @@ impl Candidate {
         for (target, held) in &mut term.seats {
             if !self.targets.contains(target) && held.leaving.is_none() {
                 held.leaving = Some(now);
-                self.events.push(lost(target, "it is not among our targets any more"));
+                self.events.push_back(lost(target, "it is not among our targets any more"));
             }
         }
     }
@@ -411,7 +419,7 @@ impl Candidate {
         let wanted = self.targets.contains(target) && self.closed.is_none();
         if wanted {
             term.seats.insert(target.clone(), Held { token, seen: sent, leaving: None });
-            self.events.push(ElectionEvent::Won { target: target.clone(), token });
+            self.events.push_back(ElectionEvent::Won { target: target.clone(), token });
         } else {
             // Nobody was told that it is ours, so nothing is under way there.
             term.strays.push((seat.key.clone(), seat.created));
@@ -474,7 +482,7 @@ impl Candidate {
             if let Some(why) = why
                 && self.closed.is_none()
             {
-                self.events.push(lost(&target, &why));
+                self.events.push_back(lost(&target, &why));
             }
         }
     }
@@ -483,7 +491,7 @@ impl Candidate {
         let Some(term) = self.term.take() else { return };
         for (target, held) in term.seats {
             if held.leaving.is_none() && self.closed.is_none() {
-                self.events.push(lost(&target, why));
+                self.events.push_back(lost(&target, why));
             }
             // A lease that ended by itself was useless long before; one that somebody revoked was not.
             let shut = held.leaving.unwrap_or(now).min(term.acked.min(held.seen).saturating_add(GATE));
@@ -516,13 +524,13 @@ impl Candidate {
                 | CoordinatorError::NoLeader { .. }
                 | CoordinatorError::Unreachable { .. } => None,
             };
-            self.events.push(ElectionEvent::Unreachable { why: error.to_string(), help });
+            self.events.push_back(ElectionEvent::Unreachable { why: error.to_string(), help });
         }
     }
 
     fn is_back(&mut self, lane: Lane) {
         if self.away.remove(&lane) && self.away.is_empty() {
-            self.events.push(ElectionEvent::Reachable);
+            self.events.push_back(ElectionEvent::Reachable);
         }
     }
 

@@ -355,6 +355,26 @@ async fn the_loop_wins_renews_and_lets_others_take_over_at_once_when_it_resigns(
 }
 
 #[tokio::test]
+async fn what_happens_to_a_thousand_targets_at_once_is_all_heard() {
+    let clock = Clock::Scripted(ScriptedClock::starting_at(jiff::Timestamp::UNIX_EPOCH));
+    let coordinator = MemoryCoordinator::new(clock.clone());
+    let all: Vec<String> = (0..1_100).map(|n| format!("t{n}")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let (one, mut events) = elections("one", &all, &clock);
+    let last = || names(&all).iter().all(|target| one.tenure(target).is_some());
+    run_until(&one, &coordinator, || coordinator.keys().len() == 1_101 && last()).await;
+    let mut won = BTreeSet::new();
+    while won.len() < all.len() {
+        // The reader comes late, and the rest follows as soon as anything is said.
+        match events.try_recv() {
+            Ok(ElectionEvent::Won { target, .. }) => drop(won.insert(target)),
+            Ok(_) => {}
+            Err(_) => one.set_targets(names(&all)),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_coordinator_that_is_away_closes_the_gates_and_all_goes_on_when_it_is_back() {
     let clock = Clock::Scripted(ScriptedClock::starting_at(jiff::Timestamp::UNIX_EPOCH));
     let coordinator = Arc::new(MemoryCoordinator::new(clock.clone()));

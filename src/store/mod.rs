@@ -8,6 +8,7 @@ mod file;
 mod git;
 mod lock;
 mod memory;
+mod memory_coordinator;
 mod parallel;
 mod process;
 mod refs;
@@ -25,6 +26,7 @@ pub use file::FileStore;
 pub use git::{GitPlace, GitStore, RECORD_REFS};
 pub use lock::{LocalLock, LockError};
 pub use memory::MemoryStore;
+pub use memory_coordinator::{Lost, MemoryCoordinator};
 pub use process::{current_process, is_expired, is_gone, same_machine};
 pub use salvage::Salvage;
 

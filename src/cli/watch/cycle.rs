@@ -613,9 +613,7 @@ impl Cycle<'_> {
         let (Some(ours), Some((_, record))) = (self.order.here.token, session.records.get(target)) else {
             return Ok(());
         };
-        let head = record.head.as_ref().and_then(|head| head.token);
-        let newest = record.intents.iter().filter_map(|intent| intent.token).chain(head).max();
-        match newest.filter(|newest| *newest > ours) {
+        match record.highest_token().filter(|newest| *newest > ours) {
             None => Ok(()),
             Some(newest) => {
                 let message =

@@ -17,6 +17,8 @@ mod load;
 mod notify;
 mod order;
 mod plan;
+#[cfg_attr(not(test), expect(dead_code, reason = "the watcher takes it up next"))]
+mod reader;
 mod record;
 mod release;
 mod remote;

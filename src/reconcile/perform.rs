@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::difference::bears;
-use super::lookup::{LostCreates, Waiting};
 use super::leader::REQUEST;
+use super::lookup::{LostCreates, Waiting};
 use super::observe::{Trouble, asked, list, note_wait};
 use super::peer::{Context, Peer};
 use super::retry::{Call, Tries, Verdict, verdict};

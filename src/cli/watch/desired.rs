@@ -149,6 +149,7 @@ impl Desired {
         let note = GoodNote {
             name: self.keeper.name(),
             written: ctx.clock.wall().as_second(),
+            resources: basis.snapshot.desired.len(),
             kept: BTreeMap::new(),
         };
         let warning = match Good::write(&self.dir, &source, note, self.good.as_ref()) {

@@ -17,7 +17,6 @@ mod load;
 mod notify;
 mod order;
 mod plan;
-#[cfg_attr(not(test), expect(dead_code, reason = "the watcher takes it up next"))]
 mod reader;
 mod record;
 mod release;

@@ -151,7 +151,6 @@ impl Good {
             resources: note.resources,
             kept: note.kept,
         };
-        let before = before.filter(|good| good.is_whole());
         let good = Gathering { source, before, seen: HashMap::new(), bytes: Vec::new() }.good(header)?;
         good.store(dir)?;
         Ok(good)
@@ -242,12 +241,6 @@ impl Good {
             return Err(SourceError::NoProject { commit, folder, uncommitted: false });
         }
         Ok(source)
-    }
-
-    /// True if memory still holds what was hashed.
-    fn is_whole(&self) -> bool {
-        let at = MAGIC.len() + 32;
-        self.bytes.get(MAGIC.len()..at).is_some_and(|digest| digest == Digest::of(&self.bytes[at..]).as_bytes())
     }
 
     /// Everything that reading the project may ask for is there.

@@ -199,6 +199,12 @@ const TEXTS: &[(&str, &str)] = &[
          wrong path or branch. If it is meant, `--allow-deletes SUM` lets exactly this plan through.",
     ),
     (
+        "emptied",
+        "A watcher read a commit that wants nothing at all, where the one before it wanted something. That is more \
+         often a slip than a wish, so the state before stays in force. Put the manifests back; or, if it is meant, stop \
+         watching and run `ctl apply`, which asks.",
+    ),
+    (
         "eventual",
         "The API's lists lag behind its writes. That something is not listed proves nothing there, so a single \
          run deletes nothing of this kind.",

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use crate::credentials::{Access, Auth, SecretSource};
 use crate::manifest::api::{ApiDescription, ApiOperation, AuthRule, Body, EtagRule, LoginRule, Method, Template};
 use crate::model::{
-    Cursor, Desired, Diagnostic, EndpointName, FieldPath, KindTable, Observation, Observed, ResourceId, Scope, Secret,
-    TargetName, Value,
+    Cursor, Desired, Diagnostic, EndpointName, FieldPath, Kind, KindTable, Observation, Observed, ResourceId, Scope,
+    Secret, TargetName, Value,
 };
 use crate::net::{Discretion, NetError, Transport};
 use crate::target::{Fence, Greeting, Guarding, Outcome, Rehearsal, Target, TargetError, Write};
@@ -18,9 +18,10 @@ use crate::world::Clock;
 
 use super::fill::{Scene, query_string};
 use super::hide::Hider;
+use super::ids::Ids;
 use super::observe::Found;
 use super::response::Answer;
-use super::shape::{Shape, shape_of};
+use super::shape::{Outline, outlines};
 use super::{body, wire};
 
 /// Largest page of a list, in bytes.
@@ -58,6 +59,7 @@ pub struct HttpConfig {
 /// One endpoint of an HTTP API, driven by a description.
 pub struct HttpTarget<X> {
     pub(super) api: Arc<ApiDescription>,
+    pub(super) outlines: BTreeMap<Kind, Arc<Outline>>,
     pub(super) target: TargetName,
     pub(super) endpoint: EndpointName,
     pub(super) origin: String,
@@ -72,6 +74,7 @@ pub struct HttpTarget<X> {
     token: Mutex<Option<Token>>,
     /// Held by the one who logs in, so that many requests need one login.
     login: tokio::sync::Mutex<()>,
+    pub(super) ids: Ids,
 }
 
 /// What a login answered with.
@@ -138,6 +141,7 @@ impl<X: Transport> HttpTarget<X> {
             Auth::Login(values) => values.values().for_each(|secret| hider.add(secret)),
         }
         Ok(Self {
+            outlines: outlines(&api),
             api,
             target,
             endpoint,
@@ -152,12 +156,8 @@ impl<X: Transport> HttpTarget<X> {
             hider,
             token: Mutex::new(None),
             login: tokio::sync::Mutex::new(()),
+            ids: Ids::default(),
         })
-    }
-
-    pub(super) fn shape(&self, id: &crate::model::Kind) -> Result<Shape<'_>, TargetError> {
-        shape_of(&self.api, id)
-            .ok_or_else(|| TargetError::Refused { why: format!("the API `{}` has no kind `{id}`", self.api.name) })
     }
 
     /// The path of a request, from the origin on.
@@ -425,16 +425,23 @@ impl<X: Transport> Target for HttpTarget<X> {
             let why = format!("the scope belongs to the endpoint `{}`, this is `{}`", scope.endpoint, self.endpoint);
             return Err(TargetError::Refused { why });
         }
-        let shape = self.shape(&scope.kind)?;
+        let shape = self.shape(&scope.kind).await?;
         Ok(match self.list(&shape, scope.parent.as_ref(), since).await? {
-            Found::Listed(listing) => Observation::Listed(listing),
+            Found::Listed(listing) => {
+                if self.tells_ids(scope) {
+                    self.learn_all(&scope.kind, &listing);
+                }
+                Observation::Listed(listing)
+            }
             Found::Nowhere => Observation::NoSuchKind,
             Found::Unchanged => Observation::Unchanged,
         })
     }
 
     async fn read(&self, id: &ResourceId, known: Option<&Observed>) -> Result<Option<Observed>, TargetError> {
-        self.read_one(id, known).await
+        let found = self.read_one(id, known).await?;
+        self.learn(id, found.as_ref());
+        Ok(found)
     }
 
     async fn rehearse(&self, _write: &Write<'_>) -> Result<Rehearsal, TargetError> {
@@ -442,7 +449,13 @@ impl<X: Transport> Target for HttpTarget<X> {
     }
 
     async fn write(&self, write: &Write<'_>, fence: Option<Fence>) -> Result<Outcome, TargetError> {
-        self.carry_out(write, fence).await
+        let outcome = self.carry_out(write, fence).await?;
+        match &outcome {
+            Outcome::Done(observed) => self.learn(write.id(), Some(&**observed)),
+            Outcome::Gone => self.learn(write.id(), None),
+            Outcome::DoneUnseen => {}
+        }
+        Ok(outcome)
     }
 
     fn guarding(&self, write: &Write<'_>) -> Guarding {

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::manifest::api::{ApiOperation, Body, EtagRule, Method, Shape as ListShape};
-use crate::model::{Canonical, FieldPath, Kind, Mark, Observed, ResourceId, SecretMode, Value};
+use crate::model::{Canonical, FieldPath, Kind, Mark, Observed, ResourceId, SecretMode, Value, members};
 use crate::net::Transport;
 use crate::target::{Fence, Outcome, TargetError, Write};
 
@@ -11,6 +11,7 @@ use super::body::{self, Update};
 use super::driver::{Call, HttpTarget};
 use super::fill::Scene;
 use super::hide::Hider;
+use super::ids::{key_with_ids, with_ids};
 use super::observe::key_fields;
 use super::response::Answer;
 use super::shape::{Item, Shape, mark_value};
@@ -30,7 +31,12 @@ fn refused(id: &ResourceId, why: impl std::fmt::Display) -> TargetError {
 impl<X: Transport> HttpTarget<X> {
     pub(super) async fn carry_out(&self, write: &Write<'_>, fence: Option<Fence>) -> Result<Outcome, TargetError> {
         let id = write.id();
-        let shape = self.shape(&id.kind)?;
+        let shape = self.shape(&id.kind).await?;
+        if let Write::Create { desired, .. } | Write::Update { desired, .. } = write
+            && !shape.links.is_empty()
+        {
+            self.find_ids(&shape, &desired.body.value()).await?;
+        }
         let operation = match write {
             Write::Create { .. } => shape.ty.create.as_ref(),
             Write::Update { .. } | Write::Unmark { .. } => shape.ty.update.as_ref(),
@@ -73,34 +79,46 @@ impl<X: Transport> HttpTarget<X> {
             }
         };
         let full = self.full(shape, operation, write, base, base_value.as_ref(), (&stated, &changes, &remove, mark))?;
+        let full = match full {
+            Some(full) if !shape.links.is_empty() => {
+                Some(with_ids(&shape.links, &full).map_err(|why| refused(id, why))?)
+            }
+            full => full,
+        };
         let travelling = match &full {
             Some(full) => Some(shape.wire_shape(full).map_err(|why| refused(id, why))?),
             None => None,
         };
+        let addressed = match &base_value {
+            Some(base) if !shape.links.is_empty() => with_ids(&shape.links, base).ok(),
+            base => base.clone(),
+        };
         let scene = Scene {
             rules: Some(shape.rules),
-            key: key_fields(shape.rules, &id.key),
+            key: key_with_ids(&shape.links, key_fields(shape.rules, &id.key)),
             stated: full.as_ref(),
-            base: base_value.as_ref(),
+            base: addressed.as_ref(),
             params: Some(&self.params),
             all: travelling.as_ref(),
         };
         let sent = match &operation.body {
             Body::None => None,
             Body::Template(template) => Some(scene.body(template).map_err(|why| refused(id, why))?),
+            Body::All | Body::Merged | Body::Changes if shape.ty.envelope.is_root() => None,
             Body::All | Body::Merged | Body::Changes => travelling.clone().map(|body| {
-                if shape.ty.envelope.is_root() {
-                    return body;
-                }
                 let mut out = Value::object();
                 out.set(&shape.ty.envelope, body);
                 out
             }),
         };
+        // Without an envelope the whole goes as it is: one copy less of every body.
+        let is_plain =
+            matches!(operation.body, Body::All | Body::Merged | Body::Changes) && shape.ty.envelope.is_root();
+        let plain = travelling.as_ref().filter(|_| is_plain);
         let (secrets, hider) = self.resolve(shape, id, &stated)?;
-        let bytes = sent.map(|value| {
-            let mut out = Vec::with_capacity(256);
-            wire::write_with(&value, &secrets, &mut out);
+        let bytes = sent.as_ref().or(plain).map(|value| {
+            let mut out = Vec::with_capacity(512);
+            wire::write_with(value, &secrets, &mut out);
             Bytes::from(out)
         });
         let mut headers = self.queries(&scene, &[&self.api.headers, &shape.ty.headers, &operation.headers])?;
@@ -222,12 +240,19 @@ fn shown(shape: &Shape<'_>, id: &ResourceId, answer: &Answer, stated: &Value) ->
     if observed.key != id.key {
         return None;
     }
-    let value = observed.value().ok()?;
     let unseen = |name: &String| {
         let rule = shape.rules.field(&FieldPath::parse(&format!("/{}", name.replace('~', "~0").replace('/', "~1"))));
         rule.is_some_and(|rule| rule.initial.is_some() || matches!(rule.secret, Some(SecretMode::WriteOnly)))
     };
-    let whole = stated.as_object()?.keys().all(|name| value.child(name).is_some() || unseen(name));
+    let mut stated = stated.as_object()?.keys();
+    // A tree is made only where the members cannot be told by sight.
+    let whole = match members(&observed.body) {
+        Some(seen) => stated.all(|name| seen.iter().any(|(there, _)| there == name) || unseen(name)),
+        None => {
+            let seen = observed.value().ok()?;
+            stated.all(|name| seen.child(name).is_some() || unseen(name))
+        }
+    };
     whole.then_some(observed)
 }
 

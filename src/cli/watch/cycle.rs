@@ -302,8 +302,11 @@ impl Cycle<'_> {
         let outcome = self.with(warm, fleet, report).await;
         if let Some(fleet) = &warm.fleet {
             for ((_, endpoint), count) in requests(fleet) {
-                let before = sent.get(&(warm.target.clone(), endpoint.clone())).copied().unwrap_or_default();
-                report.endpoints.entry(endpoint).or_default().requests = count.saturating_sub(before);
+                let place = (warm.target.clone(), endpoint);
+                let before = sent.get(&place).copied().unwrap_or_default();
+                let left = fleet.peers.get(&place).map(|peer| peer.retries_left(self.ctx.clock.boot()) as u64);
+                let endpoint = report.endpoints.entry(place.1).or_default();
+                (endpoint.requests, endpoint.retries_left) = (count.saturating_sub(before), left);
             }
         }
         let head = warm.record.as_ref().and_then(|(_, record)| record.head.as_ref());
@@ -667,7 +670,7 @@ impl Cycle<'_> {
                         identity: session.identity(&report.target, endpoint, sighting),
                         trouble: sighting.trouble.iter().min().copied(),
                         why: unknown,
-                        requests: 0,
+                        ..EndpointReport::default()
                     }
                 }
                 (None, Some(refusal)) => EndpointReport {

@@ -58,6 +58,8 @@ pub(in crate::cli) struct EndpointReport {
     pub why: Option<String>,
     /// Requests that it was sent in this cycle.
     pub requests: u64,
+    /// Retries that may start there now, where it was let in.
+    pub retries_left: Option<u64>,
 }
 
 /// One operation of the plan.

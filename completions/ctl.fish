@@ -38,6 +38,13 @@ complete -c ctl -n "__fish_ctl_needs_command" -f -a "validate" -d 'Check manifes
 complete -c ctl -n "__fish_ctl_needs_command" -f -a "plan" -d 'Show what would change, and change nothing'
 complete -c ctl -n "__fish_ctl_needs_command" -f -a "apply" -d 'Make the targets what the commit says: delete, then create, then update'
 complete -c ctl -n "__fish_ctl_needs_command" -f -a "watch" -d 'Keep the targets as the commit says: on every commit, on an interval, through outages'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "status" -d 'Show how things stand: what is in sync, what is not, why, and what to do'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "events" -d 'Show what a watcher did and what happened to it'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "retry" -d 'Tell a watcher to try again now, whatever waits'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "suspend" -d 'Tell a watcher to write nothing until it is told to go on'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "resume" -d 'Tell a watcher to go on, with the newest commit'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "rollback" -d 'Tell a watcher to apply the commit of an older version, and to stay there'
+complete -c ctl -n "__fish_ctl_needs_command" -f -a "approve" -d 'Let a refused plan through, once'
 complete -c ctl -n "__fish_ctl_needs_command" -f -a "history" -d 'List what was applied: version, time, commit, who, result'
 complete -c ctl -n "__fish_ctl_needs_command" -f -a "show" -d 'Show one applied version, or one resource as it is declared, recorded and live'
 complete -c ctl -n "__fish_ctl_needs_command" -f -a "record" -d 'Look at the record of what ctl owns, or rebuild it'
@@ -151,6 +158,116 @@ complete -c ctl -n "__fish_ctl_using_subcommand watch" -s q -l quiet -d 'Say les
 complete -c ctl -n "__fish_ctl_using_subcommand watch" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
 complete -c ctl -n "__fish_ctl_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ctl -n "__fish_ctl_using_subcommand watch" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand status" -s t -l target -d 'Only this target (repeatable, globs allowed)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand status" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand status" -l server -d 'The watcher\'s address [default: the one that the watcher of this project wrote down]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand status" -l token-file -d 'File with the token to send [default: $CTL_TOKEN, or that of the watcher on this machine]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand status" -l source -d 'The project whose watcher is meant: a path, or URL[//folder]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand status" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand status" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand status" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand status" -s w -l watch -d 'Show it again whenever it changes: every 2 seconds on a terminal, else a new block for each change'
+complete -c ctl -n "__fish_ctl_using_subcommand status" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand status" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand status" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand events" -l since -d 'From so long ago on (10m, 2h), or after the event with this number' -r
+complete -c ctl -n "__fish_ctl_using_subcommand events" -s t -l target -d 'Only this target, and what concerns all of them (repeatable, globs allowed)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand events" -s o -l output -d 'How to print; json is one object a line' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand events" -l server -d 'The watcher\'s address [default: the one that the watcher of this project wrote down]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand events" -l token-file -d 'File with the token to send [default: $CTL_TOKEN, or that of the watcher on this machine]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand events" -l source -d 'The project whose watcher is meant: a path, or URL[//folder]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand events" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand events" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand events" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand events" -s f -l follow -d 'Go on with what comes; after a lost connection from where it was'
+complete -c ctl -n "__fish_ctl_using_subcommand events" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand events" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand events" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand events" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand retry" -s t -l target -d 'Only this target (a glob)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand retry" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand retry" -l server -d 'The watcher\'s address [default: the one that the watcher of this project wrote down]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand retry" -l token-file -d 'File with the token to send [default: $CTL_TOKEN, or that of the watcher on this machine]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand retry" -l source -d 'The project whose watcher is meant: a path, or URL[//folder]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand retry" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand retry" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand retry" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand retry" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand retry" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand retry" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand retry" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand suspend" -s t -l target -d 'Only this target (a glob)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand suspend" -l for -d 'It ends by itself after: 90s, 30m, 2h, 1d [default: only with `ctl resume`]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand suspend" -l reason -d 'Why, for whoever looks at `ctl status`' -r
+complete -c ctl -n "__fish_ctl_using_subcommand suspend" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand suspend" -l server -d 'The watcher\'s address [default: the one that the watcher of this project wrote down]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand suspend" -l token-file -d 'File with the token to send [default: $CTL_TOKEN, or that of the watcher on this machine]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand suspend" -l source -d 'The project whose watcher is meant: a path, or URL[//folder]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand suspend" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand suspend" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand suspend" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand suspend" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand suspend" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand suspend" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand suspend" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand resume" -s t -l target -d 'Only this target (a glob)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand resume" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand resume" -l server -d 'The watcher\'s address [default: the one that the watcher of this project wrote down]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand resume" -l token-file -d 'File with the token to send [default: $CTL_TOKEN, or that of the watcher on this machine]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand resume" -l source -d 'The project whose watcher is meant: a path, or URL[//folder]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand resume" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand resume" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand resume" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand resume" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand resume" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand resume" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand rollback" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand rollback" -l server -d 'The watcher\'s address [default: the one that the watcher of this project wrote down]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand rollback" -l token-file -d 'File with the token to send [default: $CTL_TOKEN, or that of the watcher on this machine]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand rollback" -l source -d 'The project whose watcher is meant: a path, or URL[//folder]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand rollback" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand rollback" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand rollback" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand rollback" -s y -l yes -d 'Do not ask'
+complete -c ctl -n "__fish_ctl_using_subcommand rollback" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand rollback" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand rollback" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand rollback" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand approve" -l for -d 'How long it holds' -r
+complete -c ctl -n "__fish_ctl_using_subcommand approve" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
+json\t'One JSON document'"
+complete -c ctl -n "__fish_ctl_using_subcommand approve" -l server -d 'The watcher\'s address [default: the one that the watcher of this project wrote down]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand approve" -l token-file -d 'File with the token to send [default: $CTL_TOKEN, or that of the watcher on this machine]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand approve" -l source -d 'The project whose watcher is meant: a path, or URL[//folder]' -r
+complete -c ctl -n "__fish_ctl_using_subcommand approve" -s C -l chdir -d 'Run as if started in DIR' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand approve" -l state -d 'Folder for mirrors, locks and the embedded server\'s data [default: $XDG_STATE_HOME/ctl]' -r -F
+complete -c ctl -n "__fish_ctl_using_subcommand approve" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c ctl -n "__fish_ctl_using_subcommand approve" -s q -l quiet -d 'Say less: no progress, no warnings'
+complete -c ctl -n "__fish_ctl_using_subcommand approve" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
+complete -c ctl -n "__fish_ctl_using_subcommand approve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ctl -n "__fish_ctl_using_subcommand approve" -s V -l version -d 'Print version'
 complete -c ctl -n "__fish_ctl_using_subcommand history" -l rev -d 'Read this commit, branch or tag instead of HEAD' -r
 complete -c ctl -n "__fish_ctl_using_subcommand history" -l trust -d 'Take ctl.yaml and apis/ from another revision, such as a pull request\'s base' -r
 complete -c ctl -n "__fish_ctl_using_subcommand history" -s t -l target -d 'Only this target (repeatable, globs allowed)' -r
@@ -346,22 +463,29 @@ complete -c ctl -n "__fish_ctl_using_subcommand version" -s q -l quiet -d 'Say l
 complete -c ctl -n "__fish_ctl_using_subcommand version" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
 complete -c ctl -n "__fish_ctl_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ctl -n "__fish_ctl_using_subcommand version" -s V -l version -d 'Print version'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "init" -d 'Write a starter project: ctl.yaml and a first manifest'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "validate" -d 'Check manifests and descriptions without contacting anything'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "plan" -d 'Show what would change, and change nothing'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "apply" -d 'Make the targets what the commit says: delete, then create, then update'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "watch" -d 'Keep the targets as the commit says: on every commit, on an interval, through outages'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "history" -d 'List what was applied: version, time, commit, who, result'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "show" -d 'Show one applied version, or one resource as it is declared, recorded and live'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "record" -d 'Look at the record of what ctl owns, or rebuild it'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "release" -d 'Forget resources without deleting them'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "target" -d 'List targets, or describe one'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "serve" -d 'Run the reference server'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "explain" -d 'Explain an error code, or the fields of a kind'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "man" -d 'Print the manual page, or write all of them'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "version" -d 'Print the version'
-complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch history show record release target serve explain completions man version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "init" -d 'Write a starter project: ctl.yaml and a first manifest'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "validate" -d 'Check manifests and descriptions without contacting anything'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "plan" -d 'Show what would change, and change nothing'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "apply" -d 'Make the targets what the commit says: delete, then create, then update'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "watch" -d 'Keep the targets as the commit says: on every commit, on an interval, through outages'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "status" -d 'Show how things stand: what is in sync, what is not, why, and what to do'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "events" -d 'Show what a watcher did and what happened to it'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "retry" -d 'Tell a watcher to try again now, whatever waits'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "suspend" -d 'Tell a watcher to write nothing until it is told to go on'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "resume" -d 'Tell a watcher to go on, with the newest commit'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "rollback" -d 'Tell a watcher to apply the commit of an older version, and to stay there'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "approve" -d 'Let a refused plan through, once'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "history" -d 'List what was applied: version, time, commit, who, result'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "show" -d 'Show one applied version, or one resource as it is declared, recorded and live'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "record" -d 'Look at the record of what ctl owns, or rebuild it'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "release" -d 'Forget resources without deleting them'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "target" -d 'List targets, or describe one'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "serve" -d 'Run the reference server'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "explain" -d 'Explain an error code, or the fields of a kind'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "man" -d 'Print the manual page, or write all of them'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "version" -d 'Print the version'
+complete -c ctl -n "__fish_ctl_using_subcommand help; and not __fish_seen_subcommand_from init validate plan apply watch status events retry suspend resume rollback approve history show record release target serve explain completions man version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c ctl -n "__fish_ctl_using_subcommand help; and __fish_seen_subcommand_from record" -f -a "show" -d 'List what ctl owns'
 complete -c ctl -n "__fish_ctl_using_subcommand help; and __fish_seen_subcommand_from record" -f -a "verify" -d 'Check the record against itself and against the targets'
 complete -c ctl -n "__fish_ctl_using_subcommand help; and __fish_seen_subcommand_from record" -f -a "rebuild" -d 'Make a lost record anew: adopt again what bears our mark (asks first)'

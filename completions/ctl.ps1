@@ -38,6 +38,13 @@ Register-ArgumentCompleter -Native -CommandName 'ctl' -ScriptBlock {
             [CompletionResult]::new('plan', 'plan', [CompletionResultType]::ParameterValue, 'Show what would change, and change nothing')
             [CompletionResult]::new('apply', 'apply', [CompletionResultType]::ParameterValue, 'Make the targets what the commit says: delete, then create, then update')
             [CompletionResult]::new('watch', 'watch', [CompletionResultType]::ParameterValue, 'Keep the targets as the commit says: on every commit, on an interval, through outages')
+            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show how things stand: what is in sync, what is not, why, and what to do')
+            [CompletionResult]::new('events', 'events', [CompletionResultType]::ParameterValue, 'Show what a watcher did and what happened to it')
+            [CompletionResult]::new('retry', 'retry', [CompletionResultType]::ParameterValue, 'Tell a watcher to try again now, whatever waits')
+            [CompletionResult]::new('suspend', 'suspend', [CompletionResultType]::ParameterValue, 'Tell a watcher to write nothing until it is told to go on')
+            [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Tell a watcher to go on, with the newest commit')
+            [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Tell a watcher to apply the commit of an older version, and to stay there')
+            [CompletionResult]::new('approve', 'approve', [CompletionResultType]::ParameterValue, 'Let a refused plan through, once')
             [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'List what was applied: version, time, commit, who, result')
             [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show one applied version, or one resource as it is declared, recorded and live')
             [CompletionResult]::new('record', 'record', [CompletionResultType]::ParameterValue, 'Look at the record of what ctl owns, or rebuild it')
@@ -176,6 +183,166 @@ Register-ArgumentCompleter -Native -CommandName 'ctl' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour')
             [CompletionResult]::new('--once', '--once', [CompletionResultType]::ParameterName, 'One cycle, then exit with its result')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Plan and report drift, never write')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less: no progress, no warnings')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less: no progress, no warnings')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr: requests, retries (-vv: also what was read from where)')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr: requests, retries (-vv: also what was read from where)')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            break
+        }
+        'ctl;status' {
+            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Only this target (repeatable, globs allowed)')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Only this target (repeatable, globs allowed)')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to print')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to print')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'The watcher''s address [default: the one that the watcher of this project wrote down]')
+            [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'File with the token to send [default: $CTL_TOKEN, or that of the watcher on this machine]')
+            [CompletionResult]::new('--source', '--source', [CompletionResultType]::ParameterName, 'The project whose watcher is meant: a path, or URL[//folder]')
+            [CompletionResult]::new('-C', '-C ', [CompletionResultType]::ParameterName, 'Run as if started in DIR')
+            [CompletionResult]::new('--chdir', '--chdir', [CompletionResultType]::ParameterName, 'Run as if started in DIR')
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'Folder for mirrors, locks and the embedded server''s data [default: $XDG_STATE_HOME/ctl]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour')
+            [CompletionResult]::new('-w', '-w', [CompletionResultType]::ParameterName, 'Show it again whenever it changes: every 2 seconds on a terminal, else a new block for each change')
+            [CompletionResult]::new('--watch', '--watch', [CompletionResultType]::ParameterName, 'Show it again whenever it changes: every 2 seconds on a terminal, else a new block for each change')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less: no progress, no warnings')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less: no progress, no warnings')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr: requests, retries (-vv: also what was read from where)')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr: requests, retries (-vv: also what was read from where)')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            break
+        }
+        'ctl;events' {
+            [CompletionResult]::new('--since', '--since', [CompletionResultType]::ParameterName, 'From so long ago on (10m, 2h), or after the event with this number')
+            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Only this target, and what concerns all of them (repeatable, globs allowed)')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Only this target, and what concerns all of them (repeatable, globs allowed)')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to print; json is one object a line')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to print; json is one object a line')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'The watcher''s address [default: the one that the watcher of this project wrote down]')
+            [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'File with the token to send [default: $CTL_TOKEN, or that of the watcher on this machine]')
+            [CompletionResult]::new('--source', '--source', [CompletionResultType]::ParameterName, 'The project whose watcher is meant: a path, or URL[//folder]')
+            [CompletionResult]::new('-C', '-C ', [CompletionResultType]::ParameterName, 'Run as if started in DIR')
+            [CompletionResult]::new('--chdir', '--chdir', [CompletionResultType]::ParameterName, 'Run as if started in DIR')
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'Folder for mirrors, locks and the embedded server''s data [default: $XDG_STATE_HOME/ctl]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour')
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Go on with what comes; after a lost connection from where it was')
+            [CompletionResult]::new('--follow', '--follow', [CompletionResultType]::ParameterName, 'Go on with what comes; after a lost connection from where it was')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less: no progress, no warnings')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less: no progress, no warnings')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr: requests, retries (-vv: also what was read from where)')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr: requests, retries (-vv: also what was read from where)')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            break
+        }
+        'ctl;retry' {
+            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Only this target (a glob)')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Only this target (a glob)')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to print')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to print')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'The watcher''s address [default: the one that the watcher of this project wrote down]')
+            [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'File with the token to send [default: $CTL_TOKEN, or that of the watcher on this machine]')
+            [CompletionResult]::new('--source', '--source', [CompletionResultType]::ParameterName, 'The project whose watcher is meant: a path, or URL[//folder]')
+            [CompletionResult]::new('-C', '-C ', [CompletionResultType]::ParameterName, 'Run as if started in DIR')
+            [CompletionResult]::new('--chdir', '--chdir', [CompletionResultType]::ParameterName, 'Run as if started in DIR')
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'Folder for mirrors, locks and the embedded server''s data [default: $XDG_STATE_HOME/ctl]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less: no progress, no warnings')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less: no progress, no warnings')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr: requests, retries (-vv: also what was read from where)')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr: requests, retries (-vv: also what was read from where)')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            break
+        }
+        'ctl;suspend' {
+            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Only this target (a glob)')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Only this target (a glob)')
+            [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'It ends by itself after: 90s, 30m, 2h, 1d [default: only with `ctl resume`]')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why, for whoever looks at `ctl status`')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to print')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to print')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'The watcher''s address [default: the one that the watcher of this project wrote down]')
+            [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'File with the token to send [default: $CTL_TOKEN, or that of the watcher on this machine]')
+            [CompletionResult]::new('--source', '--source', [CompletionResultType]::ParameterName, 'The project whose watcher is meant: a path, or URL[//folder]')
+            [CompletionResult]::new('-C', '-C ', [CompletionResultType]::ParameterName, 'Run as if started in DIR')
+            [CompletionResult]::new('--chdir', '--chdir', [CompletionResultType]::ParameterName, 'Run as if started in DIR')
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'Folder for mirrors, locks and the embedded server''s data [default: $XDG_STATE_HOME/ctl]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less: no progress, no warnings')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less: no progress, no warnings')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr: requests, retries (-vv: also what was read from where)')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr: requests, retries (-vv: also what was read from where)')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            break
+        }
+        'ctl;resume' {
+            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Only this target (a glob)')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Only this target (a glob)')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to print')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to print')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'The watcher''s address [default: the one that the watcher of this project wrote down]')
+            [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'File with the token to send [default: $CTL_TOKEN, or that of the watcher on this machine]')
+            [CompletionResult]::new('--source', '--source', [CompletionResultType]::ParameterName, 'The project whose watcher is meant: a path, or URL[//folder]')
+            [CompletionResult]::new('-C', '-C ', [CompletionResultType]::ParameterName, 'Run as if started in DIR')
+            [CompletionResult]::new('--chdir', '--chdir', [CompletionResultType]::ParameterName, 'Run as if started in DIR')
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'Folder for mirrors, locks and the embedded server''s data [default: $XDG_STATE_HOME/ctl]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less: no progress, no warnings')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less: no progress, no warnings')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr: requests, retries (-vv: also what was read from where)')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr: requests, retries (-vv: also what was read from where)')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            break
+        }
+        'ctl;rollback' {
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to print')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to print')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'The watcher''s address [default: the one that the watcher of this project wrote down]')
+            [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'File with the token to send [default: $CTL_TOKEN, or that of the watcher on this machine]')
+            [CompletionResult]::new('--source', '--source', [CompletionResultType]::ParameterName, 'The project whose watcher is meant: a path, or URL[//folder]')
+            [CompletionResult]::new('-C', '-C ', [CompletionResultType]::ParameterName, 'Run as if started in DIR')
+            [CompletionResult]::new('--chdir', '--chdir', [CompletionResultType]::ParameterName, 'Run as if started in DIR')
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'Folder for mirrors, locks and the embedded server''s data [default: $XDG_STATE_HOME/ctl]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour')
+            [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Do not ask')
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Do not ask')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less: no progress, no warnings')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less: no progress, no warnings')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr: requests, retries (-vv: also what was read from where)')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr: requests, retries (-vv: also what was read from where)')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            break
+        }
+        'ctl;approve' {
+            [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'How long it holds')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to print')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to print')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'The watcher''s address [default: the one that the watcher of this project wrote down]')
+            [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'File with the token to send [default: $CTL_TOKEN, or that of the watcher on this machine]')
+            [CompletionResult]::new('--source', '--source', [CompletionResultType]::ParameterName, 'The project whose watcher is meant: a path, or URL[//folder]')
+            [CompletionResult]::new('-C', '-C ', [CompletionResultType]::ParameterName, 'Run as if started in DIR')
+            [CompletionResult]::new('--chdir', '--chdir', [CompletionResultType]::ParameterName, 'Run as if started in DIR')
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'Folder for mirrors, locks and the embedded server''s data [default: $XDG_STATE_HOME/ctl]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less: no progress, no warnings')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less: no progress, no warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr: requests, retries (-vv: also what was read from where)')
@@ -511,6 +678,13 @@ Register-ArgumentCompleter -Native -CommandName 'ctl' -ScriptBlock {
             [CompletionResult]::new('plan', 'plan', [CompletionResultType]::ParameterValue, 'Show what would change, and change nothing')
             [CompletionResult]::new('apply', 'apply', [CompletionResultType]::ParameterValue, 'Make the targets what the commit says: delete, then create, then update')
             [CompletionResult]::new('watch', 'watch', [CompletionResultType]::ParameterValue, 'Keep the targets as the commit says: on every commit, on an interval, through outages')
+            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show how things stand: what is in sync, what is not, why, and what to do')
+            [CompletionResult]::new('events', 'events', [CompletionResultType]::ParameterValue, 'Show what a watcher did and what happened to it')
+            [CompletionResult]::new('retry', 'retry', [CompletionResultType]::ParameterValue, 'Tell a watcher to try again now, whatever waits')
+            [CompletionResult]::new('suspend', 'suspend', [CompletionResultType]::ParameterValue, 'Tell a watcher to write nothing until it is told to go on')
+            [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Tell a watcher to go on, with the newest commit')
+            [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Tell a watcher to apply the commit of an older version, and to stay there')
+            [CompletionResult]::new('approve', 'approve', [CompletionResultType]::ParameterValue, 'Let a refused plan through, once')
             [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'List what was applied: version, time, commit, who, result')
             [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show one applied version, or one resource as it is declared, recorded and live')
             [CompletionResult]::new('record', 'record', [CompletionResultType]::ParameterValue, 'Look at the record of what ctl owns, or rebuild it')
@@ -537,6 +711,27 @@ Register-ArgumentCompleter -Native -CommandName 'ctl' -ScriptBlock {
             break
         }
         'ctl;help;watch' {
+            break
+        }
+        'ctl;help;status' {
+            break
+        }
+        'ctl;help;events' {
+            break
+        }
+        'ctl;help;retry' {
+            break
+        }
+        'ctl;help;suspend' {
+            break
+        }
+        'ctl;help;resume' {
+            break
+        }
+        'ctl;help;rollback' {
+            break
+        }
+        'ctl;help;approve' {
             break
         }
         'ctl;help;history' {

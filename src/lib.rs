@@ -10,7 +10,7 @@
 //! `tests/architecture.rs`): [`model`] and [`world`] know nobody; [`diff`] and [`manifest`] know the model; [`plan`]
 //! knows model and diff; [`event`] is what happened, as data; [`net`] is all that leaves the machine; [`credentials`],
 //! [`source`] and [`store`] build on it; [`server`] is the reference server; [`target`] drives APIs; [`reconcile`] does
-//! the work through traits; [`report`] turns data into text; [`daemon`] is what a
+//! the work through traits; [`report`] turns data into text; [`metrics`] counts; [`daemon`] is what a
 //! watcher listens on; [`cli`] knows all.
 #![forbid(unsafe_code)]
 
@@ -20,6 +20,7 @@ pub mod daemon;
 pub mod diff;
 pub mod event;
 pub mod manifest;
+pub mod metrics;
 pub mod model;
 pub mod net;
 pub mod plan;

@@ -35,7 +35,7 @@ const IMPURE_WORDS: &[&str] =
     &["tokio", "reqwest", "hyper", "git2", "redb", "TcpStream", "UdpSocket", "std::fs", "std::thread", "async"];
 
 /// Products whose names have no place in `src/`, beside those that `apis/` describes: a description is data.
-const PRODUCTS: &[&str] = &["caddy", "etcd", "grafana", "keycloak", "kinto", "netbox", "powerdns", "rabbitmq"];
+const PRODUCTS: &[&str] = &["caddy", "grafana", "keycloak", "kinto", "netbox", "powerdns", "rabbitmq"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -283,7 +283,7 @@ fn observe(
                 })
                 .collect();
             let listing = Listing { items, ..Listing::default() };
-            known.insert((scope.kind, scope.parent), ScopeState::Known(ended(listing)));
+            known.insert((scope.kind, scope.parent), ScopeState::Known(Arc::new(ended(listing))));
         }
     }
     panic!("the planner never has enough");
@@ -309,7 +309,12 @@ fn plan(
             guard: Guard::default(),
             desired: ended(desired),
             selected: None,
-            endpoints: vec![EndpointInput { name: EndpointName::only(), record, unverified: BTreeSet::new(), scopes }],
+            endpoints: vec![EndpointInput {
+                name: EndpointName::only(),
+                record,
+                unverified: BTreeSet::new(),
+                scopes: &scopes,
+            }],
             first_run: false,
         }],
         allow_replace: true,

@@ -166,7 +166,7 @@ fn read(yaml: &Yaml) -> World {
     }
     let mut scopes: BTreeMap<_, _> = scopes
         .into_iter()
-        .map(|(scope, items)| (scope, ScopeState::Known(ended(Listing { items, ..Listing::default() }))))
+        .map(|(scope, items)| (scope, ScopeState::Known(Arc::new(ended(Listing { items, ..Listing::default() })))))
         .collect();
     for unknown in list(yaml, "unknown") {
         let (kind, parent) = unknown.as_mapping().unwrap().iter().next().unwrap();
@@ -244,7 +244,7 @@ fn plan(world: &World, allow_deletes: Option<Digest>) -> Plan {
                 name: EndpointName::only(),
                 record: &world.record,
                 unverified: BTreeSet::new(),
-                scopes: world.scopes.clone(),
+                scopes: &world.scopes,
             }],
             first_run: world.first_run,
         }],
@@ -411,9 +411,9 @@ fn removing_a_manifest_never_means_fewer_deletes_and_strangers_never_change_the_
         };
         let scope = world.scopes.get_mut(&(Kind::new("thing"), None)).unwrap();
         let ScopeState::Known(listing) = scope else { unreachable!() };
-        let mut noisy = (**listing).clone();
+        let mut noisy = (***listing).clone();
         noisy.items.push(stranger);
-        *listing = ended(noisy);
+        *listing = Arc::new(ended(noisy));
         let noisy = plan(&world, None);
         assert_eq!((noisy.refusals, noisy.operations.len()), (calm.refusals, calm.operations.len()));
     }

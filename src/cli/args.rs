@@ -75,6 +75,20 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Keep the targets as the commit says: on every commit, on an interval, through outages
     Watch(WatchArgs),
+    /// Show how things stand: what is in sync, what is not, why, and what to do
+    Status(StatusArgs),
+    /// Show what a watcher did and what happened to it
+    Events(EventsArgs),
+    /// Tell a watcher to try again now, whatever waits
+    Retry(RetryArgs),
+    /// Tell a watcher to write nothing until it is told to go on
+    Suspend(SuspendArgs),
+    /// Tell a watcher to go on, with the newest commit
+    Resume(ResumeArgs),
+    /// Tell a watcher to apply the commit of an older version, and to stay there
+    Rollback(RollbackArgs),
+    /// Let a refused plan through, once
+    Approve(ApproveArgs),
     /// List what was applied: version, time, commit, who, result
     History(HistoryArgs),
     /// Show one applied version, or one resource as it is declared, recorded and live
@@ -313,6 +327,195 @@ pub struct WatchArgs {
     /// Limits
     #[command(flatten)]
     pub limits: LimitArgs,
+}
+
+/// Which watcher is spoken to, and with which token.
+#[derive(Args, Clone, Debug)]
+pub struct RemoteArgs {
+    /// The watcher's address [default: the one that the watcher of this project wrote down]
+    #[arg(long, value_name = "URL", env = "CTL_SERVER", help_heading = "Watcher")]
+    pub server: Option<String>,
+    /// File with the token to send [default: $CTL_TOKEN, or that of the watcher on this machine]
+    #[arg(long, value_name = "FILE", help_heading = "Watcher")]
+    pub token_file: Option<PathBuf>,
+    /// The project whose watcher is meant: a path, or URL[//folder]
+    #[arg(long, value_name = "SOURCE", default_value = ".", help_heading = "Watcher")]
+    pub source: String,
+}
+
+/// `ctl status`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl status                              all targets, and why what is not well is not
+  ctl status dns                          one target
+  ctl status dns:rrset/shop.example./www.shop.example./A
+                                          why this resource is not in sync
+  ctl status 'mq:queue/*'                 all queues that something waits for
+  ctl status --watch                      again and again, until interrupted
+  ctl status --server https://ctl.example:9090 --token-file token
+
+It asks the watcher of this project. Without one it reads the targets itself, as `ctl plan` does, and writes nothing.
+
+Exit codes: 0 if all is well and nothing waits; 3 if something is failing, waits, is in doubt, suspended, held or left out,
+the source is away, or the watcher is not ready; 4 or 8 if every endpoint is failing because it does not let us in or does
+not answer; 5, 7 or 9 if something is refused, as `ctl plan` says it. A target where another watcher leads counts as
+well.")]
+pub struct StatusArgs {
+    /// A target, target/endpoint, or an address target:kind/field/field (globs allowed)
+    #[arg(value_name = "SELECTOR", conflicts_with = "targets")]
+    pub selector: Option<String>,
+    /// Only this target (repeatable, globs allowed)
+    #[arg(short, long = "target", value_name = "TARGET", help_heading = "Selection")]
+    pub targets: Vec<String>,
+    /// Show it again whenever it changes: every 2 seconds on a terminal, else a new block for each change
+    #[arg(short, long)]
+    pub watch: bool,
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub output: Plain,
+    /// Which watcher
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// `ctl events`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl events                              all that the watcher still knows
+  ctl events --since 10m -t dns           the last ten minutes of one target
+  ctl events --follow                     and what comes, until interrupted
+  ctl events --follow -o json | jq .      one JSON object a line")]
+pub struct EventsArgs {
+    /// From so long ago on (10m, 2h), or after the event with this number
+    #[arg(long, value_name = "DUR|SEQ", value_parser = since)]
+    pub since: Option<Since>,
+    /// Go on with what comes; after a lost connection from where it was
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only this target, and what concerns all of them (repeatable, globs allowed)
+    #[arg(short, long = "target", value_name = "TARGET", help_heading = "Selection")]
+    pub targets: Vec<String>,
+    /// How to print; json is one object a line
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub output: Plain,
+    /// Which watcher
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// Where to begin in a watcher's events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Since {
+    /// After this number.
+    Seq(u64),
+    /// So long ago.
+    Ago(Duration),
+}
+
+/// What every order takes.
+#[derive(Args, Debug)]
+pub struct OrderArgs {
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub output: Plain,
+    /// Which watcher
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// `ctl retry`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl retry                   everything that waits for its next try
+  ctl retry -t dns            one target")]
+pub struct RetryArgs {
+    /// Only this target (a glob)
+    #[arg(short, long, value_name = "TARGET", help_heading = "Selection")]
+    pub target: Option<String>,
+    /// Which watcher
+    #[command(flatten)]
+    pub order: OrderArgs,
+}
+
+/// `ctl suspend`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl suspend --reason 'database upgrade' --for 2h
+  ctl suspend -t dns
+
+What is in flight is finished. Drift is still reported. `ctl resume` goes on.")]
+pub struct SuspendArgs {
+    /// Only this target (a glob)
+    #[arg(short, long, value_name = "TARGET", help_heading = "Selection")]
+    pub target: Option<String>,
+    /// It ends by itself after: 90s, 30m, 2h, 1d [default: only with `ctl resume`]
+    #[arg(long = "for", value_name = "DUR", value_parser = duration)]
+    pub time: Option<Duration>,
+    /// Why, for whoever looks at `ctl status`
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Which watcher
+    #[command(flatten)]
+    pub order: OrderArgs,
+}
+
+/// `ctl resume`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl resume                  after `ctl suspend` or `ctl rollback`
+  ctl resume -t dns           one target")]
+pub struct ResumeArgs {
+    /// Only this target (a glob)
+    #[arg(short, long, value_name = "TARGET", help_heading = "Selection")]
+    pub target: Option<String>,
+    /// Which watcher
+    #[command(flatten)]
+    pub order: OrderArgs,
+}
+
+/// `ctl rollback`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl rollback dns@12         `ctl history` lists the versions
+  ctl rollback 12 --yes       in a project of one target; no question
+
+The watcher plans and applies that commit, guards and all, and stays there until `ctl resume`.")]
+pub struct RollbackArgs {
+    /// target@number, or the number alone in a project of one target
+    #[arg(value_name = "VERSION")]
+    pub to: String,
+    /// Do not ask
+    #[arg(short, long, help_heading = "Safety")]
+    pub yes: bool,
+    /// Which watcher
+    #[command(flatten)]
+    pub order: OrderArgs,
+}
+
+/// `ctl approve`
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ctl approve 4f2c9a01               8 digits or more of a checksum that `ctl status` shows as refused
+  ctl approve 4f2c9a01 --for 10m     not longer than that
+
+It holds for this very plan. What else would be done later is refused again.")]
+pub struct ApproveArgs {
+    /// The plan's checksum, or its first digits
+    #[arg(value_name = "CHECKSUM")]
+    pub checksum: String,
+    /// How long it holds
+    #[arg(long = "for", value_name = "DUR", default_value = "1h", value_parser = duration)]
+    pub time: Duration,
+    /// Which watcher
+    #[command(flatten)]
+    pub order: OrderArgs,
 }
 
 /// How a watcher logs.
@@ -610,6 +813,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(span).map_err(|_| help())
 }
 
+/// The number of an event, or how long ago.
+fn since(text: &str) -> Result<Since, String> {
+    if let Ok(seq) = text.parse() {
+        return Ok(Since::Seq(seq));
+    }
+    duration(text).map(Since::Ago).map_err(|_| "write how long ago (10m, 2h), or the number of an event".to_owned())
+}
+
 /// Below a second a watcher would only ask, and above a day it would not watch.
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = duration(text)?;
@@ -638,6 +849,13 @@ mod tests {
         for bad in ["-1s", "d", "soon", "99999999999999999999d", "9999999999999999d"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn events_begin_at_a_number_or_some_time_ago() {
+        assert_eq!(since("17"), Ok(Since::Seq(17)));
+        assert_eq!(since("10m"), Ok(Since::Ago(Duration::from_secs(600))));
+        assert!(since("yesterday").is_err() && since("-5").is_err());
     }
 
     #[test]

@@ -294,6 +294,8 @@ pub(super) fn note_unchanged(
 ) -> Result<Option<(Tip, Record)>, Stop> {
     let Some((tip, before)) = session.records.get(target) else { return Ok(None) };
     sign(session, target, before, &mut after)?;
+    let token = after.head.as_ref().and_then(|head| head.token);
+    reconcile::follow(before, &mut after, token).map_err(|error| stores::stop(&error))?;
     let tip = tip.as_ref();
     let name = RecordName { project: session.project().name.clone(), target: target.clone() };
     let text = message(plan, target, "unchanged");

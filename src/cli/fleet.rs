@@ -1,22 +1,27 @@
 //! The endpoints of a run, each with its driver, after the operator's file agreed to each.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::args::LimitArgs;
 use super::load::Loaded;
 use super::stores::embedded_dir;
 use super::{Context, Exit, Stop};
 use crate::credentials::{Access, Auth, NoSecrets, Operator, SecretSource, UNREADABLE};
-use crate::model::{Diagnostic, Mark, Own, TargetConfig, TargetName, Value};
-use crate::net::{HttpTransport, NetError, Paced, Tls};
+use crate::model::{Diagnostic, EndpointName, Mark, Own, TargetConfig, TargetName, Value};
+use crate::net::{Exchange, HttpTransport, NetError, Paced, Tap, Tapped, Tls};
 use crate::plan::Refusal;
-use crate::reconcile::{Peer, Peers};
+use crate::reconcile::{Peer, Peers, Place};
 use crate::server::{self, Embedded, Schema};
 use crate::target::http::{HttpConfig, HttpTarget};
 use crate::world::Rate;
 
 /// A driver as this program builds it.
-pub(super) type Driver = HttpTarget<Paced<HttpTransport>>;
+pub(super) type Driver = HttpTarget<Paced<Tapped<HttpTransport>>>;
+
+/// Who is told of each request to an endpoint, once it is over.
+pub(super) type Listener = Arc<dyn Fn(&TargetName, &EndpointName, &Exchange) + Send + Sync>;
 
 /// Everybody that a run speaks to.
 pub(super) struct Fleet {
@@ -26,6 +31,8 @@ pub(super) struct Fleet {
     pub refusals: Vec<Refusal>,
     /// The code that a credential which cannot be read asks for.
     pub exit: Exit,
+    /// How many requests each endpoint was sent so far.
+    pub requests: BTreeMap<Place, Arc<AtomicU64>>,
     embedded: Vec<Embedded>,
 }
 
@@ -34,15 +41,22 @@ const CONCURRENCY: u32 = 8;
 
 impl Fleet {
     /// Asks the operator's file about every endpoint of `targets`, starts embedded servers, and makes the drivers.
-    /// Nothing else is contacted.
+    /// Nothing else is contacted. `listener` hears of every request, without the secrets that are known by then.
     pub(super) async fn muster(
         ctx: &Context,
         loaded: &Loaded,
         operator: &Arc<Operator>,
         targets: &[TargetName],
         limits: &LimitArgs,
+        listener: Option<&Listener>,
     ) -> Result<Self, Stop> {
-        let mut fleet = Self { peers: Peers::new(), refusals: Vec::new(), exit: Exit::Done, embedded: Vec::new() };
+        let mut fleet = Self {
+            peers: Peers::new(),
+            refusals: Vec::new(),
+            exit: Exit::Done,
+            requests: BTreeMap::new(),
+            embedded: Vec::new(),
+        };
         let mark = Mark::of(&loaded.project.name);
         for name in targets {
             let (Some(target), Some(api)) = (loaded.project.targets.get(name), loaded.apis.get(name)) else { continue };
@@ -90,8 +104,11 @@ impl Fleet {
                     Stop::with(Exit::Refused, Diagnostic::error("bad-endpoint", format!("{name}/{endpoint}: {e}")))
                 })?;
                 let (concurrency, rate) = speed(target, limits, api.description.rps());
+                let tap = listener.map(|listener| tap(listener, operator, name, endpoint));
+                let transport = Tapped::new(transport, tap, ctx.clock.clone());
                 // Paced below the driver: one call of it may be several requests (pages, a login).
                 let transport = Paced::new(transport, rate, ctx.clock.clone());
+                fleet.requests.insert((name.clone(), endpoint.clone()), transport.counter());
                 let config = HttpConfig {
                     description: Arc::clone(&api.description),
                     target: name.clone(),
@@ -115,7 +132,7 @@ impl Fleet {
         Ok(fleet)
     }
 
-    fn refuse(&mut self, target: &TargetName, endpoint: Option<crate::model::EndpointName>, diagnostic: Diagnostic) {
+    fn refuse(&mut self, target: &TargetName, endpoint: Option<EndpointName>, diagnostic: Diagnostic) {
         if UNREADABLE.contains(&diagnostic.code) {
             self.exit = self.exit.and(Exit::Denied);
         }
@@ -148,6 +165,15 @@ impl Fleet {
         for embedded in self.embedded {
             drop(embedded.stop().await);
         }
+    }
+}
+
+fn tap(listener: &Listener, operator: &Operator, target: &TargetName, endpoint: &EndpointName) -> Tap {
+    let (listener, redactor) = (Arc::clone(listener), operator.redactor());
+    let (target, endpoint) = (target.clone(), endpoint.clone());
+    Tap {
+        hide: Arc::new(move |text| redactor.hide(text)),
+        tell: Arc::new(move |exchange| listener(&target, &endpoint, exchange)),
     }
 }
 

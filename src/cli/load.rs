@@ -60,7 +60,6 @@ pub(super) fn load(ctx: &Context, args: &SourceArgs, dirty: bool) -> Result<Load
     let options = SourceOptions { git: git(ctx), state_dir: ctx.state.clone(), limits: Limits::default() };
     let text = located(ctx, &args.source);
     let source = Arc::new(Source::open(&text, args.rev.as_deref(), options).map_err(|e| stop(&e))?);
-    let revision = source.revision().clone();
     let tree = source.tree(source.folder()).map_err(|e| stop(&e))?;
     let (tree, contents) = if dirty {
         let (files, contents) = source.dirty_tree(&tree).map_err(|e| stop(&e))?;
@@ -76,24 +75,46 @@ pub(super) fn load(ctx: &Context, args: &SourceArgs, dirty: bool) -> Result<Load
         Some(rev) => Some(source.resolve(rev).map_err(|e| stop(&e))?),
         None => None,
     };
+    read(source, tree, trusted.as_ref(), Loading { looking, contents, is_dirty: dirty })
+}
+
+/// Reads the project and its descriptions of a commit whose tree is known, for a process that looks again and again.
+pub(super) fn read_at(source: Arc<Source>, tree: Arc<Complete<Tree>>) -> Result<Loaded, Stop> {
+    read(source, tree, None, Loading::default())
+}
+
+/// What only a command at a work tree knows.
+#[derive(Default)]
+struct Loading {
+    looking: Option<std::thread::JoinHandle<Vec<String>>>,
+    contents: BTreeMap<String, Vec<u8>>,
+    is_dirty: bool,
+}
+
+fn read(
+    source: Arc<Source>,
+    tree: Arc<Complete<Tree>>,
+    trusted: Option<&Revision>,
+    loading: Loading,
+) -> Result<Loaded, Stop> {
     let mut loaded = Loaded {
         project: empty_project(),
         apis: BTreeMap::new(),
+        revision: source.revision().clone(),
         source,
-        revision,
         diagnostics: Vec::new(),
         tree,
-        looking,
-        dirty: contents,
-        is_dirty: dirty,
+        looking: loading.looking,
+        dirty: loading.contents,
+        is_dirty: loading.is_dirty,
         texts: Mutex::default(),
     };
     let path = joined(loaded.source.folder(), PROJECT_FILE);
-    let file = loaded.trusted_file(&path, trusted.as_ref())?.ok_or_else(|| no_project(&path))?;
+    let file = loaded.trusted_file(&path, trusted)?.ok_or_else(|| no_project(&path))?;
     let (project, warnings) = manifest::read_project(&file).map_err(invalid)?;
     loaded.diagnostics.extend(warnings);
     loaded.project = project;
-    loaded.apis = loaded.read_apis(trusted.as_ref())?;
+    loaded.apis = loaded.read_apis(trusted)?;
     Ok(loaded)
 }
 
@@ -190,6 +211,14 @@ impl Loaded {
         let revision = trusted.unwrap_or(&self.revision);
         let bytes = self.source.file_at(revision, &path).map_err(|e| stop(&e))?;
         bytes.map(|bytes| text_file(&path, bytes)).transpose()
+    }
+
+    /// What decides how a target is reconciled, beside its manifests: another text, another matter.
+    pub(super) fn deciding(&self, target: &TargetName) -> String {
+        let path = joined(self.source.folder(), PROJECT_FILE);
+        let project = self.tree.entries.iter().find(|e| e.path == path).map(|e| e.blob.as_str());
+        let api = self.apis.get(target).map(|api| api.origin.digest);
+        format!("{project:?} {api:?}")
     }
 
     /// The kinds of each target.
@@ -299,7 +328,7 @@ pub(super) fn stop(error: &SourceError) -> Stop {
 }
 
 /// A local path is meant from where the command runs; a URL stays as it is.
-fn located(ctx: &Context, text: &str) -> String {
+pub(super) fn located(ctx: &Context, text: &str) -> String {
     let is_path = !text.contains("://") && ctx.cwd.join(text).exists();
     if is_path { ctx.cwd.join(text).display().to_string() } else { text.to_owned() }
 }

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{Cli, Command, RecordCommand, TargetCommand};
 use super::{
-    Context, Exit, Stop, apply, generate, history, init, plan, record, release, serve, show, target, validate, watch,
+    Context, Exit, Stop, apply, events, generate, history, init, order, plan, record, release, serve, show, status,
+    target, validate, watch,
 };
 use crate::model::Diagnostic;
 
@@ -57,6 +58,13 @@ async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, Stop> {
         match command {
             Command::Apply(args) => apply::run(ctx, args, &cancel).await,
             Command::Watch(args) => watch::run(ctx, args, &cancel).await,
+            Command::Status(args) => status::run(ctx, args, &cancel).await,
+            Command::Events(args) => events::run(ctx, args, &cancel).await,
+            Command::Retry(args) => order::retry(ctx, args).await,
+            Command::Suspend(args) => order::suspend(ctx, args).await,
+            Command::Resume(args) => order::resume(ctx, args).await,
+            Command::Rollback(args) => order::rollback(ctx, args).await,
+            Command::Approve(args) => order::approve(ctx, args).await,
             Command::Init(args) => init::run(ctx, args),
             Command::Plan(args) => plan::run(ctx, args, &cancel).await,
             Command::Completions(args) => generate::completions(ctx, args),

@@ -17,12 +17,14 @@ use crate::event::Event;
 use crate::manifest;
 use crate::model::Own;
 use crate::model::{
-    Canonical, Complete, Desired, Diagnostic, Digest, EndpointName, EndpointRecord, FieldPath, Guard, Key, Kind,
-    Project, Record, RecordPlace, Scope, Secret, Snapshot, Spans, TargetName, Value,
+    Canonical, Complete, Desired, Diagnostic, Digest, EndpointName, EndpointRecord, FieldPath, Guard, IntentOp, Key,
+    Kind, Project, Record, RecordPlace, Scope, Secret, Snapshot, Spans, TargetName, Value,
 };
 use crate::net::without_credentials;
 use crate::plan::{self, Change, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
-use crate::reconcile::{self, PATIENCE, Peer, Place, Scopes, Sighting, Trouble, observe_with_keys};
+use crate::reconcile::{
+    self, Before, PATIENCE, Peer, Place, Revisited, Scopes, Sighting, Trouble, observe_again, revisit,
+};
 use crate::report::Progress;
 use crate::source::Ancestry;
 use crate::store::Tip;
@@ -31,7 +33,7 @@ use crate::target::{Rehearsal, Target, Write};
 /// Everything that a run knows before it plans.
 pub(super) struct Session {
     /// Project, commit, descriptions.
-    pub loaded: Loaded,
+    pub loaded: Arc<Loaded>,
     /// What the operator allows.
     pub operator: Arc<Operator>,
     /// Hides values from output.
@@ -39,7 +41,7 @@ pub(super) struct Session {
     /// Where the records are.
     pub stores: Arc<Stores>,
     /// The desired state.
-    pub snapshot: Complete<Snapshot>,
+    pub snapshot: Arc<Complete<Snapshot>>,
     /// The targets of this run.
     pub targets: Vec<TargetName>,
     /// The records as they were read, and where they stood.
@@ -55,8 +57,13 @@ pub(super) struct Session {
     selection: Selection,
     leave: Leave,
     accept_rewrite: Option<String>,
+    /// False in a process that stays: what concerns other targets is looked at once, and not in each cycle.
+    alone: bool,
     places: Mutex<BTreeMap<File, Vec<(usize, Spans)>>>,
 }
+
+/// What is wanted at each target.
+type Wanted = BTreeMap<TargetName, Complete<Vec<Arc<Desired>>>>;
 
 /// Path and blob.
 type File = (String, String);
@@ -65,6 +72,33 @@ type File = (String, String);
 struct Leave {
     replace: bool,
     deletes: Option<Digest>,
+}
+
+/// What a session for one target is made of, in a process that stays: most of it is shared, and nothing is loaded.
+pub(super) struct Parts {
+    /// Project, commit, descriptions; the operator's limits hold in it already ([`agree`]).
+    pub loaded: Arc<Loaded>,
+    /// The desired state.
+    pub snapshot: Arc<Complete<Snapshot>>,
+    /// What the operator allows.
+    pub operator: Arc<Operator>,
+    /// Where the records are.
+    pub stores: Arc<Stores>,
+    /// The target.
+    pub target: TargetName,
+    /// Its record, and where it stands.
+    pub record: (Option<Tip>, Record),
+    /// Whom to speak to.
+    pub fleet: Fleet,
+    /// The operator's `record-key`.
+    pub record_key: Result<Option<Secret>, Diagnostic>,
+}
+
+/// Lets the operator's limits hold for a project.
+pub(super) fn agree(loaded: &mut Loaded, operator: &Operator) {
+    for target in loaded.project.targets.values_mut() {
+        target.guard = target.guard.stricter(operator.ceiling());
+    }
 }
 
 /// A plan with what was seen on the way.
@@ -114,9 +148,7 @@ impl Session {
         let selection = Selection::read(&wishes.selection.selectors)?;
         let targets = choose(&loaded.project, &wishes.selection.targets)?;
         let operator = operator(ctx)?;
-        for target in loaded.project.targets.values_mut() {
-            target.guard = target.guard.stricter(operator.ceiling());
-        }
+        agree(&mut loaded, &operator);
         let stores = Stores::open(ctx, &loaded, &operator).map(Arc::new);
         // A remote is not asked before the manifests are known to be good.
         let at_once =
@@ -151,13 +183,13 @@ impl Session {
         loaded.look_back();
         let record_key = tokio::task::block_in_place(|| operator.record_key());
         let redactor = operator.redactor();
-        let fleet = Fleet::muster(ctx, &loaded, &operator, &targets, wishes.limits).await?;
+        let fleet = Fleet::muster(ctx, &loaded, &operator, &targets, wishes.limits, None).await?;
         Ok(Self {
-            loaded,
+            loaded: Arc::new(loaded),
             operator,
             redactor,
             stores,
-            snapshot,
+            snapshot: Arc::new(snapshot),
             targets,
             records,
             fleet,
@@ -167,8 +199,73 @@ impl Session {
             selection,
             leave,
             accept_rewrite: wishes.leave.accept_rewrite.clone(),
+            alone: true,
             places: Mutex::default(),
         })
+    }
+
+    /// A session for one target, of what is at hand. Contacts nobody, and asks for no consent: whatever wants some is
+    /// refused.
+    pub(super) fn of(parts: Parts) -> Self {
+        let Parts { loaded, snapshot, operator, stores, target, record, fleet, record_key } = parts;
+        Self {
+            redactor: operator.redactor(),
+            loaded,
+            operator,
+            stores,
+            snapshot,
+            records: [(target.clone(), record)].into(),
+            targets: vec![target],
+            fleet,
+            locked: BTreeMap::new(),
+            damaged: BTreeMap::new(),
+            record_key,
+            selection: Selection::default(),
+            leave: Leave::default(),
+            accept_rewrite: None,
+            alone: false,
+            places: Mutex::default(),
+        }
+    }
+
+    /// Gives back what outlives a session.
+    pub(super) fn into_parts(mut self) -> Option<Parts> {
+        let target = self.targets.pop()?;
+        let record = self.records.remove(&target)?;
+        let Self { loaded, snapshot, operator, stores, fleet, record_key, .. } = self;
+        Some(Parts { loaded, snapshot, operator, stores, target, record, fleet, record_key })
+    }
+
+    /// What has to be so of the records whenever they were read: they belong to this project, and a folder of manifests
+    /// that is not there is no slip of the first run.
+    pub(super) fn check_records(&self) -> Result<(), Stop> {
+        let owns = self.records.values().any(|(_, r)| r.endpoints.values().any(|e| !e.entries.is_empty()));
+        let missing = &self.snapshot.missing_folders;
+        if !owns && !missing.is_empty() && self.records.values().all(|(_, r)| r.head.is_none()) {
+            return Err(load::invalid(super::validate::missing_folders(missing).collect()));
+        }
+        check_folder(self.project(), &self.records)
+    }
+
+    /// Lets a plan of exactly these operations through the guards that ask for consent. Where they refuse what no consent
+    /// can allow (`replace: never`, a protected resource), or somebody is not trusted, the plan stays refused.
+    pub(super) fn consent(&mut self, plan: &Plan) {
+        self.leave = Leave { replace: true, deletes: Some(plan.deletes_checksum()) };
+    }
+
+    /// Takes consent back: it was for one plan.
+    pub(super) fn withdraw(&mut self) {
+        self.leave = Leave::default();
+    }
+
+    /// Plans from what was seen.
+    pub(super) fn plan_of(&self, sightings: &BTreeMap<Place, Sighting>) -> Plan {
+        self.build(&self.desired(), sightings)
+    }
+
+    /// The same for its deletes alone.
+    pub(super) fn consent_to_deletes(&mut self, sum: Digest) {
+        self.leave.deletes = Some(sum);
     }
 
     /// The project.
@@ -210,58 +307,84 @@ impl Session {
         };
         let context =
             reconcile::Context { clock: &ctx.clock, entropy: &ctx.entropy, tell: &tell, cancel, patience: PATIENCE };
-        let desired = self.desired();
-        let nothing = EndpointRecord::default();
-        let (project, apis, records) = (self.project(), &self.loaded.apis, &self.records);
-        let planner = |peer: &Peer<Driver>, known: &Scopes| {
-            let (Some(config), Some(api)) = (project.targets.get(&peer.target), apis.get(&peer.target)) else {
-                return Vec::new();
-            };
-            let empty = Vec::new();
-            let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
-            let record = records.get(&peer.target).and_then(|(_, r)| r.endpoints.get(&peer.name)).unwrap_or(&nothing);
-            let table = api.description.table();
-            let own = if everything { Own::Exclusive } else { config.own };
-            let mut scopes = plan::missing_scopes(table, own, wanted, record, &peer.name, known);
-            // What an interrupted run was doing has to be looked at, whatever is wanted now.
-            let open = records.get(&peer.target).into_iter().flat_map(|(_, r)| &r.intents);
-            for op in open.flat_map(|intent| &intent.operations).filter(|op| op.endpoint == peer.name) {
-                if let Some(rules) = table.get(&op.kind) {
-                    let parent = rules.parent_key(&op.key);
-                    if !known.contains_key(&(op.kind.clone(), parent.clone())) {
-                        scopes.push(Scope { endpoint: peer.name.clone(), kind: op.kind.clone(), parent });
-                    }
-                }
-            }
-            scopes
-        };
-        let keys = |peer: &Peer<Driver>, scope: &crate::model::Scope| {
-            let Some(api) = apis.get(&peer.target) else { return Vec::new() };
-            let empty = Vec::new();
-            let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
-            let record = records.get(&peer.target).and_then(|(_, r)| r.endpoints.get(&peer.name)).unwrap_or(&nothing);
-            let table = api.description.table();
-            let mut keys = plan::scope_keys(table, wanted, record, scope);
-            // What an interrupted run was doing is asked for too: what nobody asked for must not look absent.
-            let open = records.get(&peer.target).into_iter().flat_map(|(_, r)| &r.intents);
-            let here = open.flat_map(|intent| &intent.operations).filter(|op| {
-                let parent = table.get(&op.kind).and_then(|rules| rules.parent_key(&op.key));
-                op.endpoint == peer.name && op.kind == scope.kind && parent == scope.parent
-            });
-            keys.extend(here.map(|op| op.key.clone()));
-            keys.sort();
-            keys.dedup();
-            keys
-        };
-        let sightings = observe_with_keys(&self.fleet.peers, planner, keys, context).await;
+        let planned = self.look_from(Before::default(), everything, context).await;
         progress.finish();
+        planned
+    }
+
+    /// Observes what the plan needs, going on from what is known, and plans.
+    pub(super) async fn look_from(&self, before: Before, everything: bool, context: reconcile::Context<'_>) -> Planned {
+        let desired = self.desired();
+        let planner = |peer: &Peer<Driver>, known: &Scopes| self.scopes_for(&desired, peer, known, everything);
+        let keys = |peer: &Peer<Driver>, scope: &Scope| self.keys_for(&desired, peer, scope);
+        let sightings = observe_again(&self.fleet.peers, before, planner, keys, context).await;
         let plan = self.build(&desired, &sightings);
         let exit = reading_exit(&sightings).and(self.fleet.exit);
         Planned { checksum: plan.checksum(), plan, sightings, exit }
     }
 
+    /// Asks whether anything changed since these sightings, and nothing else.
+    pub(super) async fn look_again(
+        &self,
+        sightings: &BTreeMap<Place, Sighting>,
+        context: reconcile::Context<'_>,
+    ) -> Revisited {
+        let desired = std::sync::OnceLock::new();
+        let keys =
+            |peer: &Peer<Driver>, scope: &Scope| self.keys_for(desired.get_or_init(|| self.desired()), peer, scope);
+        revisit(&self.fleet.peers, sightings, keys, context).await
+    }
+
+    /// The scopes that a plan still needs to know at an endpoint.
+    fn scopes_for(&self, desired: &Wanted, peer: &Peer<Driver>, known: &Scopes, everything: bool) -> Vec<Scope> {
+        let (Some(config), Some(api)) = (self.project().targets.get(&peer.target), self.loaded.apis.get(&peer.target))
+        else {
+            return Vec::new();
+        };
+        let (empty, nothing) = (Vec::new(), EndpointRecord::default());
+        let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
+        let record = self.endpoint_record(&peer.target, &peer.name).unwrap_or(&nothing);
+        let table = api.description.table();
+        let own = if everything { Own::Exclusive } else { config.own };
+        let mut scopes = plan::missing_scopes(table, own, wanted, record, &peer.name, known);
+        // What an interrupted run was doing has to be looked at, whatever is wanted now.
+        for op in self.open_operations(&peer.target).filter(|op| op.endpoint == peer.name) {
+            if let Some(rules) = table.get(&op.kind) {
+                let parent = rules.parent_key(&op.key);
+                if !known.contains_key(&(op.kind.clone(), parent.clone())) {
+                    scopes.push(Scope { endpoint: peer.name.clone(), kind: op.kind.clone(), parent });
+                }
+            }
+        }
+        scopes
+    }
+
+    /// The keys that may be in a scope that the API cannot list.
+    fn keys_for(&self, desired: &Wanted, peer: &Peer<Driver>, scope: &Scope) -> Vec<Key> {
+        let Some(api) = self.loaded.apis.get(&peer.target) else { return Vec::new() };
+        let (empty, nothing) = (Vec::new(), EndpointRecord::default());
+        let wanted = desired.get(&peer.target).map_or(&empty, |d| &**d);
+        let record = self.endpoint_record(&peer.target, &peer.name).unwrap_or(&nothing);
+        let table = api.description.table();
+        let mut keys = plan::scope_keys(table, wanted, record, scope);
+        // What an interrupted run was doing is asked for too: what nobody asked for must not look absent.
+        let here = self.open_operations(&peer.target).filter(|op| {
+            let parent = table.get(&op.kind).and_then(|rules| rules.parent_key(&op.key));
+            op.endpoint == peer.name && op.kind == scope.kind && parent == scope.parent
+        });
+        keys.extend(here.map(|op| op.key.clone()));
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// What interrupted runs were doing at a target.
+    fn open_operations(&self, target: &TargetName) -> impl Iterator<Item = &IntentOp> {
+        self.records.get(target).into_iter().flat_map(|(_, r)| &r.intents).flat_map(|intent| &intent.operations)
+    }
+
     /// What is wanted at each target, all of it.
-    fn desired(&self) -> BTreeMap<TargetName, Complete<Vec<Arc<Desired>>>> {
+    fn desired(&self) -> Wanted {
         let mut by_target: BTreeMap<&TargetName, Vec<Arc<Desired>>> = BTreeMap::new();
         for desired in &self.snapshot.desired {
             by_target.entry(&desired.id.target).or_default().push(Arc::clone(desired));
@@ -271,7 +394,7 @@ impl Session {
             .map(|name| {
                 let wanted = by_target.remove(name).unwrap_or_default();
                 // What is taken out of a complete snapshot by target is complete for that target.
-                (name.clone(), self.snapshot.as_ref().map(|_| wanted))
+                (name.clone(), Complete::as_ref(&self.snapshot).map(|_| wanted))
             })
             .collect()
     }
@@ -293,11 +416,7 @@ impl Session {
         aged
     }
 
-    fn build(
-        &self,
-        desired: &BTreeMap<TargetName, Complete<Vec<Arc<Desired>>>>,
-        sightings: &BTreeMap<Place, Sighting>,
-    ) -> Plan {
+    fn build(&self, desired: &Wanted, sightings: &BTreeMap<Place, Sighting>) -> Plan {
         let nothing = EndpointRecord::default();
         let aged = self.records_with_changed_secrets();
         let mut targets = Vec::new();
@@ -322,7 +441,7 @@ impl Session {
                     name: endpoint.clone(),
                     record: aged.get(&place).unwrap_or(record),
                     unverified: unverified(self, name, endpoint, record),
-                    scopes: sighting.scopes.clone(),
+                    scopes: &sighting.scopes,
                 });
             }
             let head = record.and_then(|r| r.head.as_ref());
@@ -354,7 +473,9 @@ impl Session {
         self.check_lineage(&mut plan);
         self.check_trust(&mut plan);
         self.check_gone_folders(&mut plan);
-        self.note_orphans(&mut plan);
+        if self.alone {
+            self.note_orphans(&mut plan);
+        }
         self.note_intents(&mut plan);
         for (target, why) in &self.locked {
             plan.refusals.push(Refusal {
@@ -712,10 +833,10 @@ impl Session {
 
     /// Stops what was started for this run.
     pub(super) async fn close(self) {
-        let Self { fleet, snapshot, records, .. } = self;
+        let Self { fleet, snapshot, records, loaded, .. } = self;
         fleet.dismiss().await;
         // The program ends now: to free what may be a million small pieces one by one would only take time.
-        std::mem::forget((snapshot, records));
+        std::mem::forget((snapshot, records, loaded));
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Context, Stop, stores};
 use crate::model::{
     Canonical, Diagnostic, EndpointName, IntentOp, Mark, Observed, RecordEntry, ScopeState, TargetName,
 };
-use crate::reconcile::{Here, Hold, Place, Seen, Sighting, is_as_sent, settle_intent, standing};
+use crate::reconcile::{Here, Hold, Place, Seen, Sighting, follow, is_as_sent, settle_intent, standing};
 use crate::store::{RecordName, Store, is_gone};
 
 /// Settles every expired intent of the run's targets from what was just seen. True if a record changed.
@@ -60,6 +60,7 @@ pub(super) fn settle_open(
         if after == record {
             continue;
         }
+        follow(&record, &mut after, here.token).map_err(|error| stores::stop(&error))?;
         if let Some(signer) = Signer::of(session, &target)? {
             // Whoever can push the record's ref can write an intent, and it must not make a line good.
             let signed: BTreeSet<_> = record

@@ -75,6 +75,10 @@ impl Store for Stores {
         self.of(&name.target)?.salvage(name)
     }
 
+    fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
+        self.of(&name.target)?.stands(name)
+    }
+
     fn swap(
         &self,
         name: &RecordName,
@@ -162,6 +166,11 @@ pub(super) fn stop(error: &StoreError) -> Stop {
         StoreError::Denied { help, .. } => (Exit::Denied, "record-denied", help.clone()),
         StoreError::Unreachable { help, .. } => (Exit::Unreachable, "record-unreachable", help.clone()),
         StoreError::Damaged { help, .. } => (Exit::Unreachable, "record-damaged", help.clone()),
+        StoreError::Fenced { .. } => {
+            let help = "the leader goes on; if there is none because etcd was made anew, its numbers began again: `ctl \
+                        record rebuild` forgets the old ones";
+            (Exit::Locked, "record-fenced", help.to_owned())
+        }
         StoreError::Unanswered { .. } => {
             (Exit::Unreachable, "record-unanswered", "run again: the record is read first".to_owned())
         }

@@ -128,14 +128,14 @@ impl Operator {
         if about.is_dir() {
             return Err(Diagnostic::error("operator-file", format!("the operator's file {place} is a folder")));
         }
-        if about.mode() & 0o077 != 0 {
+        let me = rustix::process::geteuid().as_raw();
+        if is_open_to_others(about.mode(), about.uid(), me) {
             return Err(Diagnostic::error(
                 "operator-file",
                 format!("others can read the operator's file {place} (mode {:04o})", about.mode() & 0o7777),
             )
             .help(format!("chmod 600 {place}")));
         }
-        let me = rustix::process::geteuid().as_raw();
         if about.uid() != me && about.uid() != 0 {
             return Err(Diagnostic::error(
                 "operator-file",
@@ -507,6 +507,15 @@ fn joined(certificate: &Secret, key: &Secret) -> Secret {
     Secret::new(format!("{}\n{}\n", certificate.expose(), key.expose()))
 }
 
+/// Whether somebody besides `me` may read or change a file of this mode and owner.
+///
+/// Service managers and container platforms hand a secret to an unprivileged process as a file of root's that this
+/// process's group, or an access list that the group bits stand for, may read: whom root lets read it is root's word.
+fn is_open_to_others(mode: u32, owner: u32, me: u32) -> bool {
+    let handed_over = owner == 0 && me != 0;
+    mode & if handed_over { 0o037 } else { 0o077 } != 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -657,6 +666,18 @@ record: {push: ["https://forge.example/*"], file: [/var/lib/ctl]}
         assert_eq!(refusal(Operator::load(&env)), "operator-file");
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
         assert!(Operator::load(&env).is_ok());
+    }
+
+    #[test]
+    fn a_group_may_read_what_root_hands_over_and_nothing_else() {
+        let open = |mode, owner, me| is_open_to_others(mode, owner, me);
+        assert!(!open(0o100_400, 1000, 1000) && !open(0o100_600, 0, 0) && !open(0o100_600, 0, 1000));
+        assert!(open(0o100_440, 1000, 1000) && open(0o100_640, 0, 0), "its owner can close it");
+        assert!(!open(0o100_440, 0, 1000) && !open(0o100_640, 0, 1000));
+        for mode in [0o100_444, 0o100_460, 0o100_604, 0o100_641, 0o100_620] {
+            assert!(open(mode, 0, 1000), "{mode:o}");
+        }
+        assert!(open(0o100_440, 7, 1000), "another user is not root");
     }
 
     #[test]

@@ -1,8 +1,30 @@
 //! What a watcher listens on: status, events, metrics, webhooks, and the orders of people. It knows no target and no
 //! repository; whoever runs the watcher answers through [`Control`].
+//!
+//! ```text
+//! GET  /livez /readyz        nobody needs a token
+//! GET  /metrics              …
+//! POST /hook[/PROVIDER]      proves itself with the webhook's secret; its content is never used
+//! GET  / /v1/status /v1/events    the read token, or the write token
+//! POST /v1/orders            the write token
+//! ```
+//!
+//! Who may do what is in `access.rs`; that what comes in is bounded, in `http.rs`.
+
+mod access;
+mod events;
+mod hook;
+mod http;
+mod journal;
+mod page;
+mod patient;
 
 use crate::event::Entry;
 use crate::model::{Answer, Order, Status};
+
+pub use access::Access;
+pub use http::{Config, Daemon, DaemonError, MAX_BODY, MAX_CONNECTIONS};
+pub use journal::Journal;
 
 /// The watcher, as seen from outside. Every method returns at once: nothing waits for a cycle.
 pub trait Control: Send + Sync + 'static {

@@ -1,5 +1,6 @@
 //! What happened, as data. Events are the only thing the doing side says; lines, bars, logs and metrics listen.
 
+mod entry;
 mod news;
 
 use std::time::Duration;

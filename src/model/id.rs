@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -9,11 +10,30 @@ use super::{Canonical, Value};
 #[error("`{0}` is not a name: 1 to 63 of a-z, 0-9 and `-`")]
 pub struct BadName(pub String);
 
+/// Orders by content. Most names that are compared share one text, and then it need not be looked at.
+macro_rules! ordered {
+    ($name:ident) => {
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+    };
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[derive(Clone, PartialEq, Eq, Hash, Debug)]
         pub struct $name(Arc<str>);
+
+        ordered! { $name }
 
         impl $name {
             /// The name as text.
@@ -71,8 +91,10 @@ impl EndpointName {
 }
 
 /// What sort of thing a resource is, as its description calls it: `queue`, `deployments.apps`. Never a version.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Kind(Arc<str>);
+
+ordered! { Kind }
 
 impl Kind {
     /// Takes the description's word.
@@ -93,8 +115,10 @@ impl fmt::Display for Kind {
 }
 
 /// The values of a kind's key fields, in the order of the description, normalised. Shared by all that name the resource.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key(Arc<[Canonical]>);
+
+ordered! { Key }
 
 impl Key {
     /// Makes a key of its values, in key order.

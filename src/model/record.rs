@@ -11,6 +11,16 @@ pub struct Record {
     pub endpoints: BTreeMap<EndpointName, EndpointRecord>,
     /// Intents of runs that have not finished.
     pub intents: Vec<Intent>,
+    /// The highest fencing token under which it was ever written; `None` if it never was under election.
+    pub fence: Option<u64>,
+}
+
+impl Record {
+    /// The highest fencing token that is anywhere in it: nothing that carries a lower one may follow.
+    pub fn highest_token(&self) -> Option<u64> {
+        let head = self.head.as_ref().and_then(|head| head.token);
+        self.intents.iter().filter_map(|intent| intent.token).chain(head).chain(self.fence).max()
+    }
 }
 
 /// One applied version.

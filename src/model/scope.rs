@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::{Complete, EndpointName, Key, Kind, Observed};
 
 /// Where one list is asked for: an endpoint, a kind, and the parent it lives in, if any.
@@ -42,8 +44,8 @@ pub struct Cursor(pub String);
 /// What is known of one scope when a plan is made.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ScopeState {
-    /// Read to its end.
-    Known(Complete<Listing>),
+    /// Read to its end. Shared, because a list that did not change is carried on from one look to the next.
+    Known(Arc<Complete<Listing>>),
     /// Not read: nothing here is created, updated or deleted in this run.
     Unknown {
         /// Why, for people.

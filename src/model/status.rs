@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// When something was so, and how long ago that is by the clock of whoever says it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Stamp {
     /// Unix seconds, wall clock: for people.
     pub time: i64,
@@ -32,6 +33,12 @@ pub enum State {
     NotLeader,
 }
 
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 impl State {
     /// All of them, for metrics that show each.
     pub const ALL: [Self; 7] =
@@ -53,6 +60,7 @@ impl State {
 
 /// All that a watcher knows of how it stands.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Status {
     /// `1.0`; another first number means another shape.
     pub format_version: String,
@@ -78,6 +86,7 @@ pub struct Status {
 
 /// Where the desired state comes from and how old it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SourceStatus {
     /// As it was typed, without credentials.
     pub source: String,
@@ -101,6 +110,7 @@ pub struct SourceStatus {
 
 /// A manifest that cannot be read.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Quarantined {
     /// `path:line:column`, or the path.
     pub place: String,
@@ -116,6 +126,7 @@ pub struct Quarantined {
 
 /// How the election stands.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ElectionStatus {
     /// True if the coordinator answers.
     pub reachable: bool,
@@ -127,6 +138,7 @@ pub struct ElectionStatus {
 
 /// How one target stands.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TargetStatus {
     /// Its name.
     pub target: String,
@@ -181,6 +193,7 @@ pub const MAX_PENDING: usize = 200;
 
 /// One refusal.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RefusalStatus {
     /// Which guard.
     pub gate: String,
@@ -196,6 +209,7 @@ pub struct RefusalStatus {
 
 /// One applied version.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct VersionStatus {
     /// Counts the outcomes of a target, from 1.
     pub number: u64,
@@ -215,6 +229,7 @@ pub struct VersionStatus {
 
 /// Somebody stopped a target.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Suspension {
     /// Since when.
     pub since: Stamp,
@@ -228,6 +243,7 @@ pub struct Suspension {
 
 /// How one endpoint stands.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct EndpointStatus {
     /// Its name.
     pub endpoint: String,
@@ -255,6 +271,7 @@ pub struct EndpointStatus {
 
 /// The last request to an endpoint.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LastRequest {
     /// When.
     pub sent: Stamp,
@@ -274,6 +291,7 @@ pub struct LastRequest {
 
 /// An operation that waits or does not come through: why this resource is not in sync.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PendingStatus {
     /// The resource's address: `target:kind/key`.
     pub address: String,

@@ -24,13 +24,19 @@ impl Digest {
 
     /// Reads 64 hexadecimal digits, with or without `sha256:` before them.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.strip_prefix("sha256:").unwrap_or(text);
-        if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let text = text.strip_prefix("sha256:").unwrap_or(text).as_bytes();
+        if text.len() != 64 {
             return None;
         }
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            b'A'..=b'F' => Some(byte - b'A' + 10),
+            _ => None,
+        };
         let mut out = [0; 32];
-        for (i, byte) in out.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
+        for (byte, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
         }
         Some(Self(out))
     }

@@ -179,13 +179,14 @@ impl Git {
 
     /// Runs one call to its end.
     pub fn run(&self, call: &GitCall<'_>) -> Result<GitOutput, GitError> {
-        let name = call.args.first().map(|a| a.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = subcommand(&call.args);
         let mut child = self.command(call).spawn().map_err(|e| GitError::NotStarted { why: e.to_string() })?;
         let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
 
-        let (done, ended) = mpsc::channel::<Done>();
-        let out = collect(child.stdout.take(), call.limit, Keep::Start, done.clone());
-        let err = collect(child.stderr.take(), STDERR_KEPT, Keep::End, done.clone());
+        let (done, ended) = mpsc::channel();
+        let (closed, pipes) = mpsc::channel();
+        let out = collect(child.stdout.take(), call.limit, Keep::Start, closed.clone());
+        let err = collect(child.stderr.take(), STDERR_KEPT, Keep::End, closed);
         if let Some(mut stdin) = child.stdin.take() {
             let bytes = call.stdin.clone();
             // A child that ends without reading is told by its exit code.
@@ -194,27 +195,20 @@ impl Git {
         thread::spawn(move || {
             let status = child.wait();
             // The receiver is gone only after the deadline, and then nobody asks.
-            drop(done.send(Done::Child(status)));
+            drop(done.send(status));
         });
 
-        let mut pipes = 0;
-        let status = loop {
-            match ended.recv_timeout(call.deadline) {
-                Ok(Done::Pipe) => pipes += 1,
-                Ok(Done::Child(status)) => break status,
-                Err(_) => {
-                    if let Some(group) = group {
-                        // It may just have ended by itself.
-                        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
-                    }
-                    return Err(GitError::Deadline { command: name, deadline: call.deadline });
-                }
+        // One wait, which nothing that the child does on the way makes longer.
+        let Ok(status) = ended.recv_timeout(call.deadline) else {
+            if let Some(group) = group {
+                // It may just have ended by itself.
+                rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
             }
+            return Err(GitError::Deadline { command: name, deadline: call.deadline });
         };
-        while pipes < 2 {
-            match ended.recv_timeout(PIPE_GRACE) {
-                Ok(_) => pipes += 1,
-                Err(_) => break,
+        for _ in 0..2 {
+            if pipes.recv_timeout(PIPE_GRACE).is_err() {
+                break;
             }
         }
         let status = status.map_err(|e| GitError::NotStarted { why: e.to_string() })?;
@@ -293,11 +287,6 @@ impl Git {
     }
 }
 
-enum Done {
-    Pipe,
-    Child(std::io::Result<ExitStatus>),
-}
-
 #[derive(Default)]
 struct Collected {
     bytes: Vec<u8>,
@@ -315,7 +304,7 @@ fn collect(
     pipe: Option<impl Read + Send + 'static>,
     limit: usize,
     keep: Keep,
-    done: mpsc::Sender<Done>,
+    closed: mpsc::Sender<()>,
 ) -> Arc<Mutex<Collected>> {
     let collected = Arc::new(Mutex::new(Collected::default()));
     let shared = Arc::clone(&collected);
@@ -335,9 +324,20 @@ fn collect(
                 }
             }
         }
-        drop(done.send(Done::Pipe));
+        closed.send(()).ok();
     });
     collected
+}
+
+/// What a call is about: its first word that is no setting.
+fn subcommand(args: &[OsString]) -> String {
+    let mut words = args.iter();
+    loop {
+        match words.next() {
+            Some(word) if word == "-c" => drop(words.next()),
+            word => return word.map(|w| w.to_string_lossy().into_owned()).unwrap_or_default(),
+        }
+    }
 }
 
 /// The words of a call from borrowed texts.
@@ -355,6 +355,14 @@ mod tests {
         let args = ["-c", "alias.wait=!sleep 30", "wait"].map(OsString::from).to_vec();
         let call = GitCall { git_dir: None, args, stdin: vec![], deadline: Duration::from_millis(200), limit: 10 };
         assert!(matches!(git.run(&call), Err(GitError::Deadline { .. })));
+    }
+
+    #[test]
+    fn a_child_that_closes_its_output_gets_no_longer_for_it() {
+        let args = ["-c", "alias.wait=!exec >/dev/null 2>&1; sleep 30", "wait"].map(OsString::from).to_vec();
+        let call = GitCall { git_dir: None, args, stdin: vec![], deadline: Duration::from_millis(300), limit: 10 };
+        let error = Git::new().run(&call).unwrap_err();
+        assert_eq!(error, GitError::Deadline { command: "wait".into(), deadline: Duration::from_millis(300) });
     }
 
     #[test]

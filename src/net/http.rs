@@ -47,6 +47,11 @@ impl HttpTransport {
             .user_agent(concat!("ctl/", env!("CARGO_PKG_VERSION")));
         if is_loopback(url) {
             builder = builder.no_proxy();
+            if url.starts_with("http://") {
+                // Nothing is encrypted on the way: to read the system's hundreds of certificates would take longer than
+                // the plan of a small project.
+                builder = builder.tls_certs_only([]);
+            }
         }
         if let Some(pem) = tls.ca {
             let certificates = reqwest::Certificate::from_pem_bundle(pem)
@@ -62,6 +67,42 @@ impl HttpTransport {
         }
         let client = builder.build().map_err(|e| unsent(format!("no HTTP client can be made: {}", chain(&e))))?;
         Ok(Self { client })
+    }
+}
+
+/// An answer that is read as it comes, for as long as it comes.
+#[derive(Debug)]
+pub struct Flow {
+    response: reqwest::Response,
+}
+
+impl Flow {
+    /// The answer's status.
+    pub fn status(&self) -> http::StatusCode {
+        self.response.status()
+    }
+
+    /// The next bytes; `None` at the end. Fails if nothing comes within `idle`, or the connection breaks.
+    pub async fn next(&mut self, idle: Duration) -> Result<Option<Bytes>, NetError> {
+        match tokio::time::timeout(idle, self.response.chunk()).await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(e)) => Err(NetError::Unanswered { why: format!("the answer broke off: {}", chain(&e)) }),
+            Err(_) => Err(NetError::Unanswered { why: format!("nothing came for {} s", idle.as_secs_f32()) }),
+        }
+    }
+}
+
+impl HttpTransport {
+    /// Sends a request without a body and gives its answer as a [`Flow`], once its head is there: within `deadline`.
+    pub async fn open(&self, request: http::Request<()>, deadline: Duration) -> Result<Flow, NetError> {
+        let (parts, ()) = request.into_parts();
+        let url = reqwest::Url::parse(&parts.uri.to_string())
+            .map_err(|e| NetError::Unsent { why: format!("not a URL: {e}") })?;
+        let sent = self.client.request(parts.method, url).headers(parts.headers).send();
+        match tokio::time::timeout(deadline, sent).await {
+            Ok(response) => Ok(Flow { response: response.map_err(|e| classify(&e))? }),
+            Err(_) => Err(NetError::Unanswered { why: format!("no answer within {} s", deadline.as_secs_f32()) }),
+        }
     }
 }
 
@@ -130,7 +171,8 @@ fn chain(error: &reqwest::Error) -> String {
     if causes.is_empty() { "the request failed".to_owned() } else { causes.join(": ") }
 }
 
-fn is_loopback(url: &str) -> bool {
+/// True if the URL names this machine itself.
+pub fn is_loopback(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
     match url.host_str().map(|host| host.trim_matches(['[', ']'])) {
         Some(host) if host == "localhost" || host.ends_with(".localhost") => true,
@@ -192,6 +234,23 @@ mod tests {
         assert!(matches!(ask(&url, 100).await, Err(NetError::Unanswered { .. })));
         let url = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[1").await;
         assert!(matches!(ask(&url, 100).await, Err(NetError::Unanswered { .. })), "the deadline holds");
+    }
+
+    #[tokio::test]
+    async fn a_flow_is_read_as_it_comes_and_says_when_nothing_does() {
+        let url = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}\n").await;
+        let transport = HttpTransport::new(&url, Tls::default()).unwrap();
+        let request = || http::Request::get(&url).body(()).unwrap();
+        let wait = Duration::from_millis(300);
+        let mut flow = transport.open(request(), wait).await.unwrap();
+        assert_eq!(flow.status(), 200);
+        assert_eq!(flow.next(wait).await.unwrap().unwrap().as_ref(), b"{}\n");
+        assert!(matches!(flow.next(wait).await, Err(NetError::Unanswered { .. })), "the peer went silent");
+        let url = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[]").await;
+        let request = http::Request::get(&url).body(()).unwrap();
+        let mut flow = HttpTransport::new(&url, Tls::default()).unwrap().open(request, wait).await.unwrap();
+        assert_eq!(flow.next(wait).await.unwrap().unwrap().as_ref(), b"[]");
+        assert_eq!(flow.next(wait).await, Ok(None));
     }
 
     #[tokio::test]

@@ -5,17 +5,19 @@ mod http;
 mod limits;
 mod paced;
 mod remote;
+mod tapped;
 
 use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use self::http::{HttpTransport, Tls};
+pub use self::http::{Flow, HttpTransport, Tls, is_loopback};
 pub use git::{Git, GitCall, GitError, GitOutput, words};
 pub use limits::Limits;
 pub use paced::Paced;
 pub use remote::{BadRemote, RemoteRule, check_remote_url, without_credentials};
+pub use tapped::{Discretion, Exchange, Hide, Tap, Tapped};
 
 /// Sends one request and reads its whole answer.
 pub trait Transport: Send + Sync {
@@ -27,6 +29,11 @@ pub trait Transport: Send + Sync {
         deadline: Duration,
         limit: usize,
     ) -> impl Future<Output = Result<::http::Response<Bytes>, NetError>> + Send;
+
+    /// True if somebody listens: then a request says what may be known of it, as a [`Discretion`] among its extensions.
+    fn is_heard(&self) -> bool {
+        false
+    }
 }
 
 /// Why there is no answer. What was not sent may be sent again; what was sent and not answered may have happened.

@@ -1,4 +1,5 @@
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,12 +14,18 @@ pub struct Paced<T> {
     inner: T,
     bucket: Option<Mutex<TokenBucket>>,
     clock: Clock,
+    sent: Arc<AtomicU64>,
 }
 
 impl<T> Paced<T> {
     /// Lets `inner` send at `rate`; without a rate, as it likes.
     pub fn new(inner: T, rate: Option<Rate>, clock: Clock) -> Self {
-        Self { inner, bucket: rate.map(TokenBucket::new).map(Mutex::new), clock }
+        Self { inner, bucket: rate.map(TokenBucket::new).map(Mutex::new), clock, sent: Arc::default() }
+    }
+
+    /// How many requests were sent so far; goes on counting.
+    pub fn counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.sent)
     }
 }
 
@@ -37,7 +44,12 @@ impl<T: Transport> Transport for Paced<T> {
                 self.clock.sleep(wait).await;
             }
         }
+        self.sent.fetch_add(1, Ordering::Relaxed);
         self.inner.send(request, deadline, limit).await
+    }
+
+    fn is_heard(&self) -> bool {
+        self.inner.is_heard()
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::change::{Cascade, Cause, Change, FieldDiff, Plan, Precondition, Refusal, UnknownScope};
 use super::input::{EndpointInput, PlanInput, TargetInput};
 use super::order::{self, Draft};
-use super::site::{Hold, Site, Web, Which, value_of};
+use super::site::{Beside, Hold, Site, Web, Which, is_same_object, value_of};
 use super::{fields, guard};
 use crate::diff::{self, Comparison};
 use crate::model::{
@@ -37,7 +37,7 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
         let mut endpoints: Vec<&EndpointInput<'_>> = target.endpoints.iter().collect();
         endpoints.sort_by(|a, b| a.name.cmp(&b.name));
         for endpoint in endpoints {
-            for ((kind, parent), state) in &endpoint.scopes {
+            for ((kind, parent), state) in endpoint.scopes {
                 if let ScopeState::Unknown { why } = state {
                     let scope = Scope { endpoint: endpoint.name.clone(), kind: kind.clone(), parent: parent.clone() };
                     plan.unknown_scopes.push(UnknownScope { target: target.name.clone(), scope, why: why.clone() });
@@ -74,6 +74,15 @@ enum Fate {
     },
 }
 
+/// A declared resource with what is known of it.
+struct Declared<'b> {
+    which: Which,
+    desired: &'b Arc<Desired>,
+    observed: Option<&'b Observed>,
+    /// Its line in the record, also where the object was made anew since.
+    entry: Option<&'b RecordEntry>,
+}
+
 struct Builder<'b, 'a> {
     input: &'b PlanInput<'a>,
     target: &'b TargetInput<'a>,
@@ -97,7 +106,7 @@ impl<'b, 'a> Builder<'b, 'a> {
         mark: &'b Mark,
         plan: &'b mut Plan,
     ) -> Self {
-        let site = Site::new(target.table, target.own, endpoint.record, &endpoint.scopes, &target.desired);
+        let site = Site::new(target.table, target.own, endpoint.record, endpoint.scopes, &target.desired);
         Self {
             input,
             target,
@@ -114,14 +123,19 @@ impl<'b, 'a> Builder<'b, 'a> {
     }
 
     fn run(mut self, drafts: &mut Vec<Draft>) {
-        let declared: Vec<(Which, &'b Arc<Desired>)> = self.site.desired.iter().map(|(w, d)| (w.clone(), *d)).collect();
-        for (which, desired) in &declared {
-            if self.is_selected(which)
-                && let Some(fate) = self.judge(which, desired)
-            {
-                self.fates.insert(which.clone(), fate);
-            }
-        }
+        let (mut live, mut recorded) = (Beside::new(&self.site.live), Beside::new(&self.site.record.entries));
+        let all = self.site.desired.iter().map(|(which, desired)| Declared {
+            which: which.clone(),
+            desired,
+            observed: live.find(which).copied(),
+            entry: recorded.find(which),
+        });
+        let declared: Vec<Declared<'b>> = all.collect();
+        let judged = declared.iter().filter_map(|one| {
+            let fate = if self.is_selected(&one.which) { self.judge(one) } else { None };
+            fate.map(|fate| (one.which.clone(), fate))
+        });
+        self.fates = judged.collect();
         self.name_anew(&declared);
         self.judge_undeclared();
         // An old name that stays (kept, not ours any more) is not what the new one replaces.
@@ -158,8 +172,9 @@ impl<'b, 'a> Builder<'b, 'a> {
         self.target.marks && observed.mark.as_ref().is_some_and(|m| m != self.mark)
     }
 
-    fn judge(&mut self, which: &Which, desired: &Desired) -> Option<Fate> {
-        let id = self.id(which);
+    fn judge(&mut self, one: &Declared<'_>) -> Option<Fate> {
+        let &Declared { ref which, desired, observed, entry } = one;
+        let id = &desired.id;
         let Some(rules) = self.site.rules(&which.0) else {
             self.tell(Diagnostic::error("unknown-kind", format!("{id}: the description has no kind `{}`", which.0)));
             return None;
@@ -173,7 +188,7 @@ impl<'b, 'a> Builder<'b, 'a> {
             self.refuse("ignored", which, message, "remove its manifest");
             return None;
         }
-        let Some(observed) = self.site.live.get(which).copied() else {
+        let Some(observed) = observed else {
             if !rules.can_create {
                 let message = format!("{id} is not there, and the API cannot create one");
                 self.refuse("create", which, message, "make it by the API's own means, or remove its manifest");
@@ -186,7 +201,7 @@ impl<'b, 'a> Builder<'b, 'a> {
             self.refuse("foreign", which, message, "remove it from one of the two projects, or `release` it there");
             return None;
         }
-        let entry = self.site.entry_for(which, observed);
+        let entry = entry.filter(|entry| is_same_object(entry, observed));
         let found = diff::compare_held(&desired.body, observed, entry, rules);
         for normalised in &found.normalised {
             let made = normalised.made.as_ref().map_or("nothing", |v| v.as_str());
@@ -221,8 +236,8 @@ impl<'b, 'a> Builder<'b, 'a> {
     }
 
     /// `previously`: no description can say yet how to rename, so that it is a delete and a create, and says so.
-    fn name_anew(&mut self, declared: &[(Which, &'b Arc<Desired>)]) {
-        for (which, desired) in declared {
+    fn name_anew(&mut self, declared: &[Declared<'b>]) {
+        for Declared { which, desired, .. } in declared {
             if desired.meta.previously.is_empty() || !matches!(self.fates.get(which), Some(Fate::Create)) {
                 continue;
             }
@@ -245,8 +260,8 @@ impl<'b, 'a> Builder<'b, 'a> {
 
     fn judge_undeclared(&mut self) {
         let record = self.site.record;
-        let undeclared: Vec<Which> =
-            record.entries.keys().filter(|w| !self.site.desired.contains_key(*w)).cloned().collect();
+        let mut declared = Beside::new(&self.site.desired);
+        let undeclared: Vec<Which> = record.entries.keys().filter(|w| declared.find(w).is_none()).cloned().collect();
         for which in undeclared {
             if self.is_selected(&which) {
                 self.judge_recorded(&which, &record.entries[&which]);
@@ -533,11 +548,15 @@ impl<'b, 'a> Builder<'b, 'a> {
         let mut deletes = std::mem::take(&mut self.deletes);
         let renames = std::mem::take(&mut self.renames);
         for (which, fate) in fates {
+            if matches!(fate, Fate::Unchanged) {
+                self.plan.unchanged += 1;
+                continue;
+            }
             let Some(desired) = self.site.desired.get(&which).map(|d| Arc::clone(d)) else { continue };
             let observed = self.site.live.get(&which).copied();
             let Some(rules) = self.site.rules(&which.0) else { continue };
             match fate {
-                Fate::Unchanged => self.plan.unchanged += 1,
+                Fate::Unchanged => {}
                 Fate::Create => {
                     let old = renames.get(&which).and_then(|old| deletes.remove_entry(old));
                     let create = self.create(&which, &desired, rules);

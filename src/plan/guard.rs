@@ -141,7 +141,7 @@ fn bases(target: &TargetInput<'_>, endpoint: &EndpointInput<'_>, counts: &Counts
             }
         }
         Own::Exclusive => {
-            for ((kind, _), state) in &endpoint.scopes {
+            for ((kind, _), state) in endpoint.scopes {
                 if let ScopeState::Known(listing) = state {
                     *bases.entry(kind.clone()).or_default() += listing.items.len();
                 }

@@ -56,5 +56,5 @@ pub struct EndpointInput<'a> {
     /// Entries whose HMAC did not verify (with a `record-key`): they permit no delete.
     pub unverified: BTreeSet<(Kind, Key)>,
     /// What was read, by kind and parent.
-    pub scopes: BTreeMap<(Kind, Option<Key>), ScopeState>,
+    pub scopes: &'a BTreeMap<(Kind, Option<Key>), ScopeState>,
 }

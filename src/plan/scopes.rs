@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::site::{Hold, Site, Which};
+use super::site::{Beside, Hold, Site, Which};
 use crate::diff;
 use crate::model::{
     Desired, EndpointName, EndpointRecord, Key, Kind, KindTable, OnDelete, Own, Scope, ScopeState, UpdateMode,
@@ -34,8 +34,14 @@ pub fn missing_scopes(
             }
         }
     }
+    let mut before = None;
     for which in site.desired.keys().chain(record.entries.keys()) {
-        want(&site, which, &mut wanted);
+        // Neighbours mostly live in one place, which has to be looked up once.
+        let place = (&which.0, site.rules(&which.0).and_then(|rules| rules.parent_key(&which.1)));
+        if before.as_ref() != Some(&place) {
+            want(&site, place.0, place.1.clone(), &mut wanted);
+        }
+        before = Some(place);
     }
     what_goes_along(&site, &mut wanted);
     // What is referred to by ids that the server makes is read first, for without it nobody can tell what an id means.
@@ -70,27 +76,28 @@ pub fn scope_keys(table: &KindTable, desired: &[Arc<Desired>], record: &Endpoint
     inside.collect::<BTreeSet<_>>().into_iter().cloned().collect()
 }
 
-/// Adds the scope in which `which` would be, unless its parent is not there (or not known to be there yet).
-fn want(site: &Site<'_>, which: &Which, wanted: &mut BTreeSet<(Kind, Option<Key>)>) {
-    let Some(rules) = site.rules(&which.0) else { return };
-    let (Some(parent), Some(key)) = (&rules.parent, rules.parent_key(&which.1)) else {
-        wanted.insert((which.0.clone(), None));
+/// Adds the scope of `kind` in the parent with this key, unless it is not there (or not known to be there yet).
+fn want(site: &Site<'_>, kind: &Kind, parent: Option<Key>, wanted: &mut BTreeSet<(Kind, Option<Key>)>) {
+    let Some(rules) = site.rules(kind) else { return };
+    let (Some(rule), Some(key)) = (&rules.parent, parent) else {
+        wanted.insert((kind.clone(), None));
         return;
     };
-    let parent = (parent.kind.clone(), key);
+    let parent = (rule.kind.clone(), key);
     let managed = site.desired.contains_key(&parent) || site.record.entries.contains_key(&parent);
     if !managed || site.live.contains_key(&parent) || site.ignored.contains(&parent) {
-        wanted.insert((which.0.clone(), Some(parent.1)));
+        wanted.insert((kind.clone(), Some(parent.1)));
     }
 }
 
 /// Adds the scopes of what would go along with the objects that go.
 fn what_goes_along(site: &Site<'_>, wanted: &mut BTreeSet<(Kind, Option<Key>)>) {
+    let (mut declared, mut recorded) = (Beside::new(&site.desired), Beside::new(&site.record.entries));
     let mut seen: BTreeSet<Which> = site
         .live
         .iter()
-        .filter(|(which, observed)| match site.desired.get(*which) {
-            None => site.own == Own::Exclusive || site.record.entries.contains_key(*which),
+        .filter(|(which, observed)| match declared.find(which) {
+            None => site.own == Own::Exclusive || recorded.find(which).is_some(),
             Some(desired) => site.rules(&which.0).is_some_and(|rules| {
                 let may = rules.update != UpdateMode::InPlace || rules.fields.values().any(|f| f.immutable);
                 may && site.table.is_container(&which.0) && {

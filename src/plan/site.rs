@@ -1,4 +1,6 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::iter::Peekable;
 
 use super::refs::{Ref, refs_of};
 use crate::model::{
@@ -51,27 +53,30 @@ impl<'a> Site<'a> {
         scopes: &'a BTreeMap<(Kind, Option<Key>), ScopeState>,
         desired: &'a [std::sync::Arc<Desired>],
     ) -> Self {
-        let (mut live, mut ignored) = (BTreeMap::new(), BTreeSet::new());
+        let (mut live, mut ignored) = (Vec::new(), BTreeSet::new());
         for ((kind, _), state) in scopes {
             let ScopeState::Known(listing) = state else { continue };
             let rules = table.get(kind).filter(|r| !r.ignore.is_empty());
+            live.reserve(listing.items.len());
             for item in &listing.items {
                 let which = (kind.clone(), item.key.clone());
                 if rules.is_some_and(|r| r.ignores(&value_of(item))) {
                     ignored.insert(which);
                 } else {
-                    live.insert(which, item);
+                    live.push((which, item));
                 }
             }
             ignored.extend(listing.ignored.iter().map(|item| (kind.clone(), item.key.clone())));
         }
+        // Lists are sorted already, and a map that is made of a sorted list at once costs no search.
+        let live = live.into_iter().collect();
         let desired = desired.iter().map(|d| ((d.id.kind.clone(), d.id.key.clone()), d)).collect();
         Self { table, own, record, scopes, live, ignored, desired }
     }
 
     /// The record's line, unless the object was made anew by somebody since.
     pub(super) fn entry_for(&self, which: &Which, observed: &Observed) -> Option<&'a RecordEntry> {
-        self.record.entries.get(which).filter(|e| e.uid.is_none() || e.uid == observed.uid)
+        self.record.entries.get(which).filter(|entry| is_same_object(entry, observed))
     }
 
     /// Why nothing is known of what is (or is not) there under this key; `None` if it is known.
@@ -188,6 +193,34 @@ impl<'a> Site<'a> {
                 .keys()
                 .filter(|(k, _)| k == &parent.kind)
                 .find_map(|(_, key)| self.unknown_scope(kind, Some(key))),
+        }
+    }
+}
+
+/// False if the object was made anew by somebody since it was recorded.
+pub(super) fn is_same_object(entry: &RecordEntry, observed: &Observed) -> bool {
+    entry.uid.is_none() || entry.uid == observed.uid
+}
+
+/// A sorted map that is gone through beside other sorted keys: a step for each, in place of a search from the root.
+pub(super) struct Beside<'m, V> {
+    rest: Peekable<btree_map::Iter<'m, Which, V>>,
+}
+
+impl<'m, V> Beside<'m, V> {
+    pub(super) fn new(map: &'m BTreeMap<Which, V>) -> Self {
+        Self { rest: map.iter().peekable() }
+    }
+
+    /// What the map holds under `which`, which must not come before what was asked for last.
+    pub(super) fn find(&mut self, which: &Which) -> Option<&'m V> {
+        loop {
+            let (here, value) = self.rest.peek()?;
+            match (*here).cmp(which) {
+                Ordering::Less => _ = self.rest.next(),
+                Ordering::Equal => return Some(value),
+                Ordering::Greater => return None,
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ pub enum Hold {
     Expired(&'static str),
 }
 
-/// Says whether an open intent still is a lock. `alive` tells whether a process of this very boot and PID namespace still
+/// Says whether an open intent still is a lock, to somebody who has no run of their own there now. `alive` tells whether a process of this very boot and PID namespace still
 /// runs (with that start time); `wall` is the Unix second.
 pub fn standing(intent: &Intent, here: &Here, wall: i64, alive: &dyn Fn(&Process) -> bool) -> Hold {
     let (holder, me) = (&intent.holder, &here.process);
@@ -36,6 +36,9 @@ pub fn standing(intent: &Intent, here: &Here, wall: i64, alive: &dyn Fn(&Process
         && ours > theirs
     {
         return Hold::Expired("a newer leader was elected");
+    }
+    if is_same(holder, me) {
+        return Hold::Expired("it is of this process, and that run is over");
     }
     let booted = !holder.boot_id.is_empty() && !me.boot_id.is_empty() && holder.boot_id != me.boot_id;
     if same_machine(holder, me) && booted {
@@ -52,6 +55,13 @@ pub fn standing(intent: &Intent, here: &Here, wall: i64, alive: &dyn Fn(&Process
         Some(until) if wall > until.saturating_add(GRACE) => Hold::Expired("its time ran out"),
         Some(_) | None => Hold::Held,
     }
+}
+
+/// True if both certainly are one process.
+fn is_same(a: &Process, b: &Process) -> bool {
+    let known = !a.boot_id.is_empty() && a.pid_namespace != 0 && a.started != 0;
+    let same = |p: &Process| (p.host.clone(), p.boot_id.clone(), p.pid_namespace, p.pid, p.started);
+    known && same(a) == same(b)
 }
 
 /// A record that nobody else is writing.

@@ -322,6 +322,14 @@ impl Machine {
         self.targets.iter()
     }
 
+    /// Every endpoint of every target.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        let here = |(name, watched): (&TargetName, &Watched)| {
+            watched.endpoints.iter().map(|endpoint| (name.clone(), endpoint.clone())).collect::<Vec<_>>()
+        };
+        self.targets.iter().flat_map(here)
+    }
+
     /// When the source last said what is in force, and since when it does not.
     pub fn source(&self) -> (Option<Duration>, Option<Duration>) {
         (self.fresh, self.away)
@@ -664,8 +672,8 @@ impl Machine {
 }
 
 impl Watched {
-    /// When the next cycle may start.
-    fn due(&self) -> Duration {
+    /// When the next cycle may start (time since boot).
+    pub fn due(&self) -> Duration {
         if let Some((backoff, _)) = &self.blocked {
             return backoff.until;
         }

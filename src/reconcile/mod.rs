@@ -11,7 +11,9 @@ mod apply;
 mod backoff;
 mod contest;
 mod difference;
+mod fence;
 mod held;
+mod leader;
 mod lock;
 mod lookup;
 mod machine;
@@ -20,6 +22,7 @@ mod outcome;
 mod peer;
 mod perform;
 mod retry;
+mod revisit;
 mod run;
 mod schedule;
 mod settle;
@@ -30,16 +33,19 @@ pub use apply::{Applied, Apply, Counts, OnError, OpResult, apply};
 pub use backoff::Backoff;
 pub use contest::Contests;
 pub use difference::{Differences, is_as_sent};
+pub use fence::follow;
 pub use held::held;
+pub use leader::{Candidacy, Elected, ElectionEvent, Elections, LEASE, REQUEST, Tenure};
 pub use lock::{Free, Here, Hold, Locked, free, standing};
 pub use machine::{
     Blocked, Command, Ended, Input, Job, Looked, Machine, Pace, Reach, Tried, Trouble as EndpointTrouble, Waiting,
     Watched,
 };
-pub use observe::{Scopes, Sighting, Trouble, observe, observe_with_keys};
+pub use observe::{Before, Fresh, Scopes, Sighting, Trouble, observe, observe_again, observe_with_keys};
 pub use outcome::{Facts, intent_ops, record_after};
 pub use peer::{Context, Peer, Peers, Place};
 pub use perform::{Gate, Judge, Replanned, Standing};
 pub use retry::{Call, PATIENCE, RetryBudget, Tries, Verdict, verdict};
+pub use revisit::{Revisited, revisit};
 pub use run::{NotBegun, NotFinished, Run, Share};
 pub use settle::{Seen, Settled, Settlement, settle, settle_intent};

@@ -1,4 +1,6 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 
@@ -76,32 +78,86 @@ where
     P: Fn(&Peer<T>, &Scopes) -> Vec<Scope> + Sync,
     K: Fn(&Peer<T>, &Scope) -> Vec<Key> + Sync,
 {
-    let (planner, keys) = (&planner, &keys);
+    observe_again(endpoints, Before::default(), planner, keys, context).await
+}
+
+/// What is known before a look.
+#[derive(Default)]
+pub struct Before {
+    /// What was seen last time: a scope whose list has a cursor is asked whether anything changed, and kept if not.
+    pub sightings: BTreeMap<Place, Sighting>,
+    /// What [`revisit`](super::revisit) just found: it is not asked for again.
+    pub fresh: Fresh,
+    /// Endpoints that are not contacted, and why: nothing is known of them.
+    pub away: BTreeMap<Place, String>,
+    /// How long an endpoint may take to say who it is, without a second attempt: for those who come back anyway, and
+    /// would not let the others wait for it. None asks as often as any other request.
+    pub greeting: Option<Duration>,
+}
+
+/// Scopes that were just read, by endpoint.
+pub type Fresh = BTreeMap<Place, Scopes>;
+
+/// The same, going on from what is known: what did not change is neither sent nor copied.
+pub async fn observe_again<T, P, K>(
+    endpoints: &Peers<T>,
+    mut before: Before,
+    planner: P,
+    keys: K,
+    context: Context<'_>,
+) -> BTreeMap<Place, Sighting>
+where
+    T: Target,
+    P: Fn(&Peer<T>, &Scopes) -> Vec<Scope> + Sync,
+    K: Fn(&Peer<T>, &Scope) -> Vec<Key> + Sync,
+{
+    let (planner, keys, greeting) = (&planner, &keys, before.greeting);
     endpoints
         .values()
-        .map(|endpoint| async move { (endpoint.place(), sight(endpoint, planner, keys, context).await) })
+        .map(|endpoint| {
+            let place = endpoint.place();
+            let known = Known {
+                before: before.sightings.remove(&place).map(|sighting| sighting.scopes).unwrap_or_default(),
+                fresh: before.fresh.remove(&place).unwrap_or_default(),
+                away: before.away.remove(&place),
+                greeting,
+            };
+            async move { (place, sight(endpoint, known, planner, keys, context).await) }
+        })
         .collect::<FuturesUnordered<_>>()
         .collect()
         .await
 }
 
-async fn sight<T, P, K>(endpoint: &Peer<T>, planner: &P, keys: &K, context: Context<'_>) -> Sighting
+/// What is known of one endpoint before a look.
+struct Known {
+    before: Scopes,
+    fresh: Scopes,
+    away: Option<String>,
+    greeting: Option<Duration>,
+}
+
+async fn sight<T, P, K>(endpoint: &Peer<T>, mut known: Known, planner: &P, keys: &K, context: Context<'_>) -> Sighting
 where
     T: Target,
     P: Fn(&Peer<T>, &Scopes) -> Vec<Scope> + Sync,
     K: Fn(&Peer<T>, &Scope) -> Vec<Key> + Sync,
 {
     let mut sighting = Sighting::default();
-    let away = match asked(endpoint, context, || endpoint.driver.greet()).await {
-        Ok(greeting) => {
-            sighting.greeting = Some(greeting);
-            None
+    let mut away = known.away.take();
+    if away.is_none() {
+        match greet(endpoint, known.greeting, context).await {
+            Ok(greeting) => sighting.greeting = Some(greeting),
+            Err((trouble, why)) => {
+                sighting.trouble.extend(trouble);
+                away = Some(why);
+            }
         }
-        Err(error) => {
-            sighting.trouble.push(Trouble::of(&error));
-            Some(endpoint.told(&error))
-        }
-    };
+    }
+    if away.is_some() {
+        // Nobody said who this is now: what was read a moment ago is no knowledge of the endpoint that is meant.
+        known.fresh.clear();
+    }
     loop {
         let mut wave = planner(endpoint, &sighting.scopes);
         wave.sort();
@@ -110,20 +166,27 @@ where
         if wave.is_empty() {
             return sighting;
         }
-        let wave: Vec<(Scope, Option<String>)> = wave
-            .into_iter()
-            .map(|scope| {
-                let untold = untold(endpoint, &scope, &sighting.scopes);
-                (scope, away.clone().or(untold))
-            })
-            .collect();
-        let listed = futures::stream::iter(wave).map(|(scope, away)| async move {
-            let state = match away.as_deref() {
-                Some(why) => Err((None, why.to_owned())),
-                None if is_by_key(endpoint, &scope) => {
-                    ask_each(endpoint, &scope, keys(endpoint, &scope), context).await
+        let mut asked = Vec::new();
+        for scope in wave {
+            let place = (scope.kind, scope.parent);
+            match known.fresh.remove(&place) {
+                Some(state) => drop(sighting.scopes.insert(place, state)),
+                None => {
+                    let before = known.before.remove(&place);
+                    let scope = Scope { endpoint: scope.endpoint, kind: place.0, parent: place.1 };
+                    let untold = untold(endpoint, &scope, &sighting.scopes);
+                    asked.push((scope, before, away.clone().or(untold)));
                 }
-                None => list(endpoint, &scope, context).await,
+            }
+        }
+        let listed = futures::stream::iter(asked).map(|(scope, before, away)| async move {
+            let state = match (away, before) {
+                (Some(why), _) => Err((None, why)),
+                (None, _) if is_by_key(endpoint, &scope) => {
+                    ask_each(endpoint, &scope, keys(endpoint, &scope), context).await.map(Arc::new)
+                }
+                (None, Some(ScopeState::Known(before))) => list_since(endpoint, &scope, before, context).await,
+                (None, _) => list(endpoint, &scope, context).await.map(Arc::new),
             };
             (scope, state)
         });
@@ -153,13 +216,32 @@ fn untold<T: Target>(endpoint: &Peer<T>, scope: &Scope, seen: &Scopes) -> Option
     })
 }
 
+/// Asks who is there.
+async fn greet<T: Target>(
+    endpoint: &Peer<T>,
+    within: Option<Duration>,
+    context: Context<'_>,
+) -> Result<Greeting, (Option<Trouble>, String)> {
+    let failed = |error: TargetError| (Some(Trouble::of(&error)), endpoint.told(&error));
+    let Some(within) = within else {
+        return asked(endpoint, context, || endpoint.driver.greet()).await.map_err(failed);
+    };
+    let late = || (Some(Trouble::Unreachable), format!("it did not say who it is within {} s", within.as_secs_f32()));
+    let once = async {
+        endpoint.first_attempt();
+        endpoint.turn(context.clock).await;
+        endpoint.driver.greet().await
+    };
+    tokio::time::timeout(within, once).await.map_err(|_| late())?.map_err(failed)
+}
+
 /// True for a scope that the API cannot list.
 pub(super) fn is_by_key<T: Target>(endpoint: &Peer<T>, scope: &Scope) -> bool {
     endpoint.driver.kinds().get(&scope.kind).is_some_and(|rules| rules.listed_by_key)
 }
 
 /// One scope by its keys. If one of them cannot be read, nothing is known of the scope.
-async fn ask_each<T: Target>(
+pub(super) async fn ask_each<T: Target>(
     endpoint: &Peer<T>,
     scope: &Scope,
     keys: Vec<Key>,
@@ -199,22 +281,52 @@ pub(super) async fn list<T: Target>(
     context: Context<'_>,
 ) -> Result<Complete<Listing>, (Option<Trouble>, String)> {
     (context.tell)(Event::Listing { target: endpoint.target.clone(), scope: scope.clone() });
-    let listing = match asked(endpoint, context, || endpoint.driver.observe(scope, None)).await {
-        Ok(Observation::Listed(listing)) => listing,
-        Ok(Observation::NoSuchKind) => {
+    let seen = asked(endpoint, context, || endpoint.driver.observe(scope, None)).await;
+    match seen {
+        Ok(seen) => match listed(endpoint, scope, seen, context)? {
+            Some(listing) => Ok(listing),
+            None => {
+                let why = "the endpoint says that nothing changed, and was not asked since when".to_owned();
+                Err((Some(Trouble::Other), why))
+            }
+        },
+        Err(error) => Err((Some(Trouble::of(&error)), endpoint.told(&error))),
+    }
+}
+
+/// The same, where `before` is what was there last time: where it has a cursor, the endpoint is asked what changed since.
+async fn list_since<T: Target>(
+    endpoint: &Peer<T>,
+    scope: &Scope,
+    before: Arc<Complete<Listing>>,
+    context: Context<'_>,
+) -> Result<Arc<Complete<Listing>>, (Option<Trouble>, String)> {
+    let Some(cursor) = before.cursor.clone() else { return list(endpoint, scope, context).await.map(Arc::new) };
+    match asked(endpoint, context, || endpoint.driver.observe(scope, Some(&cursor))).await {
+        Ok(seen) => Ok(listed(endpoint, scope, seen, context)?.map_or(before, Arc::new)),
+        Err(error) => Err((Some(Trouble::of(&error)), endpoint.told(&error))),
+    }
+}
+
+/// What an observation says is there; `None` if nothing changed.
+pub(super) fn listed<T: Target>(
+    endpoint: &Peer<T>,
+    scope: &Scope,
+    seen: Observation,
+    context: Context<'_>,
+) -> Result<Option<Complete<Listing>>, (Option<Trouble>, String)> {
+    let listing = match seen {
+        Observation::Listed(listing) => listing,
+        Observation::NoSuchKind => {
             let tally = Tally { parts: 1, items: 0, announced: None, ended: true };
             Complete::finish(Listing::default(), &tally).map_err(|e| (Some(Trouble::Other), e.to_string()))?
         }
-        Ok(Observation::Unchanged) => {
-            let why = "the endpoint says that nothing changed, and was not asked since when".to_owned();
-            return Err((Some(Trouble::Other), why));
-        }
-        Err(error) => return Err((Some(Trouble::of(&error)), endpoint.told(&error))),
+        Observation::Unchanged => return Ok(None),
     };
     endpoint.note_pages(scope, listing.pages);
     let (target, pages, items) = (endpoint.target.clone(), listing.pages, listing.items.len());
     (context.tell)(Event::Listed { target, scope: scope.clone(), pages, items });
-    Ok(listing)
+    Ok(Some(listing))
 }
 
 /// A request that changes nothing, repeated as far as rules and budget go.

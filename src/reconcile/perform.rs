@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::difference::bears;
+use super::leader::REQUEST;
 use super::lookup::{LostCreates, Waiting};
 use super::observe::{Trouble, asked, list, note_wait};
 use super::peer::{Context, Peer};
@@ -13,7 +14,8 @@ use crate::plan::{Change, Operation};
 use crate::target::{Fence, Outcome, Target, TargetError, Write};
 
 /// After this time a write counts as unanswered, whatever the driver is still doing: so that with the margin of the gate
-/// no request of ours can arrive after our intent ran out.
+/// no request of ours can arrive after our intent ran out. Under election there is less time: [`REQUEST`], a login before
+/// the write included.
 const WRITE_BACKSTOP: Duration = Duration::from_secs(30);
 
 /// Judges one resource in the light of a fresh read. The difference engine stands behind it.
@@ -209,13 +211,14 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
             };
             attempts += 1;
             sent_at = Some(self.context.clock.boot());
-            let sent = tokio::time::timeout(WRITE_BACKSTOP, self.endpoint.driver.write(&write, self.fence)).await;
+            let backstop = if self.fence.is_some() { REQUEST } else { WRITE_BACKSTOP };
+            let sent = tokio::time::timeout(backstop, self.endpoint.driver.write(&write, self.fence)).await;
             let error = match sent {
                 Ok(Ok(outcome)) => break self.succeeded(&step, outcome, attempts).await,
                 Ok(Err(error)) => error,
                 Err(_) => TargetError::Unanswered {
                     request: format!("write of {}", self.op.resource),
-                    why: format!("no answer within {} s", WRITE_BACKSTOP.as_secs()),
+                    why: format!("no answer within {} s", backstop.as_secs()),
                 },
             };
             let call = match step {

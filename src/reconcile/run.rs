@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::fence::follow;
 use super::lock::{Here, off_the_loop};
 use super::perform::Gate;
 use crate::model::{Intent, IntentOp, Record, TargetName};
@@ -61,6 +62,8 @@ pub struct Run<S> {
     store: Arc<S>,
     clock: Clock,
     id: String,
+    /// The fencing token, under election: each of its commits carries it.
+    token: Option<u64>,
     /// Held while a record is swapped, which may take seconds. The gate has its own lock.
     held: Mutex<BTreeMap<TargetName, Held>>,
     gates: Mutex<BTreeMap<TargetName, GateState>>,
@@ -95,11 +98,12 @@ impl<S: Store + 'static> Run<S> {
     ) -> Result<Self, NotBegun> {
         shares.sort_by(|a, b| a.name.cmp(&b.name));
         let (held, gates) = (Mutex::default(), Mutex::default());
-        let run = Self { store, clock: clock.clone(), id: id.to_owned(), held, gates };
+        let (clock, id) = (clock.clone(), id.to_owned());
+        let run = Self { store, clock, id, token: here.token, held, gates };
         for share in shares {
             let target = share.name.target.clone();
             let intent = Intent {
-                run: id.to_owned(),
+                run: run.id.clone(),
                 holder: here.process.clone(),
                 until: here.token.is_none().then(|| run.term_end()),
                 token: here.token,
@@ -107,11 +111,12 @@ impl<S: Store + 'static> Run<S> {
                 checksum: checksum.to_owned(),
                 operations: share.operations,
             };
-            let mut record = share.record;
+            let mut record = share.record.clone();
             record.intents.push(intent);
             let sent = run.clock.boot();
-            let message = format!("intent of run {id}");
-            match run.swap_or_see(&share.name, share.tip.as_ref(), &record, &message) {
+            let message = format!("intent of run {}", run.id);
+            let fits = follow(&share.record, &mut record, run.token);
+            match fits.and_then(|()| run.swap_or_see(&share.name, share.tip.as_ref(), &record, &message)) {
                 Ok(tip) => {
                     run.held().insert(target.clone(), Held { name: share.name, tip, record });
                     let gate = match here.token {
@@ -197,6 +202,8 @@ impl<S: Store + 'static> Run<S> {
             }
             let mut record = after(&held.record);
             record.intents = held.record.intents.iter().filter(|intent| intent.run != self.id).cloned().collect();
+            // A later leader that could not see all of what we did has let our intent stand beside its own.
+            follow(&held.record, &mut record, self.token)?;
             match self.store.swap(&held.name, Some(&held.tip), &record, message) {
                 Ok(tip) => {
                     all.remove(target);

@@ -76,6 +76,11 @@ const TEXTS: &[(&str, &str)] = &[
     ),
     ("bad-number", "The text looks like a number and is none that JSON has. Put quotes around it if it is a text."),
     (
+        "bad-order",
+        "The order asks for what no watcher does: no time at all, a time of more than a year, a reason that is \
+         longer than what is shown. Nothing was sent.",
+    ),
+    (
         "bad-reference",
         "A `{$value: …}` or `{$secret: …}` stands alone in its mapping and names a text. To write such a mapping \
          as data, double the dollar sign.",
@@ -85,7 +90,17 @@ const TEXTS: &[(&str, &str)] = &[
         "A selector is `label=value`, `label!=value`, `label` or `!label`, with commas between; all of them must \
          hold.",
     ),
+    (
+        "bad-server",
+        "The address of a watcher is `http://HOST:PORT` or `https://HOST`, perhaps with a path: no user, no \
+         password, no query. A token comes from a file or from `CTL_TOKEN`.",
+    ),
     ("bad-tag", "A YAML tag says a type that the value is not."),
+    (
+        "bad-token",
+        "The file holds no token, or one with a character that no HTTP header may hold. A token is one line of \
+         letters, digits and signs.",
+    ),
     (
         "bad-url",
         "An endpoint's `url` is an absolute http or https URL without user and password, or `embedded`. \
@@ -252,9 +267,20 @@ const TEXTS: &[(&str, &str)] = &[
     ("no-version", "The record of that target holds no such version. `ctl history` lists what there is."),
     ("no-watch", "This build of ctl does not watch yet. `ctl apply --yes` from a timer does the same work."),
     (
+        "no-watcher",
+        "The state folder has no address of a watcher of this project, and none was named. Start one with `ctl \
+         watch --listen ADDR`, or name one with `--server URL` or `CTL_SERVER`. With another `--state` folder the \
+         watcher's address is there.",
+    ),
+    (
         "normalised",
         "The server rewrites a value that was written, so that it differs for ever. This is reported and never \
          fought over. Write what the server makes of it, or add the rule that is named to the API description.",
+    ),
+    (
+        "not-accepted",
+        "The watcher understood the order and did not carry it out; the message says why. Nothing was changed by \
+         it.",
     ),
     (
         "not-allowed",
@@ -270,6 +296,11 @@ const TEXTS: &[(&str, &str)] = &[
         "not-read",
         "A part of a target could not be read, so the record cannot be made anew: what was not seen would be \
          forgotten. `ctl plan` says why.",
+    ),
+    (
+        "not-refused",
+        "No plan with such a checksum is refused at the moment, so there is nothing to let through. The desired \
+         state or the target moved on, and the plan is another one: `ctl status` shows what is refused now.",
     ),
     (
         "not-released",
@@ -299,6 +330,11 @@ const TEXTS: &[(&str, &str)] = &[
         "nothing-to-explain",
         "`ctl explain` knows error codes, the APIs that ship with ctl and the targets of the project around the \
          current folder.",
+    ),
+    (
+        "notify-socket",
+        "`NOTIFY_SOCKET` is set by a service manager and names a socket: a path, or `@` and a name. What stands there \
+         is neither, so the manager is not told that the watcher is ready or alive. Unset it, or mend the service.",
     ),
     (
         "open-intent",
@@ -339,6 +375,11 @@ const TEXTS: &[(&str, &str)] = &[
         "outcome-lost",
         "The targets were written, and the outcome could not be put where the others see it. It is kept on this machine \
          where that was possible; the next run shares it, or settles the intent by looking at what is there.",
+    ),
+    (
+        "plain-http",
+        "A token would travel in the clear to another machine, where anybody on the way could use it. Use https, \
+         or a tunnel that ends on this machine.",
     ),
     (
         "protected",
@@ -416,6 +457,11 @@ const TEXTS: &[(&str, &str)] = &[
         "The file still holds marks of a template (`{{ … }}`) that nobody filled in. Render it before it is \
          committed.",
     ),
+    (
+        "token-readable",
+        "The file holds what gives power over a watcher, and others may read or replace it. It must belong to \
+         you, and only you may decide about it: `chmod 600`.",
+    ),
     ("too-deep", "Values are nested deeper than 64 levels."),
     ("too-large", "A file may have 4 MiB, and what it holds has limits too. Split it."),
     (
@@ -449,6 +495,21 @@ const TEXTS: &[(&str, &str)] = &[
         "updates",
         "More would be updated than the target's `updates` guard lets one run change. Raise it in the project and \
          apply that first, or make the change in parts.",
+    ),
+    (
+        "watcher-answer",
+        "Something answered at the address, and it is no watcher of this version: a proxy, a login page, another \
+         service. Redirects are never followed, so that the token goes nowhere else.",
+    ),
+    (
+        "watcher-denied",
+        "The watcher wants a token, does not know this one, or does not let it give orders: the token of \
+         `--read-token-file` may only look.",
+    ),
+    (
+        "watcher-unreachable",
+        "The watcher did not answer, or not in time. It ended, hangs, or is somewhere else. `ctl status` without \
+         `--server` then computes how things stand; an order that was not answered may have arrived.",
     ),
     (
         "wrong-type",

@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use crate::model::misleads;
+
 /// One line for a terminal: no control, no direction change, nothing invisible, no line break.
 pub fn line(text: &str) -> Cow<'_, str> {
     visible(text, |c| c == '\n' || c == '\t')
@@ -15,7 +17,7 @@ pub fn lines(text: &str) -> Cow<'_, str> {
 }
 
 fn visible(text: &str, also: impl Fn(char) -> bool) -> Cow<'_, str> {
-    let bad = |c: char| also(c) || is_unsafe(c);
+    let bad = |c: char| also(c) || misleads(c);
     if !text.chars().any(bad) {
         return Cow::Borrowed(text);
     }
@@ -34,7 +36,7 @@ fn visible(text: &str, also: impl Fn(char) -> bool) -> Cow<'_, str> {
 /// A JSON document: the same data, with what a terminal would obey written as JSON's own escapes. Encoders escape no
 /// sign beyond ASCII.
 pub fn json(document: &str) -> Cow<'_, str> {
-    let bad = |c: char| !matches!(c, '\n' | '\r' | '\t') && is_unsafe(c);
+    let bad = |c: char| !matches!(c, '\n' | '\r' | '\t') && misleads(c);
     if !document.chars().any(bad) {
         return Cow::Borrowed(document);
     }
@@ -50,17 +52,6 @@ pub fn json(document: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
-}
-
-/// True for what a terminal obeys, or what deceives the eye.
-fn is_unsafe(c: char) -> bool {
-    match c {
-        '\n' | '\t' => false,
-        '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' => true,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
-        '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}' => true,
-        c => c.is_control(),
-    }
 }
 
 /// Text for Markdown, inside of `<code>`: no mention, reference, image, link or markup comes out of it.
@@ -137,7 +128,7 @@ mod tests {
         let data = serde_json::json!({"a\u{9b}2J": ["\u{202e}x", "\u{e0041}", "\u{7f}", "wörd\n"]});
         let text = serde_json::to_string_pretty(&data).unwrap();
         let safe = json(&text);
-        assert!(safe.chars().all(|c| c == '\n' || !is_unsafe(c)) && safe.contains("wörd"), "{safe}");
+        assert!(safe.chars().all(|c| c == '\n' || !misleads(c)) && safe.contains("wörd"), "{safe}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap(), data);
     }
 
@@ -156,7 +147,7 @@ mod tests {
         #[test]
         fn sanitised_text_is_safe_and_stays_the_same(text in "\\PC*|[\\x00-\\x1f\\x7f-\\u{9f}\\u{200b}-\\u{206f}a]*") {
             let once = line(&text).into_owned();
-            prop_assert!(!once.chars().any(|c| c == '\n' || c == '\t' || is_unsafe(c)));
+            prop_assert!(!once.chars().any(|c| c == '\n' || c == '\t' || misleads(c)));
             prop_assert_eq!(line(&once), once.as_str());
             let many = lines(&text).into_owned();
             prop_assert_eq!(lines(&many), many.as_str());

@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use git2::Repository;
 
@@ -44,6 +45,39 @@ pub(super) fn parse(text: &str) -> Result<RemoteSource, SourceError> {
     Ok(RemoteSource { url: url.to_owned(), folder: folder.to_owned(), rev })
 }
 
+/// Where the mirror of a URL is.
+pub(super) fn dir_of(url: &str, state_dir: &Path) -> PathBuf {
+    state_dir.join("mirrors").join(Digest::of(url.as_bytes()).short(32))
+}
+
+/// Makes the mirror if there is none, or if the process that made it died before it was whole.
+pub(super) fn prepare(dir: &Path, url: &str) -> Result<(), SourceError> {
+    let whole = || Repository::open_bare(dir).is_ok_and(|repo| repo.find_remote("origin").is_ok());
+    if dir.join("HEAD").exists() && whole() { Ok(()) } else { create(dir, url) }
+}
+
+/// What to fetch for `rev`, and how the mirror calls it then: a ref of ours, which nothing else moves.
+pub(super) fn wanted(rev: Option<&str>) -> (String, String) {
+    let rev = rev.unwrap_or("HEAD");
+    let hex = rev.len() >= 7 && rev.bytes().all(|b| b.is_ascii_hexdigit());
+    let named = rev == "HEAD" || git2::Reference::is_valid_name(&format!("refs/heads/{rev}"));
+    if hex || !named {
+        return ("+refs/heads/*:refs/remotes/origin/*".to_owned(), rev.to_owned());
+    }
+    let to = format!("refs/ctl/source/{}", Digest::of(rev.as_bytes()).short(16));
+    (format!("+{rev}:{to}"), to)
+}
+
+/// What is particular about one fetch.
+pub(super) struct Fetching<'a> {
+    /// How long it may take.
+    pub(super) deadline: Duration,
+    /// Brings every object again, for a mirror that has lost some.
+    pub(super) afresh: bool,
+    /// What to do about a lock in the way, before the next try.
+    pub(super) unlock: &'a dyn Fn(&str),
+}
+
 /// Brings what `rev` names into the private mirror of the URL and says where to find it: the mirror, and a ref in it.
 pub(super) fn fetch(
     git: &Git,
@@ -52,35 +86,32 @@ pub(super) fn fetch(
     state_dir: &Path,
     limits: &Limits,
 ) -> Result<(Place, String), SourceError> {
-    let dir = state_dir.join("mirrors").join(Digest::of(source.url.as_bytes()).short(32));
-    if !dir.join("HEAD").exists() {
-        create(&dir, &source.url)?;
+    let fetching = Fetching { deadline: limits.git_fetch, afresh: false, unlock: &|_| {} };
+    fetch_with(git, source, rev, state_dir, &fetching)
+}
+
+/// The same, with more to say about it.
+pub(super) fn fetch_with(
+    git: &Git,
+    source: &RemoteSource,
+    rev: Option<&str>,
+    state_dir: &Path,
+    fetching: &Fetching<'_>,
+) -> Result<(Place, String), SourceError> {
+    let dir = dir_of(&source.url, state_dir);
+    prepare(&dir, &source.url)?;
+    let (spec, found) = wanted(rev);
+    let mut args = words(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]);
+    if fetching.afresh {
+        args.extend(words(["--refetch"]));
     }
-    let rev = rev.unwrap_or("HEAD");
-    let hex = rev.len() >= 7 && rev.bytes().all(|b| b.is_ascii_hexdigit());
-    let named = rev == "HEAD" || git2::Reference::is_valid_name(&format!("refs/heads/{rev}"));
-    let (spec, found) = if hex || !named {
-        ("+refs/heads/*:refs/remotes/origin/*".to_owned(), rev.to_owned())
-    } else {
-        let to = format!("refs/ctl/source/{}", Digest::of(rev.as_bytes()).short(16));
-        (format!("+{rev}:{to}"), to)
-    };
-    let args = words([
-        "fetch",
-        "--quiet",
-        "--no-tags",
-        "--no-write-fetch-head",
-        "--no-recurse-submodules",
-        "--end-of-options",
-        "origin",
-        &spec,
-    ]);
-    let done = git.run_contended(&GitCall::of(&dir, args, limits.git_fetch), || {});
+    args.extend(words(["--end-of-options", "origin", &spec]));
+    let done = git.run_contended(&GitCall::of(&dir, args, fetching.deadline), || (fetching.unlock)(&found));
     done.map_err(|why| {
         if why.complaint().contains("couldn't find remote ref") {
-            return match rev {
+            return match rev.unwrap_or("HEAD") {
                 "HEAD" => SourceError::Unborn { branch: "HEAD".to_owned() },
-                _ => SourceError::NoRevision { rev: rev.to_owned(), shallow: false },
+                rev => SourceError::NoRevision { rev: rev.to_owned(), shallow: false },
             };
         }
         SourceError::Fetch { url: without_credentials(&source.url), why }

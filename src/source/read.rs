@@ -30,6 +30,7 @@ pub struct Source {
     revision: Revision,
     folder: String,
     url: Option<String>,
+    recalled: bool,
 }
 
 impl std::fmt::Debug for Source {
@@ -56,8 +57,30 @@ impl Source {
     fn at(place: Place, rev: Option<&str>, url: Option<String>, options: SourceOptions) -> Result<Self, SourceError> {
         let repo = open(&place)?;
         let revision = resolve(&options, &place, rev)?;
+        Self::known(place, repo, revision, url, options)
+    }
+
+    /// A commit whose id is known already.
+    pub(super) fn known(
+        place: Place,
+        repo: Repository,
+        revision: Revision,
+        url: Option<String>,
+        options: SourceOptions,
+    ) -> Result<Self, SourceError> {
         let folder = project_folder(&repo, &place, &revision)?;
-        Ok(Self { options, place, repo: Mutex::new(repo), revision, folder, url })
+        Ok(Self { options, place, repo: Mutex::new(repo), revision, folder, url, recalled: false })
+    }
+
+    /// A commit of which memory has what there is.
+    pub(super) fn recalled(
+        place: Place,
+        repo: Repository,
+        revision: Revision,
+        url: Option<String>,
+        options: SourceOptions,
+    ) -> Result<Self, SourceError> {
+        Ok(Self { recalled: true, ..Self::known(place, repo, revision, url, options)? })
     }
 
     /// The commit.
@@ -87,7 +110,7 @@ impl Source {
 
     /// True if history is cut off.
     pub fn is_shallow(&self) -> bool {
-        self.place.common_dir.join("shallow").exists()
+        !self.recalled && self.place.common_dir.join("shallow").exists()
     }
 
     /// True if the repository has a remote of this name.
@@ -97,11 +120,35 @@ impl Source {
 
     /// The address of a configured remote.
     pub fn remote_url(&self, name: &str) -> Option<String> {
-        self.repo().find_remote(name).ok().and_then(|r| r.url().ok().map(str::to_owned))
+        let url = |repo: &Repository| repo.find_remote(name).ok().and_then(|r| r.url().ok().map(str::to_owned));
+        if self.recalled {
+            // The objects are in memory; what is configured still stands where the repository is, if it does.
+            return open(&self.place).ok().and_then(|repo| url(&repo));
+        }
+        url(&self.repo())
     }
 
     pub(super) fn repo(&self) -> MutexGuard<'_, Repository> {
         self.repo.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does `work` with the repository; where an object is not found, once more with the repository opened afresh: it
+    /// may have been repacked under us.
+    fn patient<T>(&self, work: impl Fn(&Repository) -> Result<T, SourceError>) -> Result<T, SourceError> {
+        let mut repo = self.repo();
+        match work(&repo) {
+            // What is kept in memory has no other place to be read from.
+            Err(SourceError::Object { .. }) if !self.is_recalled() => {
+                *repo = open(&self.place)?;
+                work(&repo)
+            }
+            done => done,
+        }
+    }
+
+    /// True if this is the last good state, read back from disk, and no repository.
+    pub fn is_recalled(&self) -> bool {
+        self.recalled
     }
 
     pub(super) fn git<const N: usize>(&self, args: [&str; N]) -> Result<Vec<u8>, GitError> {
@@ -121,22 +168,21 @@ impl Source {
 
     /// The same in another commit.
     pub fn tree_at(&self, revision: &Revision, folder: &str) -> Result<Complete<Tree>, SourceError> {
-        let repo = self.repo();
+        self.patient(|repo| self.walk(repo, revision, folder))
+    }
+
+    fn walk(&self, repo: &Repository, revision: &Revision, folder: &str) -> Result<Complete<Tree>, SourceError> {
         let short = revision.short();
         let missing = || SourceError::NoFolder { commit: short.to_owned(), folder: folder.to_owned() };
-        let id = tree_of(&repo, revision, self.is_shallow())?;
+        let id = tree_of(repo, revision, self.is_shallow())?;
         let id = if folder.is_empty() {
             id
         } else {
-            let root = find_tree(&repo, id, self.is_shallow())?;
-            let entry = root.get_path(Path::new(folder)).map_err(|_| missing())?;
-            if entry.kind() != Some(ObjectType::Tree) {
-                return Err(missing());
-            }
-            entry.id()
+            let root = find_tree(repo, id, self.is_shallow())?;
+            let entry = entry_at(&root, folder, self.is_shallow())?;
+            entry.filter(|e| e.kind() == Some(ObjectType::Tree)).ok_or_else(missing)?.id()
         };
-        let mut walk =
-            Walk { repo: &repo, short, limits: &self.options.limits, shallow: self.is_shallow(), entries: vec![] };
+        let mut walk = Walk { repo, short, limits: &self.options.limits, shallow: self.is_shallow(), entries: vec![] };
         walk.folder(id, folder, 0)?;
         let mut entries = walk.entries;
         entries.sort_by(|a, b| a.path.cmp(&b.path));
@@ -147,7 +193,10 @@ impl Source {
 
     /// The bytes of blobs, in the order asked for. The size is looked at before anything is read.
     pub fn read<S: AsRef<str>>(&self, blobs: &[S]) -> Result<Vec<Vec<u8>>, SourceError> {
-        let repo = self.repo();
+        self.patient(|repo| self.blobs(repo, blobs))
+    }
+
+    fn blobs<S: AsRef<str>>(&self, repo: &Repository, blobs: &[S]) -> Result<Vec<Vec<u8>>, SourceError> {
         let odb = repo.odb().map_err(|e| self.broken("objects", &e))?;
         let limit = self.options.limits.file;
         let mut out = Vec::with_capacity(blobs.len());
@@ -180,14 +229,7 @@ impl Source {
 
     /// One file (path from the repository's root) of a commit; none if it is not there or not a plain file.
     pub fn file_at(&self, revision: &Revision, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
-        let blob = {
-            let repo = self.repo();
-            let tree = find_tree(&repo, tree_of(&repo, revision, self.is_shallow())?, self.is_shallow())?;
-            match tree.get_path(Path::new(path)) {
-                Ok(entry) if is_file(entry.filemode_raw()) => entry.id().to_string(),
-                Ok(_) | Err(_) => return Ok(None),
-            }
-        };
+        let Some(blob) = self.blob_at(revision, path)? else { return Ok(None) };
         let mut bytes = self.read(&[blob]).map_err(|error| match error {
             SourceError::FileTooLarge { size, limit, .. } => {
                 SourceError::FileTooLarge { path: path.to_owned(), size, limit }
@@ -197,13 +239,23 @@ impl Source {
         Ok(bytes.pop())
     }
 
+    /// The blob of one file (path from the repository's root) of a commit; none if it is not there or not a plain file.
+    pub fn blob_at(&self, revision: &Revision, path: &str) -> Result<Option<String>, SourceError> {
+        self.patient(|repo| {
+            let shallow = self.is_shallow();
+            let tree = find_tree(repo, tree_of(repo, revision, shallow)?, shallow)?;
+            let entry = entry_at(&tree, path, shallow)?;
+            Ok(entry.filter(|e| is_file(e.filemode_raw())).map(|e| e.id().to_string()))
+        })
+    }
+
     fn broken(&self, id: &str, error: &git2::Error) -> SourceError {
         SourceError::Object { id: id.to_owned(), why: error.message().to_owned(), shallow: self.is_shallow() }
     }
 }
 
 /// Asks git what a revision is: it knows work trees, packed refs and `@{upstream}`.
-fn resolve(options: &SourceOptions, place: &Place, rev: Option<&str>) -> Result<Revision, SourceError> {
+pub(super) fn resolve(options: &SourceOptions, place: &Place, rev: Option<&str>) -> Result<Revision, SourceError> {
     let run = |args| options.git.run(&GitCall::of(&place.git_dir, args, options.limits.git_local));
     let spec = format!("{}^{{commit}}", rev.unwrap_or("HEAD"));
     match run(words(["rev-parse", "--verify", "--quiet", "--end-of-options", &spec])) {
@@ -233,6 +285,16 @@ fn find_tree(repo: &Repository, id: Oid, shallow: bool) -> Result<git2::Tree<'_>
     repo.find_tree(id).map_err(|e| SourceError::Object { id: id.to_string(), why: e.message().to_owned(), shallow })
 }
 
+/// What stands at a path of a tree; none if nothing does. A folder on the way that cannot be read is an error: what is
+/// in it is not known.
+fn entry_at(tree: &git2::Tree<'_>, path: &str, shallow: bool) -> Result<Option<git2::TreeEntry<'static>>, SourceError> {
+    match tree.get_path(Path::new(path)) {
+        Ok(entry) => Ok(Some(entry)),
+        Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(SourceError::Object { id: tree.id().to_string(), why: error.message().to_owned(), shallow }),
+    }
+}
+
 fn is_file(mode: i32) -> bool {
     mode & 0o170_000 == 0o100_000
 }
@@ -241,14 +303,10 @@ fn is_file(mode: i32) -> bool {
 fn project_folder(repo: &Repository, place: &Place, revision: &Revision) -> Result<String, SourceError> {
     let shallow = place.common_dir.join("shallow").exists();
     let root = find_tree(repo, tree_of(repo, revision, shallow)?, shallow)?;
-    let is_tree = |folder: &str| {
-        folder.is_empty() || root.get_path(Path::new(folder)).is_ok_and(|e| e.kind() == Some(ObjectType::Tree))
-    };
-    let has = |path: &str| root.get_path(Path::new(path)).is_ok_and(|e| is_file(e.filemode_raw()));
     let mut folder = place.folder.as_str();
     loop {
         let path = if folder.is_empty() { PROJECT.to_owned() } else { format!("{folder}/{PROJECT}") };
-        if has(&path) {
+        if entry_at(&root, &path, shallow)?.is_some_and(|e| is_file(e.filemode_raw())) {
             return Ok(folder.to_owned());
         }
         if folder.is_empty() {
@@ -259,7 +317,9 @@ fn project_folder(repo: &Repository, place: &Place, revision: &Revision) -> Resu
     let commit = revision.short().to_owned();
     let typed = place.folder.clone();
     let uncommitted = place.top.as_ref().is_some_and(|top| top.join(&typed).join(PROJECT).is_file());
-    if !is_tree(&typed) && !uncommitted {
+    let at = if typed.is_empty() { None } else { Some(entry_at(&root, &typed, shallow)?) };
+    let is_tree = at.is_none_or(|entry| entry.is_some_and(|e| e.kind() == Some(ObjectType::Tree)));
+    if !is_tree && !uncommitted {
         return Err(SourceError::NoFolder { commit, folder: typed });
     }
     Err(SourceError::NoProject { commit, folder: typed, uncommitted })
@@ -280,7 +340,9 @@ impl Walk<'_> {
             return Err(SourceError::TooDeep { path: shown(path.as_bytes()), limit: self.limits.folder_depth });
         }
         let tree = find_tree(self.repo, id, self.shallow)?;
-        let mut names = std::collections::BTreeSet::new();
+        let mut names: Vec<Vec<u8>> = tree.iter().map(|entry| entry.name_bytes().to_vec()).collect();
+        names.sort_unstable();
+        let twice = names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| &*pair[0]);
         for entry in &tree {
             let bytes = entry.name_bytes();
             let odd = |why| {
@@ -288,7 +350,7 @@ impl Walk<'_> {
                 SourceError::OddEntry { commit: self.short.to_owned(), path, why }
             };
             let name = strict_name(bytes).map_err(odd)?;
-            if !names.insert(name.to_owned()) {
+            if twice == Some(bytes) {
                 return Err(odd("the name is there twice"));
             }
             let full = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
@@ -305,23 +367,29 @@ impl Walk<'_> {
             if self.entries.len() >= self.limits.files {
                 return Err(SourceError::TooManyFiles { limit: self.limits.files });
             }
-            self.entries.push(TreeEntry { path: full, blob: entry.id().to_string(), mode, size: None });
+            self.entries.push(TreeEntry { path: full, blob: hex(entry.id()), mode, size: None });
         }
         Ok(())
     }
 }
 
+/// As `to_string`, which goes through the formatter for every byte of what may be ten thousand ids.
+fn hex(id: Oid) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = id.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}
+
 /// A name as a file system of any kind would accept it as one name.
 fn strict_name(bytes: &[u8]) -> Result<&str, &'static str> {
     let name = std::str::from_utf8(bytes).map_err(|_| "the name is not UTF-8")?;
-    let lower = name.to_ascii_lowercase();
-    match lower.as_str() {
+    match name {
         "" => return Err("the name is empty"),
         "." | ".." => return Err("the name leaves its folder"),
-        ".git" | "git~1" => return Err("the name is git's own"),
+        _ if [".git", "git~1"].iter().any(|own| name.eq_ignore_ascii_case(own)) => return Err("the name is git's own"),
         _ => {}
     }
-    if name.contains(['/', '\\']) {
+    if bytes.iter().any(|byte| matches!(byte, b'/' | b'\\')) {
         return Err("the name holds a slash or backslash");
     }
     if name.chars().any(char::is_control) {

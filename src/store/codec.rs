@@ -17,7 +17,7 @@ use crate::model::{
 /// The format's major version; a larger one is not read.
 const MAJOR: u64 = 1;
 /// Additions that an older reader may ignore.
-const MINOR: u64 = 0;
+const MINOR: u64 = 1;
 
 /// A record's files by path.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
@@ -28,7 +28,8 @@ const INTENTS: &str = "intents/";
 /// Turns a record into files. A record that could not be read back is refused.
 pub(super) fn encode(record: &Record) -> Result<Files, StoreError> {
     let mut files = Files::new();
-    let head = HeadFile { format: format!("{MAJOR}.{MINOR}"), head: record.head.as_ref().map(HeadWire::of) };
+    let format = format!("{MAJOR}.{MINOR}");
+    let head = HeadFile { fence: record.fence, format, head: record.head.as_ref().map(HeadWire::of) };
     files.insert(HEAD.to_owned(), line(&head)?);
     for intent in &record.intents {
         if !is_run_id(&intent.run) {
@@ -70,7 +71,9 @@ pub(super) fn encode(record: &Record) -> Result<Files, StoreError> {
 /// Turns files back into the record, or says what is wrong with them.
 pub(super) fn decode(files: &Files) -> Result<Record, StoreError> {
     let head = files.get(HEAD).ok_or_else(|| damaged(HEAD, None, "it is missing".to_owned()))?;
-    let mut record = Record { head: decode_head(head)?, ..Record::default() };
+    let head = head_file(head)?;
+    let mut record =
+        Record { fence: head.fence, head: head.head.map(HeadWire::into_model).transpose()?, ..Record::default() };
     let mut shards = Vec::new();
     let identities: BTreeSet<&str> = files.keys().filter_map(|path| path.strip_suffix("/identity")).collect();
     for (path, bytes) in files {
@@ -101,19 +104,31 @@ pub(super) fn decode(files: &Files) -> Result<Record, StoreError> {
     let decoded = in_chunks(&shards, |chunk| {
         chunk.iter().map(|(_, path, number, bytes)| decode_shard(path, *number, bytes)).collect()
     })?;
-    let mut entries: BTreeMap<&EndpointName, Vec<_>> = BTreeMap::new();
+    let mut entries: BTreeMap<&EndpointName, Lines> = BTreeMap::new();
     for ((endpoint, ..), of) in shards.iter().zip(decoded) {
         entries.entry(endpoint).or_default().extend(of);
     }
     for (endpoint, of) in entries {
         // All at once: one sort is cheaper than an insertion each. No two shards hold the same resource.
-        record.endpoints.entry(endpoint.clone()).or_default().entries = of.into_iter().collect();
+        record.endpoints.entry(endpoint.clone()).or_default().entries = sorted(of).collect();
     }
     Ok(record)
 }
 
+/// The lines in the order of their resources, each moved once: they are large, and come in the order of a hash.
+fn sorted(lines: Lines) -> impl Iterator<Item = ((Kind, Key), RecordEntry)> {
+    let mut order: Vec<usize> = (0..lines.len()).collect();
+    order.sort_unstable_by(|a, b| lines[*a].0.cmp(&lines[*b].0));
+    let mut lines: Vec<Option<_>> = lines.into_iter().map(Some).collect();
+    order.into_iter().filter_map(move |at| lines[at].take())
+}
+
 /// What `head.json` says.
 pub(super) fn decode_head(bytes: &[u8]) -> Result<Option<RecordHead>, StoreError> {
+    head_file(bytes)?.head.map(HeadWire::into_model).transpose()
+}
+
+fn head_file(bytes: &[u8]) -> Result<HeadFile, StoreError> {
     let text = text(HEAD, bytes)?;
     // The version first: a newer major may have changed everything else.
     let format = json::<FormatOnly>(HEAD, None, text)?.format;
@@ -128,7 +143,7 @@ pub(super) fn decode_head(bytes: &[u8]) -> Result<Option<RecordHead>, StoreError
         }
         _ => return Err(damaged(HEAD, None, format!("`{format}` is not a format"))),
     }
-    json::<HeadFile>(HEAD, None, text)?.head.map(HeadWire::into_model).transpose()
+    json::<HeadFile>(HEAD, None, text)
 }
 
 /// A head that says nothing.
@@ -151,7 +166,11 @@ fn decode_shard(path: &str, number: u8, bytes: &[u8]) -> Result<Lines, StoreErro
         let at = Some(at + 1);
         let wire = json::<EntryWire<'_>>(path, at, line)?;
         let key = wire.key.get();
-        let entry = wire.into_model(path, at)?;
+        let mut entry = wire.into_model(path, at)?;
+        // Neighbours share the name of their kind, in memory too.
+        if let Some(((kind, _), _)) = entries.last().filter(|((kind, _), _)| *kind == entry.kind) {
+            entry.kind = kind.clone();
+        }
         let id = (entry.kind.clone(), entry.key.clone());
         // A key is read only from the canonical text that it is hashed by.
         if shard(&id.0, key) != number {
@@ -375,6 +394,8 @@ struct FormatOnly {
 
 #[derive(Serialize, Deserialize)]
 struct HeadFile {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fence: Option<u64>,
     format: String,
     head: Option<HeadWire>,
 }

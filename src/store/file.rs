@@ -155,6 +155,10 @@ impl Store for FileStore {
         Ok(salvage)
     }
 
+    fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
+        Ok(read_head(&self.folder(name))?.map(|(tip, _)| tip))
+    }
+
     fn swap(
         &self,
         name: &RecordName,

@@ -131,11 +131,18 @@ impl GitStore {
     /// Where the record stands: at the remote if there is one, else here. What only this machine has is ahead of the
     /// remote's, or it does not count.
     fn tip(&self, repo: &Repository, name: &RecordName) -> Result<Option<Oid>, StoreError> {
+        if let Some(remote) = &self.remote {
+            let tracking = self.tracking(remote, name);
+            refs::fetch(&self.git, &self.git_dir, remote, &self.ref_name(name), &tracking, &self.clock, self.pushing)?;
+        }
+        self.known_tip(repo, name)
+    }
+
+    /// The same, as far as this machine knows.
+    fn known_tip(&self, repo: &Repository, name: &RecordName) -> Result<Option<Oid>, StoreError> {
         let here = resolve(repo, &self.ref_name(name))?;
         let Some(remote) = &self.remote else { return Ok(here) };
-        let tracking = self.tracking(remote, name);
-        refs::fetch(&self.git, &self.git_dir, remote, &self.ref_name(name), &tracking, &self.clock, self.pushing)?;
-        let there = resolve(repo, &tracking)?;
+        let there = resolve(repo, &self.tracking(remote, name))?;
         match (here, there) {
             (Some(here), Some(there)) if here != there => {
                 let ahead = repo.graph_descendant_of(here, there).unwrap_or(false);
@@ -255,6 +262,11 @@ impl Store for GitStore {
             next = commit.parent(0).ok();
         }
         Ok(salvage)
+    }
+
+    fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
+        let repo = self.repository()?;
+        Ok(self.known_tip(&repo, name)?.map(|tip| Tip(tip.to_string())))
     }
 
     fn swap(

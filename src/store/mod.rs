@@ -1,7 +1,9 @@
 //! Small durable facts. The record of a target lives behind one trait with two backends: refs of a Git repository
-//! (local, or pushed) and a folder.
+//! (local, or pushed) and a folder. Who may write it at all is agreed on with a [`Coordinator`].
 
 mod codec;
+mod coordinator;
+mod etcd;
 mod file;
 mod git;
 mod lock;
@@ -17,6 +19,8 @@ use std::fmt;
 
 use crate::model::{ProjectName, Record, TargetName};
 
+pub use coordinator::{Coordinator, CoordinatorError, LeaseId, Seat};
+pub use etcd::{BadEtcd, Etcd, EtcdConfig};
 pub use file::FileStore;
 pub use git::{GitPlace, GitStore, RECORD_REFS};
 pub use lock::{LocalLock, LockError};
@@ -54,6 +58,12 @@ pub trait Store: Send + Sync {
     fn salvage(&self, name: &RecordName) -> Result<Salvage, StoreError> {
         let (tip, record) = self.read(name)?;
         Ok(Salvage { tip, record, damage: Vec::new() })
+    }
+
+    /// Where the record stands as far as this machine knows: quick, and nobody else is asked. What others wrote since is
+    /// noticed by [`Store::read`], and at the latest by [`Store::swap`].
+    fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
+        self.read(name).map(|(tip, _)| tip)
     }
 
     /// Replaces the record if it still stands at `expected`. Durable when it returns.
@@ -122,6 +132,14 @@ pub enum StoreError {
         why: String,
         /// What to do.
         help: String,
+    },
+    /// It was written under a later tenure than ours: somebody else leads now. Nothing was written.
+    #[error("the record was written under the tenure {theirs}, and ours is {ours}")]
+    Fenced {
+        /// The token of our tenure.
+        ours: u64,
+        /// The highest token in the record.
+        theirs: u64,
     },
     /// It was sent and the answer was lost.
     #[error("nobody knows whether the record was written: {why}")]

@@ -38,9 +38,19 @@ pub fn is_gone(process: &Process, me: &Process) -> bool {
     }
     match fs::read_to_string(format!("/proc/{}/stat", process.pid)) {
         Ok(stat) => start_of(&stat).is_some_and(|started| started != process.started || has_ended(&stat)),
-        // A /proc without ourselves is none that could tell.
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound && started("self").is_some(),
+        // A /proc without ourselves is none that could tell, and one that hides the processes of other users (`hidepid`,
+        // as hardened services have it) does not list what runs: the system itself has the last word.
+        Err(error) => {
+            error.kind() == std::io::ErrorKind::NotFound && started("self").is_some() && nobody_has(process.pid)
+        }
     }
+}
+
+/// True if no process of this PID namespace has this id, whoever owns it and whatever `/proc` shows. Zero is no id.
+fn nobody_has(pid: u32) -> bool {
+    let Ok(pid) = i32::try_from(pid) else { return true };
+    let asked = rustix::process::Pid::from_raw(pid).map(rustix::process::test_kill_process);
+    asked == Some(Err(rustix::io::Errno::SRCH))
 }
 
 /// How long after its `until` an intent still stands, for clocks that differ.
@@ -104,6 +114,19 @@ mod tests {
         // An older record, or a system without an id.
         assert!(!is_gone(&Process { machine: String::new(), ..before.clone() }, &me));
         assert!(!is_gone(&before, &Process { machine: String::new(), ..me.clone() }));
+    }
+
+    #[test]
+    fn an_id_is_free_only_if_the_system_says_so() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        // The first process belongs to root, here or outside: whether a signal may be sent makes no difference.
+        for runs in [1, std::process::id(), child.id()] {
+            assert!(!nobody_has(runs), "{runs}");
+        }
+        child.kill().unwrap();
+        assert!(!nobody_has(child.id()), "it ended and its parent has not asked: its id is taken");
+        child.wait().unwrap();
+        assert!(nobody_has(child.id()) && nobody_has(u32::MAX) && !nobody_has(0));
     }
 
     #[test]

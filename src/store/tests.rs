@@ -93,7 +93,7 @@ fn record(number: u64, entries: usize) -> Record {
         own: if number % 2 == 0 { Own::Exclusive } else { Own::Recorded },
     };
     let endpoints = BTreeMap::from([(EndpointName::only(), of), ("b".parse().unwrap(), EndpointRecord::default())]);
-    Record { head: Some(head), endpoints, intents: Vec::new() }
+    Record { head: Some(head), endpoints, intents: Vec::new(), fence: Some(number + 2) }
 }
 
 fn with_intent(mut record: Record, run: &str) -> Record {

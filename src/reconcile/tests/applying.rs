@@ -360,6 +360,17 @@ async fn a_write_that_hangs_is_unanswered_and_looked_up() {
     assert_eq!(world.requests(), ["create box/a", "read box/a", "create box/a"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn under_election_a_write_ends_before_anybody_else_can_be_elected() {
+    for (fence, requests) in [(None, 1), (Some(Fence(3)), 3)] {
+        let world = World { fence, ..World::with(Manners::default(), Clock::System, 4, None) };
+        let mut first = true;
+        world.memory.on_request(move |_| std::mem::take(&mut first).then_some(Fault::Slow(Duration::from_secs(12))));
+        assert_eq!(endings(&world.apply(&plan_of(vec![create(1, "box", &["a"], &[])])).await), ["done"]);
+        assert_eq!(world.requests().len(), requests, "{fence:?}: given up after 10 s, looked up, sent again");
+    }
+}
+
 #[tokio::test]
 async fn ten_thousand_operations_are_cheap_to_schedule() {
     let world = World::with(Manners::default(), scripted(), 64, None);

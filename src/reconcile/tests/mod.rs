@@ -15,7 +15,7 @@ use super::*;
 use crate::event::{Ending, Event};
 use crate::model::*;
 use crate::plan::*;
-use crate::target::{Manners, Memory};
+use crate::target::{Fence, Manners, Memory};
 use crate::world::{Clock, Entropy, Rate, ScriptedClock};
 
 /// `box`, `item` in a box, `link` to a box.
@@ -203,6 +203,7 @@ struct World {
     endpoints: Peers<Memory>,
     on_error: OnError,
     held: BTreeMap<OpId, String>,
+    fence: Option<Fence>,
 }
 
 impl World {
@@ -220,6 +221,7 @@ impl World {
             endpoints: Peers::new(),
             on_error: OnError::Continue,
             held: BTreeMap::new(),
+            fence: None,
             clock,
         };
         world.add("t", memory, concurrency, rate);
@@ -254,7 +256,7 @@ impl World {
             endpoints: &self.endpoints,
             judge: &judge,
             gate,
-            fence: None,
+            fence: self.fence,
             on_error: self.on_error,
             held: &self.held,
         };

@@ -121,6 +121,19 @@ fn an_open_intent_is_a_lock_until_its_run_surely_writes_no_more() {
         ("other host, within the grace", process("g", "b", 1, gone), Some(1_000), None, None, 1_060, true),
         ("other host, after the grace", process("g", "b", 1, gone), Some(1_000), None, None, 1_061, false),
         ("elected, we are not", process("g", "b", 1, gone), None, Some(3), None, 1 << 40, true),
+        ("elected here, we are not", process("h", "boot", 1, MY_PID), None, Some(3), None, 1 << 40, true),
+        ("elected here and gone, we are not", process("h", "boot", 1, gone), None, Some(3), None, 10, false),
+        ("elected, ours is the same", process("g", "b", 1, gone), None, Some(3), Some(3), 10, true),
+        ("an earlier run of this process", process("h", "boot", 1, 1), None, Some(3), Some(3), 10, false),
+        (
+            "an earlier run of this process, its time not over",
+            process("h", "boot", 1, 1),
+            Some(1_000),
+            None,
+            None,
+            10,
+            false,
+        ),
         ("elected, ours is higher", process("g", "b", 1, gone), None, Some(3), Some(4), 10, false),
         ("elected, ours is lower", process("g", "b", 1, gone), None, Some(3), Some(2), 10, true),
     ];
@@ -257,6 +270,70 @@ fn intents_already_written_are_taken_back_when_one_cannot_be() {
     let failed = Run::begin(Arc::clone(&store), shares, "r", &here(1), "c", "s", &clock).err().unwrap();
     assert_eq!(failed.target.as_str(), "u");
     assert!(store.read(&name()).unwrap().1.intents.is_empty());
+}
+
+fn elected(pid: u32, token: u64) -> Here {
+    Here { token: Some(token), ..here(pid) }
+}
+
+fn lead(store: &Arc<Records>, share: Share, run: &str, leader: &Here) -> Result<Run<Records>, NotBegun> {
+    Run::begin(Arc::clone(store), vec![share], run, leader, "c", "s", &scripted())
+}
+
+#[test]
+fn under_election_each_commit_carries_the_token_and_an_intent_has_no_end() {
+    let store = Arc::new(Records::default());
+    let run = lead(&store, share(&store), "one", &elected(1, 5)).unwrap();
+    let (_, open) = store.read(&name()).unwrap();
+    assert_eq!((open.intents[0].token, open.intents[0].until, open.fence), (Some(5), None, Some(5)));
+    assert_eq!(run.check(&target()), Ok(()), "how long is for the leader's gate to say");
+    run.finish(&target(), Record::clone, "done").unwrap();
+    let (_, done) = store.read(&name()).unwrap();
+    assert_eq!((done.intents.len(), done.fence, done.highest_token()), (0, Some(5), Some(5)));
+}
+
+#[test]
+fn no_commit_follows_one_of_a_higher_token() {
+    let store = Arc::new(Records::default());
+    let fenced = StoreError::Fenced { ours: 5, theirs: 7 };
+    lead(&store, share(&store), "new", &elected(1, 7)).unwrap().finish(&target(), Record::clone, "done").unwrap();
+    let before = store.read(&name()).unwrap();
+    assert_eq!(lead(&store, share(&store), "old", &elected(2, 5)).err().unwrap().error, fenced);
+    assert_eq!(store.read(&name()).unwrap(), before);
+    // Whoever is not elected takes part, and does not make it forgotten.
+    begin(&store, share(&store), "a person", &scripted()).unwrap().finish(&target(), Record::clone, "done").unwrap();
+    assert_eq!(lead(&store, share(&store), "old", &elected(2, 5)).err().unwrap().error, fenced);
+    lead(&store, share(&store), "same", &elected(1, 7)).unwrap().finish(&target(), Record::clone, "done").unwrap();
+}
+
+#[test]
+fn an_outcome_does_not_follow_a_later_leaders_intent() {
+    let store = Arc::new(Records::default());
+    let old = lead(&store, share(&store), "old", &elected(1, 5)).unwrap();
+    // The later one could not see what became of the old one's operations, so both intents stand.
+    let new = lead(&store, share(&store), "new", &elected(2, 7)).unwrap();
+    let before = store.read(&name()).unwrap();
+    assert_eq!(before.1.intents.len(), 2);
+    let refused = old.finish(&target(), Record::clone, "done").unwrap_err();
+    assert_eq!(refused, NotFinished::Store(StoreError::Fenced { ours: 5, theirs: 7 }));
+    assert_eq!(store.read(&name()).unwrap(), before);
+    new.finish(&target(), Record::clone, "done").unwrap();
+}
+
+#[tokio::test]
+async fn a_later_leader_settles_at_once_and_nobody_else_does() {
+    let (store, clock) = (Arc::new(Records::default()), scripted());
+    let _stopped = lead(&store, share(&store), "one", &elected(1, 3)).unwrap();
+    let alive = |_: &Process| true;
+    for other in [here(2), elected(2, 2), elected(2, 3)] {
+        let wait = free(&store, &name(), &other, &alive, Duration::from_secs(3_600 * 24), &clock).await;
+        assert!(matches!(wait, Err(Locked::Held(intent)) if intent.run == "one"), "{other:?}");
+    }
+    let before = clock.boot();
+    let found = free(&store, &name(), &elected(2, 4), &alive, Duration::from_secs(60), &clock).await.unwrap();
+    assert_eq!((found.record.intents.len(), clock.boot()), (1, before), "there to be settled, without waiting");
+    let gone = |_: &Process| false;
+    assert!(free(&store, &name(), &here(2), &gone, Duration::ZERO, &clock).await.is_ok(), "known to be gone, here");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use futures::StreamExt as _;
 
 use crate::manifest::api::{PageRule, Revalidate, Shape as ListShape};
@@ -10,7 +11,7 @@ use crate::target::TargetError;
 use super::driver::{Call, HttpTarget};
 use super::fill::{Scene, text_of};
 use super::ids::{key_with_ids, with_ids};
-use super::pages::{Pages, announced};
+use super::pages::{Ask, Pages, announced};
 use super::response::Answer;
 use super::scan;
 use super::shape::{Item, Shape, written};
@@ -28,6 +29,8 @@ pub(super) enum Found {
 /// Items of a page, each with its name where the page is a mapping.
 type Named<'a> = Vec<(Option<String>, &'a str)>;
 
+/// How many items of a page are taken before the answer to the next question is looked at.
+const AT_A_TIME: usize = 64;
 /// How many objects of a list of summaries are asked for at once.
 const WHOLE_AT_ONCE: usize = 8;
 
@@ -119,25 +122,9 @@ impl<X: Transport> HttpTarget<X> {
         };
         let since = since.filter(|_| rule.revalidate != Revalidate::No);
         let mut pages = Pages::new(&rule.page, &self.origin);
-        let mut ask = Some(pages.first());
-        let mut tally = Tally::default();
-        let mut listing = Listing::default();
-        let mut last: Option<Answer> = None;
-        while let Some(now) = ask {
+        let calling = |now: &Ask, paged: Option<Bytes>| {
             let mut call =
                 Call { method: rule.method.as_str(), headers: headers.clone(), big: true, ..Call::default() };
-            // A list that is asked for with a body takes the page's words there.
-            let paged = body.as_ref().map(|body| {
-                let mut body = body.clone();
-                for (name, text) in &now.query {
-                    let number = Number::parse(text).filter(|_| pages.counts(name)).map(Value::Number);
-                    body.set(
-                        &FieldPath::root().join(name.as_str()),
-                        number.unwrap_or_else(|| Value::from(text.as_str())),
-                    );
-                }
-                written(&body)
-            });
             match &now.url {
                 Some(url) => call.path = url.clone(),
                 None => {
@@ -147,10 +134,26 @@ impl<X: Transport> HttpTarget<X> {
                 }
             }
             call.body = paged;
-            if let Some(since) = since.filter(|_| tally.parts == 0) {
-                call.headers.push(("if-none-match".to_owned(), since.0.clone()));
+            call
+        };
+        // A list that is asked for with a body takes the page's words there.
+        let worded = |pages: &Pages<'_>, now: &Ask| {
+            let mut body = body.clone()?;
+            for (name, text) in &now.query {
+                let number = Number::parse(text).filter(|_| pages.counts(name)).map(Value::Number);
+                body.set(&FieldPath::root().join(name.as_str()), number.unwrap_or_else(|| Value::from(text.as_str())));
             }
-            let answer = self.send(&call).await?;
+            Some(written(&body))
+        };
+        let mut tally = Tally::default();
+        let mut listing = Listing::default();
+        let mut now = pages.first();
+        let mut call = calling(&now, worded(&pages, &now));
+        if let Some(since) = since {
+            call.headers.push(("if-none-match".to_owned(), since.0.clone()));
+        }
+        let mut answer = self.send(&call).await?;
+        loop {
             if answer.status == 304 && since.is_some() && tally.parts == 0 {
                 return Ok(Found::Unchanged);
             }
@@ -176,8 +179,11 @@ impl<X: Transport> HttpTarget<X> {
                 (ListShape::Array, [name]) => scan::items_and_rest(text, name),
                 _ => None,
             };
-            let (items, rest) = parted.map_or((None, None), |(items, rest)| (Some(items), Some(rest)));
-            let (count, last_item) = self.take(shape, parent, &answer, items, &mut listing)?;
+            let (items, rest) = match parted {
+                Some((items, rest)) => (items.into_iter().map(|raw| (None, raw)).collect(), Some(rest)),
+                None => (self.items(shape, &answer)?.unwrap_or_default(), None),
+            };
+            let (count, last_item) = (items.len(), self.last(shape, &answer, &items)?);
             let text = rest.as_deref().unwrap_or(text);
             if tally.parts == 0 && rule.revalidate != Revalidate::No {
                 listing.cursor = answer.etag().map(|tag| Cursor(tag.to_owned()));
@@ -186,10 +192,20 @@ impl<X: Transport> HttpTarget<X> {
             tally.items += count;
             tally.announced =
                 announced(rule.total.as_ref(), &answer.headers, text).map_err(|why| answer.unreadable(why))?;
-            ask = pages
+            let next = pages
                 .after(&now, &call.path, &answer.headers, text, count, last_item)
                 .map_err(|why| answer.unreadable(why))?;
-            last = Some(answer);
+            let Some(next) = next else {
+                self.take(shape, parent, &answer, items, &mut listing).await?;
+                break;
+            };
+            now = next;
+            call = calling(&now, worded(&pages, &now));
+            // The other side works on the next page while this one is taken apart.
+            let taking = self.take(shape, parent, &answer, items, &mut listing);
+            let (asked, taken) = futures::future::join(self.send(&call), taking).await;
+            taken?;
+            answer = asked?;
         }
         tally.ended = true;
         listing.pages = tally.parts;
@@ -197,18 +213,14 @@ impl<X: Transport> HttpTarget<X> {
             // The tag of one page says nothing of the others.
             listing.cursor = None;
         }
-        let unreadable = |why: String| match &last {
-            Some(answer) => answer.unreadable(why),
-            None => TargetError::Refused { why },
-        };
         for items in [&mut listing.items, &mut listing.ignored] {
             items.sort_by(|a, b| a.key.cmp(&b.key));
         }
         if let Some(pair) = listing.items.windows(2).find(|pair| pair[0].key == pair[1].key) {
             let why = format!("two objects with the same key {}/{}", shape.ty.kind, pair[0].key);
-            return Err(unreadable(why).into());
+            return Err(answer.unreadable(why).into());
         }
-        Complete::finish(listing, &tally).map(Found::Listed).map_err(|e| unreadable(e.to_string()).into())
+        Complete::finish(listing, &tally).map(Found::Listed).map_err(|e| answer.unreadable(e.to_string()).into())
     }
 
     /// Asks for each object of a list of summaries. One that is gone meanwhile is not there.
@@ -227,35 +239,32 @@ impl<X: Transport> HttpTarget<X> {
         Ok(summaries.map(|listing| Listing { pages: listing.pages + items.len(), items, cursor: None, ..listing }))
     }
 
-    /// Takes the items of one page: how many there were, and where the last one says that the next page begins.
-    fn take(
+    /// Where the last item of a page says that the next one begins, if that is how this list goes on.
+    fn last(&self, shape: &Shape<'_>, answer: &Answer, items: &Named<'_>) -> Result<Option<String>, TargetError> {
+        let (PageRule::After { value, .. }, Some((_, raw))) = (&shape.ty.list.page, items.last()) else {
+            return Ok(None);
+        };
+        let item = shape.tree(raw).map_err(|why| answer.unreadable(why))?;
+        let scene = Scene { rules: Some(shape.rules), stated: Some(&item), ..Scene::default() };
+        let filled = scene.body(value).map_err(|why| answer.unreadable(format!("the last item: {why}")))?;
+        let text = text_of(&filled).ok_or_else(|| answer.unreadable("the last item does not say where to go on"))?;
+        Ok(Some(text))
+    }
+
+    /// Takes the items of one page into the listing. Every now and then it lets those go on that wait beside it.
+    async fn take(
         &self,
         shape: &Shape<'_>,
         parent: Option<&Key>,
         answer: &Answer,
-        items: Option<Vec<&str>>,
+        items: Named<'_>,
         listing: &mut Listing,
-    ) -> Result<(usize, Option<String>), TargetError> {
-        let rule = &shape.ty.list;
-        let items: Named<'_> = match items {
-            Some(items) => items.into_iter().map(|raw| (None, raw)).collect(),
-            None => match self.items(shape, answer)? {
-                Some(items) => items,
-                None => return Ok((0, None)),
-            },
-        };
-        let count = items.len();
-        let last = match (&rule.page, items.last()) {
-            (PageRule::After { value, .. }, Some((_, raw))) => {
-                let item = shape.tree(raw).map_err(|why| answer.unreadable(why))?;
-                let scene = Scene { rules: Some(shape.rules), stated: Some(&item), ..Scene::default() };
-                let filled = scene.body(value).map_err(|why| answer.unreadable(format!("the last item: {why}")))?;
-                Some(text_of(&filled).ok_or_else(|| answer.unreadable("the last item does not say where to go on"))?)
+    ) -> Result<(), TargetError> {
+        let etag = answer.etag().filter(|_| shape.ty.list.shape == ListShape::One);
+        for (at, (name, raw)) in items.into_iter().enumerate() {
+            if at % AT_A_TIME == AT_A_TIME - 1 {
+                tokio::task::yield_now().await;
             }
-            _ => None,
-        };
-        for (name, raw) in items {
-            let etag = answer.etag().filter(|_| rule.shape == ListShape::One);
             let item = shape.item(&answer.body, raw, name.as_deref(), parent, etag);
             match item.map_err(|why| answer.unreadable(why))? {
                 Item::Managed(observed) => listing.items.push(observed),
@@ -263,7 +272,7 @@ impl<X: Transport> HttpTarget<X> {
                 Item::Nothing => {}
             }
         }
-        Ok((count, last))
+        Ok(())
     }
 
     /// The items of one page, with their names in a mapping; `None` where a missing list means an empty one.

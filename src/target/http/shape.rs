@@ -125,7 +125,7 @@ impl<'a> Shape<'a> {
             return Err(format!("an object of {} bytes; at most {OBJECT} are taken", raw.len()));
         }
         // What could not be compared later must not count as seen now.
-        if scan::depth(raw) > MAX_DEPTH {
+        if scan::opens(raw) > MAX_DEPTH && scan::depth(raw) > MAX_DEPTH {
             return Err(format!("an object nested more than {MAX_DEPTH} deep"));
         }
         let mut parts = self.parts(raw)?;

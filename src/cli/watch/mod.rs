@@ -1,5 +1,8 @@
 //! `ctl watch`: keeps the targets as the commit says.
 
+mod cycle;
+mod cycled;
+
 use tokio_util::sync::CancellationToken;
 
 use super::args::WatchArgs;

@@ -1,3 +1,6 @@
+mod good;
+mod watching;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,0 +1,286 @@
+//! What the watcher knows of itself, for whoever asks: the one place that status, metrics and log are fed from.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+
+use super::folder::Folder;
+use super::log::Log;
+use super::orders::Orders;
+use crate::credentials::Redactor;
+use crate::daemon::Journal;
+use crate::event::{Entry, News};
+use crate::metrics::Metrics;
+use crate::model::{
+    Digest, EndpointName, LastRequest, PendingStatus, Quarantined, RefusalStatus, Revision, State, TargetName,
+};
+use crate::reconcile::{Machine, Place};
+use crate::world::Clock;
+
+/// The loop turned within this time, or it hangs.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// What people ask for goes to the loop like everything else.
+#[derive(Debug)]
+pub(super) enum Ask {
+    /// Try everything again there.
+    Retry(Vec<TargetName>),
+    /// The orders that are kept changed for these targets.
+    Reordered(Vec<TargetName>),
+    /// A plan is let through.
+    Approved,
+}
+
+/// What is known of the source.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SourceFacts {
+    /// As it was typed, without credentials.
+    pub text: String,
+    /// The commit in force.
+    pub commit: Option<Revision>,
+    /// What went wrong, and what to do.
+    pub trouble: Option<(String, Option<String>)>,
+    /// Why nothing is deleted.
+    pub deletes_held: Option<String>,
+    /// Manifests that cannot be read.
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// What the last cycle of a target saw.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    /// How long it took.
+    pub took: Duration,
+    /// The plan's checksum.
+    pub checksum: Option<Digest>,
+    /// That of its deletes.
+    pub deletes_checksum: Option<Digest>,
+    /// Deletes, creates, updates, adoptions, unchanged, unknown.
+    pub counts: [usize; 6],
+    /// What is refused.
+    pub refusals: Vec<RefusalStatus>,
+    /// Operations that are not done, with what there is to know; times are filled in when somebody asks.
+    pub pending: Vec<PendingStatus>,
+    /// How many there are.
+    pub pending_total: usize,
+    /// How many of them at each endpoint.
+    pub pending_at: BTreeMap<EndpointName, usize>,
+    /// Endpoints where a write is in doubt.
+    pub in_doubt: BTreeSet<EndpointName>,
+    /// What is wrong at an endpoint: code, words, what to do.
+    pub wrong: BTreeMap<EndpointName, Wrong>,
+    /// The version in the record.
+    pub version: Option<Applied>,
+}
+
+/// What is wrong somewhere.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Wrong {
+    /// For `ctl explain`.
+    pub code: String,
+    /// In words.
+    pub why: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// A version as the record has it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Applied {
+    /// Its number.
+    pub number: u64,
+    /// Unix seconds.
+    pub time: i64,
+    /// The commit.
+    pub commit: String,
+    /// SHA-256 of the canonical desired state.
+    pub snapshot: String,
+    /// `done`, `partial`, …
+    pub result: String,
+    /// Milliseconds.
+    pub took_ms: Option<u64>,
+    /// Who.
+    pub who: String,
+}
+
+/// What changes while the watcher runs, beside the machine.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// The source.
+    pub source: SourceFacts,
+    /// The last cycle of each target.
+    pub seen: BTreeMap<TargetName, Seen>,
+    /// The last request to each endpoint, and when (time since boot).
+    pub requests: BTreeMap<Place, (Duration, LastRequest)>,
+    /// How each endpoint stands, and since when.
+    pub states: BTreeMap<Place, (State, Duration)>,
+    /// When everything at an endpoint was as it should be.
+    pub well: BTreeMap<Place, Duration>,
+    /// Whether the coordinator answers, and why not.
+    pub coordinator: Option<Result<(), String>>,
+    /// Seconds since the last renewal that was acknowledged.
+    pub last_ack: Option<Duration>,
+}
+
+/// The board.
+pub(super) struct Board {
+    /// Time.
+    pub clock: Clock,
+    /// When the watcher started, since boot and by the wall.
+    pub started: (Duration, i64),
+    /// `watch`, `dry-run` or `once`.
+    pub mode: &'static str,
+    /// The project.
+    pub project: String,
+    /// What it keeps on this machine.
+    pub folder: Folder,
+    /// Hides secrets from whatever is said.
+    pub redactor: Mutex<Redactor>,
+    /// The machine.
+    machine: Mutex<Machine>,
+    facts: Mutex<Facts>,
+    orders: Mutex<Orders>,
+    /// The last entries.
+    pub journal: Journal,
+    /// The counters.
+    pub metrics: Metrics,
+    log: Log,
+    /// Somebody says that the repository may have moved.
+    pub hinted: Notify,
+    /// What people ask for.
+    pub asks: mpsc::Sender<Ask>,
+    /// Finds the commit of a target's version. Blocks.
+    pub versions: OnceLock<Versions>,
+    beat: AtomicU64,
+    hooks_refused: Mutex<VecDeque<Duration>>,
+}
+
+/// Finds the commit of a target's version, or says why it cannot.
+pub(super) type Versions = Box<dyn Fn(&TargetName, u64) -> Result<Revision, String> + Send + Sync>;
+
+/// All that a board begins with.
+pub(super) struct Beginning {
+    /// Time.
+    pub clock: Clock,
+    /// See [`Board::mode`].
+    pub mode: &'static str,
+    /// The project.
+    pub project: String,
+    /// The source, without credentials.
+    pub source: String,
+    /// The folder.
+    pub folder: Folder,
+    /// The orders that were kept.
+    pub orders: Orders,
+    /// The machine.
+    pub machine: Machine,
+    /// The counters.
+    pub metrics: Metrics,
+    /// Where lines go.
+    pub log: Log,
+    /// What people ask for goes there.
+    pub asks: mpsc::Sender<Ask>,
+}
+
+impl Board {
+    /// An empty board.
+    pub(super) fn new(beginning: Beginning) -> Self {
+        let Beginning { clock, mode, project, source, folder, orders, machine, metrics, log, asks } = beginning;
+        let started = (clock.boot(), clock.wall().as_second());
+        let source = SourceFacts { text: source, ..SourceFacts::default() };
+        Self {
+            beat: AtomicU64::new(started.0.as_secs()),
+            clock,
+            started,
+            mode,
+            project,
+            folder,
+            redactor: Mutex::default(),
+            machine: Mutex::new(machine),
+            facts: Mutex::new(Facts { source, ..Facts::default() }),
+            orders: Mutex::new(orders),
+            journal: Journal::new(),
+            metrics,
+            log,
+            hinted: Notify::new(),
+            asks,
+            versions: OnceLock::new(),
+            hooks_refused: Mutex::default(),
+        }
+    }
+
+    /// The machine. Held for moments only.
+    pub(super) fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The facts. Held for moments only, and never while the machine is asked for.
+    pub(super) fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The orders. Held for moments only.
+    pub(super) fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The loop turned.
+    pub(super) fn beat(&self) {
+        self.beat.store(self.clock.boot().as_secs(), Ordering::Relaxed);
+    }
+
+    /// True while the loop turns.
+    pub(super) fn is_alive(&self) -> bool {
+        let last = Duration::from_secs(self.beat.load(Ordering::Relaxed));
+        self.clock.boot().saturating_sub(last) <= HEARTBEAT
+    }
+
+    /// Says something: to the metrics always, to log and event stream if it is worth a line.
+    pub(super) fn say(&self, news: &News) {
+        self.metrics.listen(news);
+        if let News::Request { target, endpoint, method, path, status, took, error, answer } = news {
+            let request = LastRequest {
+                method: method.clone(),
+                path: self.hide(path),
+                status: *status,
+                took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                error: error.as_deref().map(|text| self.hide(text)),
+                answer: answer.as_deref().map(|text| self.hide(text)),
+                ..LastRequest::default()
+            };
+            let at = self.clock.boot().saturating_sub(*took);
+            self.facts().requests.insert((target.clone(), endpoint.clone()), (at, request));
+            return;
+        }
+        if let Some(entry) = Entry::of(news, self.clock.wall(), &|text| self.hide(text)) {
+            self.log.write(&self.journal.push(entry));
+        }
+    }
+
+    /// `text` without secrets.
+    pub(super) fn hide(&self, text: &str) -> String {
+        self.redactor.lock().unwrap_or_else(PoisonError::into_inner).hide(text)
+    }
+
+    /// Says that a webhook was refused, but not five thousand times.
+    pub(super) fn refuse_hook(&self, why: &'static str) {
+        let now = self.clock.boot();
+        let first = {
+            let mut lately = self.hooks_refused.lock().unwrap_or_else(PoisonError::into_inner);
+            while lately.front().is_some_and(|at| now.saturating_sub(*at) > Duration::from_secs(60)) {
+                lately.pop_front();
+            }
+            let first = lately.len() < 5;
+            if first {
+                lately.push_back(now);
+            }
+            first
+        };
+        if first {
+            self.say(&News::HookRefused { why });
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! What came of a cycle, as data. Every text in it has its secrets hidden.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::cli::{Exit, Stop};
+use crate::event::Ending;
+use crate::model::{Diagnostic, Digest, EndpointName, RecordHead, TargetName};
+use crate::plan::{Action, Cause, Operation, Refusal, Summary};
+use crate::reconcile::{Blocked, Ended, Reach, Tried, Trouble};
+
+/// How one cycle of one target went. Whatever failed is in it.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct CycleReport {
+    /// The target.
+    pub target: TargetName,
+    /// Nothing moved: every list is as it was, and nothing was left to do. Only whether anything changed was asked.
+    pub quiet: bool,
+    /// Everything was read at every endpoint, and nothing is left to do.
+    pub clean: bool,
+    /// The plan's checksum; of the last plan in a quiet cycle. `None` if there was no plan.
+    pub checksum: Option<Digest>,
+    /// The checksum of its deletes.
+    pub deletes_checksum: Option<Digest>,
+    /// The counts of the plan.
+    pub summary: Summary,
+    /// Gates that are shut.
+    pub refusals: Vec<Refusal>,
+    /// How each endpoint answered.
+    pub endpoints: BTreeMap<EndpointName, EndpointReport>,
+    /// What the plan wanted, and what became of it.
+    pub operations: Vec<OpReport>,
+    /// The version that this cycle wrote; it is in the record.
+    pub version: Option<VersionInfo>,
+    /// What kept the whole target from being reconciled.
+    pub stopped: Option<Stopped>,
+    /// Warnings and notes, of the plan and of the writing.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How long all of it took.
+    pub took: Duration,
+    /// What it would mean as the exit code of an `apply`.
+    pub exit: Exit,
+}
+
+/// How one endpoint answered.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(in crate::cli) struct EndpointReport {
+    /// It was contacted in this cycle, and said who it is (or, in a quiet cycle, that nothing changed).
+    pub reached: bool,
+    /// Who it is.
+    pub identity: Option<String>,
+    /// The sort of trouble.
+    pub trouble: Option<Trouble>,
+    /// What went wrong first.
+    pub why: Option<String>,
+    /// Requests that it was sent in this cycle.
+    pub requests: u64,
+}
+
+/// One operation of the plan.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::cli) struct OpReport {
+    /// `target:kind/field/field`
+    pub address: String,
+    /// Where.
+    pub endpoint: EndpointName,
+    /// What is done.
+    pub action: Action,
+    /// Why.
+    pub cause: Cause,
+    /// The digest of what is wanted; `None` for what goes.
+    pub wanted: Option<Digest>,
+    /// The fields that differ.
+    pub fields: Vec<FieldReport>,
+    /// `file:line:column` where it is declared, or the file alone.
+    pub source: Option<String>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// How often it was sent.
+    pub attempts: u32,
+}
+
+/// One field that differs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::cli) struct FieldReport {
+    /// Which.
+    pub path: String,
+    /// The digest of what was there; `None` for nothing, and for a secret.
+    pub before: Option<Digest>,
+    /// The digest of what is wanted; `None` for nothing, and for a secret.
+    pub after: Option<Digest>,
+    /// Why it differs.
+    pub cause: Cause,
+}
+
+/// What became of an operation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::cli) enum Outcome {
+    /// Left for later, on purpose.
+    Held(String),
+    /// A gate is shut.
+    Refused(String),
+    /// It would be done; this cycle writes nothing.
+    Pending,
+    /// It is as wanted.
+    Done,
+    /// It was refused or gave up.
+    Failed {
+        /// What went wrong.
+        why: String,
+        /// What to do now.
+        help: Option<String>,
+    },
+    /// Somebody else changed it meanwhile.
+    Conflict(String),
+    /// Nobody knows whether it happened.
+    InDoubt(String),
+    /// Not started, because of another one.
+    Skipped(String),
+}
+
+/// A version that was applied.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::cli) struct VersionInfo {
+    /// Its number.
+    pub number: u64,
+    /// Unix seconds.
+    pub time: i64,
+    /// The commit.
+    pub commit: String,
+    /// SHA-256 of the canonical desired state.
+    pub snapshot: Digest,
+    /// `done` or `partial`.
+    pub result: String,
+    /// From the cycle's start to the record.
+    pub took: Duration,
+    /// Who.
+    pub who: String,
+}
+
+/// What kept a target from being reconciled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::cli) struct Stopped {
+    /// The code of the diagnostic.
+    pub code: &'static str,
+    /// True if another run, or a newer leader, holds the record.
+    pub locked: bool,
+    /// What happened.
+    pub why: String,
+    /// What to do now.
+    pub help: Option<String>,
+}
+
+impl CycleReport {
+    /// A report of nothing yet.
+    pub(super) fn of(target: &TargetName) -> Self {
+        Self {
+            target: target.clone(),
+            quiet: false,
+            clean: false,
+            checksum: None,
+            deletes_checksum: None,
+            summary: Summary::default(),
+            refusals: Vec::new(),
+            endpoints: BTreeMap::new(),
+            operations: Vec::new(),
+            version: None,
+            stopped: None,
+            diagnostics: Vec::new(),
+            took: Duration::ZERO,
+            exit: Exit::Done,
+        }
+    }
+
+    /// Takes in why the cycle came to nothing.
+    pub(super) fn stop(&mut self, stop: Stop, hide: &dyn Fn(&str) -> String) {
+        self.exit = self.exit.and(stop.exit);
+        self.clean = false;
+        if let Some(first) = stop.diagnostics.first() {
+            self.stopped = Some(Stopped {
+                code: first.code,
+                locked: stop.exit == Exit::Locked,
+                why: hide(&first.message),
+                help: first.help.as_deref().map(hide),
+            });
+        }
+        self.diagnostics.extend(stop.diagnostics);
+    }
+
+    /// The same, for the machine that decides what comes next.
+    pub(in crate::cli) fn ended(&self) -> Ended {
+        let blocked = self.stopped.as_ref().map(|stopped| match stopped.locked {
+            true => Blocked::Locked(stopped.why.clone()),
+            false => Blocked::Trouble(stopped.why.clone()),
+        });
+        Ended {
+            clean: self.clean,
+            endpoints: self.endpoints.iter().filter_map(|(name, e)| Some((name.clone(), e.reach()?))).collect(),
+            operations: self.operations.iter().filter_map(OpReport::tried).collect(),
+            blocked,
+        }
+    }
+}
+
+impl EndpointReport {
+    /// `None` if it took no part.
+    fn reach(&self) -> Option<Reach> {
+        let why = || self.why.clone().unwrap_or_default();
+        match (self.reached, self.trouble) {
+            (true, None) => Some(Reach::Whole),
+            (false, Some(Trouble::Unreachable)) => Some(Reach::Away(why())),
+            (_, Some(_)) => Some(Reach::Troubled(why())),
+            (false, None) => None,
+        }
+    }
+}
+
+impl OpReport {
+    /// `None` for what was not tried.
+    fn tried(&self) -> Option<Tried> {
+        let (done, why) = match &self.outcome {
+            Outcome::Done => (true, String::new()),
+            Outcome::Failed { why, .. } | Outcome::Conflict(why) | Outcome::InDoubt(why) => (false, why.clone()),
+            Outcome::Held(_) | Outcome::Refused(_) | Outcome::Pending | Outcome::Skipped(_) => return None,
+        };
+        let drifted = self.fields.iter().filter(|field| done && field.cause == Cause::Drift);
+        let corrected = match self.action {
+            Action::Update => drifted.map(|field| field.path.clone()).collect(),
+            Action::Create | Action::Delete | Action::Adopt | Action::Forget | Action::Rename => Vec::new(),
+        };
+        Some(Tried { address: self.address.clone(), wanted: self.wanted, done, why, corrected })
+    }
+
+    /// An operation and what became of it.
+    pub(super) fn of(op: &Operation, outcome: Outcome, attempts: u32) -> Self {
+        let desired = op.change.desired();
+        let digest = |value: &Option<crate::model::Canonical>, secret: bool| {
+            value.as_ref().filter(|_| !secret).map(crate::model::Canonical::digest)
+        };
+        let fields = op.fields.iter().map(|field| FieldReport {
+            path: field.path.to_string(),
+            before: digest(&field.before, field.secret),
+            after: digest(&field.after, field.secret),
+            cause: field.cause,
+        });
+        let place = op.fields.iter().find_map(|field| field.source.as_ref()).map(ToString::to_string);
+        Self {
+            address: op.resource.to_string(),
+            endpoint: op.endpoint.clone(),
+            action: op.change.action(),
+            cause: op.cause,
+            wanted: desired.map(|desired| desired.digest),
+            fields: fields.collect(),
+            source: place.or_else(|| desired.map(|desired| desired.origin.path.to_string())),
+            outcome,
+            attempts,
+        }
+    }
+}
+
+impl Outcome {
+    /// How an operation ended, secrets hidden.
+    pub(super) fn of(ending: &Ending, hide: &dyn Fn(&str) -> String) -> Self {
+        match ending {
+            Ending::Done => Self::Done,
+            Ending::Failed { why, help } => Self::Failed { why: hide(why), help: help.as_deref().map(hide) },
+            Ending::Conflict { why } => Self::Conflict(hide(why)),
+            Ending::Skipped { why } => Self::Skipped(hide(why)),
+            Ending::InDoubt { why } => Self::InDoubt(hide(why)),
+        }
+    }
+}
+
+impl VersionInfo {
+    /// What the head of a record says.
+    pub(super) fn of(head: &RecordHead) -> Self {
+        Self {
+            number: head.number,
+            time: head.time,
+            commit: head.commit.to_string(),
+            snapshot: head.snapshot,
+            result: head.result.clone(),
+            took: Duration::from_millis(head.duration_ms.unwrap_or_default()),
+            who: head.who.clone(),
+        }
+    }
+}

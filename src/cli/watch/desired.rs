@@ -1,0 +1,277 @@
+//! The desired state of a watcher: read when it moves, and the last good one while its source is away.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cycle::Basis;
+use crate::cli::session::{agree, choose, operator};
+use crate::cli::stores::Stores;
+use crate::cli::{Context, Exit, Stop, load};
+use crate::event::ErrorType;
+use crate::model::{Digest, Quarantined, Revision, TargetName};
+use crate::net::Limits;
+use crate::reconcile::Place;
+use crate::source::{Good, GoodError, GoodNote, Keeper, Look, Source, SourceOptions};
+
+/// Keeps the desired state.
+pub(super) struct Desired {
+    keeper: Keeper,
+    typed: String,
+    dir: PathBuf,
+    globs: Vec<String>,
+    good: Option<Good>,
+    basis: Option<Arc<Basis>>,
+    generation: u64,
+    /// Counts how often the operator's file was read again because somebody asked for it.
+    epoch: u64,
+    /// Read it again though its commit is the same: the operator's file may have changed.
+    again: bool,
+    recalled: bool,
+}
+
+/// How a look at the source ended.
+pub(super) enum Read {
+    /// Nothing moved.
+    Same {
+        /// How long `git fetch` took, for a URL.
+        fetched: Option<Duration>,
+    },
+    /// Another state is in force.
+    Moved(Box<Moved>),
+    /// The source is away, or what it has cannot be read: the state before stays in force.
+    Away {
+        /// What went wrong.
+        why: String,
+        /// What to do.
+        help: Option<String>,
+        /// Which sort.
+        error: ErrorType,
+        /// The last known good one of an earlier watcher, if nothing was in force yet, and how old it is.
+        recalled: Option<(Box<Moved>, Duration)>,
+    },
+}
+
+/// A state that is in force now.
+pub(super) struct Moved {
+    /// The state.
+    pub basis: Arc<Basis>,
+    /// Every endpoint of every target.
+    pub places: BTreeSet<Place>,
+    /// What each target is to be, as a digest.
+    pub wanted: BTreeMap<TargetName, Digest>,
+    /// Manifests that cannot be read.
+    pub quarantined: Vec<Quarantined>,
+    /// True if it does not follow the one before.
+    pub rewritten: bool,
+    /// Blobs that had to be read.
+    pub blobs: usize,
+    /// How long reading took.
+    pub took: Duration,
+    /// How long `git fetch` took, for a URL.
+    pub fetched: Option<Duration>,
+    /// What else there is to say: the state could not be kept on disk.
+    pub warning: Option<String>,
+}
+
+impl Desired {
+    /// Takes what the user typed. Looks at nothing yet.
+    pub(super) fn new(ctx: &Context, typed: &str, dir: PathBuf, globs: Vec<String>) -> Result<Self, Stop> {
+        let typed = load::located(ctx, typed);
+        let keeper = Keeper::new(&typed, None, options(ctx), ctx.clock.clone()).map_err(|e| load::stop(&e))?;
+        let (good, basis) = (None, None);
+        Ok(Self { keeper, typed, dir, globs, good, basis, generation: 0, epoch: 0, again: false, recalled: false })
+    }
+
+    /// True if looking takes a network.
+    pub(super) fn is_remote(&self) -> bool {
+        self.keeper.is_remote()
+    }
+
+    /// Hints that the refs of a local repository may have moved.
+    pub(super) fn changes(&mut self) -> crate::source::Changes {
+        self.keeper.changes()
+    }
+
+    /// Reads everything afresh at the next look.
+    pub(super) fn again(&mut self) {
+        self.again = true;
+        self.epoch += 1;
+    }
+
+    /// Looks, and reads what moved. Blocks.
+    pub(super) fn look(&mut self, ctx: &Context) -> Read {
+        let looked = self.keeper.look();
+        let fetched = self.keeper.fetch_time();
+        let rewritten = match looked {
+            Ok(Look::Same) if self.basis.is_some() && !self.again && !self.recalled => return Read::Same { fetched },
+            Ok(Look::Same) => false,
+            Ok(Look::Moved { rewritten, .. }) => rewritten,
+            Err(error) => {
+                let diagnostic = error.diagnostic();
+                return self.away(ctx, diagnostic.message, diagnostic.help, ErrorType::Source);
+            }
+        };
+        match self.read(ctx).or_else(|stop| self.read_after_mending(ctx, stop)) {
+            Ok(mut moved) => {
+                (self.again, self.recalled) = (false, false);
+                (moved.rewritten, moved.fetched) = (rewritten, fetched);
+                Read::Moved(Box::new(moved))
+            }
+            Err(stop) => {
+                // Whatever is wrong with this commit may be mended where it is (a file of the operator, a full disk).
+                self.keeper.forget();
+                let error = match stop.exit {
+                    Exit::Invalid => ErrorType::Manifest,
+                    Exit::Refused => ErrorType::Refused,
+                    _ => ErrorType::Source,
+                };
+                let count = stop.diagnostics.len();
+                let first = stop.diagnostics.into_iter().next();
+                let (why, help) = first.map_or((String::new(), None), |d| (placed(&d), d.help));
+                let more = if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
+                self.away(ctx, format!("{why}{more}"), help, error)
+            }
+        }
+    }
+
+    /// An older commit, to be held at. Blocks.
+    pub(super) fn at(&mut self, ctx: &Context, revision: &Revision) -> Result<Arc<Basis>, Stop> {
+        let source = Source::open(&self.typed, Some(revision.as_str()), options(ctx)).map_err(|e| load::stop(&e))?;
+        self.assemble(ctx, Arc::new(source)).map(|(basis, _)| basis)
+    }
+
+    fn read(&mut self, ctx: &Context) -> Result<Moved, Stop> {
+        let started = ctx.clock.boot();
+        let source = Arc::new(self.keeper.source().map_err(|e| load::stop(&e))?);
+        let (basis, moved) = self.assemble(ctx, Arc::clone(&source))?;
+        let note = GoodNote {
+            name: self.keeper.name(),
+            written: ctx.clock.wall().as_second(),
+            kept: BTreeMap::new(),
+        };
+        let warning = match Good::write(&self.dir, &source, note, self.good.as_ref()) {
+            Ok(good) => {
+                self.good = Some(good);
+                None
+            }
+            // The watcher goes on; what it loses is what a restart without a source would fall back on.
+            Err(error) => Some(error.to_string()),
+        };
+        self.basis = Some(basis);
+        Ok(Moved { took: ctx.clock.boot().saturating_sub(started), warning, ..moved })
+    }
+
+    /// An object that is missing is asked for once more before the commit counts as unreadable.
+    fn read_after_mending(&mut self, ctx: &Context, stop: Stop) -> Result<Moved, Stop> {
+        if stop.exit == Exit::Invalid && !stop.diagnostics.iter().any(|d| d.code.starts_with("source-")) {
+            return Err(stop);
+        }
+        match self.keeper.mend() {
+            Ok(()) => self.read(ctx),
+            Err(_) => Err(stop),
+        }
+    }
+
+    fn assemble(&mut self, ctx: &Context, source: Arc<Source>) -> Result<(Arc<Basis>, Moved), Stop> {
+        let tree = Arc::new(source.tree(source.folder()).map_err(|e| load::stop(&e))?);
+        let mut loaded = load::read_at(source, tree)?;
+        let operator = operator(ctx)?;
+        agree(&mut loaded, &operator);
+        let stores = Arc::new(Stores::open(ctx, &loaded, &operator)?);
+        let snapshot = loaded.snapshot(ctx, true)?;
+        let targets = choose(&loaded.project, &self.globs)?;
+        let mut places = BTreeSet::new();
+        for target in &targets {
+            let endpoints = loaded.project.targets.get(target).into_iter().flat_map(|t| t.endpoints.keys());
+            places.extend(endpoints.map(|endpoint| (target.clone(), endpoint.clone())));
+        }
+        self.generation += 1;
+        let wanted = wanted(&loaded, &snapshot, &targets, self.epoch);
+        let basis = Arc::new(Basis {
+            loaded: Arc::new(loaded),
+            snapshot: Arc::new(snapshot),
+            operator,
+            stores,
+            deletes_held: None,
+            generation: self.generation,
+        });
+        let moved = Moved {
+            basis: Arc::clone(&basis),
+            places,
+            wanted,
+            quarantined: Vec::new(),
+            rewritten: false,
+            blobs: 0,
+            took: Duration::ZERO,
+            fetched: None,
+            warning: None,
+        };
+        Ok((basis, moved))
+    }
+
+    fn away(&mut self, ctx: &Context, why: String, help: Option<String>, error: ErrorType) -> Read {
+        let recalled = if self.basis.is_none() { self.recall(ctx) } else { None };
+        match recalled {
+            Some(Ok((moved, age))) => Read::Away { why, help, error, recalled: Some((Box::new(moved), age)) },
+            Some(Err(also)) => Read::Away { why: format!("{why}; {also}"), help, error, recalled: None },
+            None => Read::Away { why, help, error, recalled: None },
+        }
+    }
+
+    /// The last known good state of an earlier watcher: only if every byte of it is what was written.
+    fn recall(&mut self, ctx: &Context) -> Option<Result<(Moved, Duration), String>> {
+        let good = match Good::read(&self.dir, &self.keeper.name()) {
+            Ok(good) => good,
+            Err(GoodError::Absent { .. }) => return None,
+            Err(error) => return Some(Err(error.to_string())),
+        };
+        let age = u64::try_from(ctx.clock.wall().as_second().saturating_sub(good.written())).unwrap_or(0);
+        let source = match self.keeper.recall(&good) {
+            Ok(source) => source,
+            Err(error) => return Some(Err(error.to_string())),
+        };
+        match self.assemble(ctx, Arc::new(source)) {
+            Ok((basis, moved)) => {
+                (self.basis, self.good, self.recalled) = (Some(basis), Some(good), true);
+                Some(Ok((moved, Duration::from_secs(age))))
+            }
+            Err(stop) => {
+                let why = stop.diagnostics.first().map(placed).unwrap_or_default();
+                Some(Err(format!("the last good state cannot be used either: {why}")))
+            }
+        }
+    }
+}
+
+fn options(ctx: &Context) -> SourceOptions {
+    SourceOptions { git: load::git(ctx), state_dir: ctx.state.clone(), limits: Limits::default() }
+}
+
+/// What each target is to be. A commit that changes nothing of it, nor of what decides about it, changes no digest.
+fn wanted(
+    loaded: &load::Loaded,
+    snapshot: &crate::model::Snapshot,
+    targets: &[TargetName],
+    epoch: u64,
+) -> BTreeMap<TargetName, Digest> {
+    let begin = |name| (name, format!("{epoch}\n{}\n", loaded.deciding(name)).into_bytes());
+    let mut texts: BTreeMap<&TargetName, Vec<u8>> = targets.iter().map(begin).collect();
+    for desired in &snapshot.desired {
+        if let Some(text) = texts.get_mut(&desired.id.target) {
+            // The blob stands for what the manifest says to `ctl`; the digest for values that come from elsewhere.
+            text.extend_from_slice(desired.digest.as_bytes());
+            text.extend_from_slice(desired.origin.blob.as_bytes());
+        }
+    }
+    texts.into_iter().map(|(name, text)| (name.clone(), Digest::of(&text))).collect()
+}
+
+/// What is wrong, with its place.
+pub(super) fn placed(diagnostic: &crate::model::Diagnostic) -> String {
+    match diagnostic.labels.first() {
+        Some(label) => format!("{}: {}", label.span, diagnostic.message),
+        None => diagnostic.message.clone(),
+    }
+}

@@ -1,0 +1,57 @@
+//! `ctl watch` on real parts: a real etcd, a real Git remote over HTTP, and the processes of the program itself, killed,
+//! stopped and cut off.
+//!
+//! ```text
+//!            Remote (git http-backend)          Cluster (three members of etcd, a Line before each)
+//!                      └──────────┐                      ┌─────────┘
+//!                                 v                      v
+//!   Proxy <────────────────── Watchers (N processes of `ctl watch`, each with a state folder and a port of its own)
+//!     └──> server                 └──> /metrics, /livez, /readyz
+//! ```
+//!
+//! A part that is not installed (`tests/servers/install` does it) is a skip that says so, and with `CTL_TEST_ALL=1` a
+//! failure. Each part is tested by itself too: a fault that does not happen proves nothing about who survives it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "helpers of a test have nobody else to tell; real programs run in real time"
+)]
+
+#[path = "../support/githttp.rs"]
+mod githttp;
+#[path = "../support/line.rs"]
+mod line;
+
+mod cluster;
+mod http;
+mod process;
+mod remote;
+mod watchers;
+
+use std::time::{Duration, Instant};
+
+/// Asks `found` again and again until it has an answer; fails with `what` after `limit`.
+#[track_caller]
+fn within<T>(limit: Duration, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether `program` is there; says that a test is skipped if it is not, or fails where everything must be tested.
+fn installed(program: &str) -> bool {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
+    assert!(found || std::env::var_os("CTL_TEST_ALL").is_none(), "{program} is not here, and CTL_TEST_ALL is set");
+    if !found {
+        eprintln!("skipped: {program} is not here (tests/servers/install)");
+    }
+    found
+}

@@ -194,6 +194,12 @@ const TEXTS: &[(&str, &str)] = &[
          declared and already there is adopted.",
     ),
     (
+        "folder-gone",
+        "A folder that `manifests` in ctl.yaml names is not in this commit. What it declared would be deleted, and that \
+         may be a slip. If it is meant, pass the deletes' checksum with `--allow-deletes SUM`, then take the folder out \
+         of ctl.yaml.",
+    ),
+    (
         "foreign",
         "The resource carries the ownership mark of another project. It is not touched. Remove it from one of the \
          two projects, or `ctl release` it there.",
@@ -202,12 +208,6 @@ const TEXTS: &[(&str, &str)] = &[
         "grant-exclusive",
         "`own: exclusive` deletes whatever is not declared, and this credential grants only a part of the target. \
          Both together would delete what the grants fence off.",
-    ),
-    (
-        "folder-gone",
-        "A folder that `manifests` in ctl.yaml names is not in this commit. What it declared would be deleted, and that \
-         may be a slip. If it is meant, pass the deletes' checksum with `--allow-deletes SUM`, then take the folder out \
-         of ctl.yaml.",
     ),
     (
         "grant-refused",

@@ -443,8 +443,8 @@ impl<X: Transport> Target for HttpTarget<X> {
         Ok(found)
     }
 
-    async fn rehearse(&self, _write: &Write<'_>) -> Result<Rehearsal, TargetError> {
-        Ok(Rehearsal::NotOffered)
+    async fn rehearse(&self, write: &Write<'_>) -> Result<Rehearsal, TargetError> {
+        self.try_out(write).await
     }
 
     async fn write(&self, write: &Write<'_>, fence: Option<Fence>) -> Result<Outcome, TargetError> {

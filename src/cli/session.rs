@@ -682,7 +682,9 @@ impl Session {
             return;
         }
         let folders = self.snapshot.missing_folders.join(", ");
-        let deletes = plan.operations.iter().filter(|op| op.change.action() == plan::Action::Delete);
+        // What is made again by the same plan has its own guard.
+        let gone = |op: &&Operation| op.change.action() == plan::Action::Delete && op.replaces.is_none();
+        let deletes = plan.operations.iter().filter(gone);
         let targets: BTreeSet<TargetName> = deletes.map(|op| op.resource.target.clone()).collect();
         plan.refusals.extend(targets.into_iter().map(|target| Refusal {
             gate: "folder-gone",

@@ -71,12 +71,12 @@ impl Store for Stores {
         self.of(&name.target)?.read(name)
     }
 
-    fn salvage(&self, name: &RecordName) -> Result<Salvage, StoreError> {
-        self.of(&name.target)?.salvage(name)
-    }
-
     fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
         self.of(&name.target)?.stands(name)
+    }
+
+    fn salvage(&self, name: &RecordName) -> Result<Salvage, StoreError> {
+        self.of(&name.target)?.salvage(name)
     }
 
     fn swap(

@@ -168,20 +168,22 @@ where
         }
         let mut asked = Vec::new();
         for scope in wave {
+            let untold = untold(endpoint, &scope, &sighting.scopes);
+            // What an id stands for may be another thing now, though the list that names the id did not change.
+            let by_id = refers_by_id(endpoint, &scope);
             let place = (scope.kind, scope.parent);
-            match known.fresh.remove(&place) {
+            match known.fresh.remove(&place).filter(|_| untold.is_none() && !by_id) {
                 Some(state) => drop(sighting.scopes.insert(place, state)),
                 None => {
-                    let before = known.before.remove(&place);
+                    let before = known.before.remove(&place).filter(|_| !by_id);
                     let scope = Scope { endpoint: scope.endpoint, kind: place.0, parent: place.1 };
-                    let untold = untold(endpoint, &scope, &sighting.scopes);
                     asked.push((scope, before, away.clone().or(untold)));
                 }
             }
         }
         let listed = futures::stream::iter(asked).map(|(scope, before, away)| async move {
-            let state = match (away, before) {
-                (Some(why), _) => Err((None, why)),
+            let state = match (away.as_deref(), before) {
+                (Some(why), _) => Err((None, why.to_owned())),
                 (None, _) if is_by_key(endpoint, &scope) => {
                     ask_each(endpoint, &scope, keys(endpoint, &scope), context).await.map(Arc::new)
                 }
@@ -206,16 +208,6 @@ where
     }
 }
 
-/// Why a scope need not be asked for: it refers by id to a kind that could not be read, so that nobody could tell what it
-/// says.
-fn untold<T: Target>(endpoint: &Peer<T>, scope: &Scope, seen: &Scopes) -> Option<String> {
-    let rules = endpoint.driver.kinds().get(&scope.kind)?;
-    rules.refs.iter().filter(|rule| rule.at.is_some()).find_map(|rule| match seen.get(&(rule.kind.clone(), None)) {
-        Some(ScopeState::Unknown { why }) => Some(format!("it refers to {} by id: {why}", rule.kind)),
-        Some(ScopeState::Known(_)) | None => None,
-    })
-}
-
 /// Asks who is there.
 async fn greet<T: Target>(
     endpoint: &Peer<T>,
@@ -233,6 +225,22 @@ async fn greet<T: Target>(
         endpoint.driver.greet().await
     };
     tokio::time::timeout(within, once).await.map_err(|_| late())?.map_err(failed)
+}
+
+/// True for a scope whose resources refer to others by ids that the server made.
+fn refers_by_id<T: Target>(endpoint: &Peer<T>, scope: &Scope) -> bool {
+    let rules = endpoint.driver.kinds().get(&scope.kind);
+    rules.is_some_and(|rules| rules.refs.iter().any(|rule| rule.at.is_some()))
+}
+
+/// Why a scope need not be asked for: it refers by id to a kind that could not be read, so that nobody could tell what it
+/// says.
+fn untold<T: Target>(endpoint: &Peer<T>, scope: &Scope, seen: &Scopes) -> Option<String> {
+    let rules = endpoint.driver.kinds().get(&scope.kind)?;
+    rules.refs.iter().filter(|rule| rule.at.is_some()).find_map(|rule| match seen.get(&(rule.kind.clone(), None)) {
+        Some(ScopeState::Unknown { why }) => Some(format!("it refers to {} by id: {why}", rule.kind)),
+        Some(ScopeState::Known(_)) | None => None,
+    })
 }
 
 /// True for a scope that the API cannot list.

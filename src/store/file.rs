@@ -130,6 +130,10 @@ impl Store for FileStore {
         }
     }
 
+    fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
+        Ok(read_head(&self.folder(name))?.map(|(tip, _)| tip))
+    }
+
     fn salvage(&self, name: &RecordName) -> Result<Salvage, StoreError> {
         let folder = self.folder(name);
         let Some((tip, newest)) = read_head(&folder)? else { return Ok(Salvage::default()) };
@@ -153,10 +157,6 @@ impl Store for FileStore {
             }
         }
         Ok(salvage)
-    }
-
-    fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
-        Ok(read_head(&self.folder(name))?.map(|(tip, _)| tip))
     }
 
     fn swap(

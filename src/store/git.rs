@@ -248,6 +248,11 @@ impl Store for GitStore {
         }
     }
 
+    fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
+        let repo = self.repository()?;
+        Ok(self.known_tip(&repo, name)?.map(|tip| Tip(tip.to_string())))
+    }
+
     fn salvage(&self, name: &RecordName) -> Result<Salvage, StoreError> {
         let repo = self.repository()?;
         let Some(tip) = self.tip(&repo, name)? else { return Ok(Salvage::default()) };
@@ -262,11 +267,6 @@ impl Store for GitStore {
             next = commit.parent(0).ok();
         }
         Ok(salvage)
-    }
-
-    fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
-        let repo = self.repository()?;
-        Ok(self.known_tip(&repo, name)?.map(|tip| Tip(tip.to_string())))
     }
 
     fn swap(

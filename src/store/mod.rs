@@ -53,17 +53,17 @@ pub trait Store: Send + Sync {
     /// error, never an empty record.
     fn read(&self, name: &RecordName) -> Result<(Option<Tip>, Record), StoreError>;
 
+    /// Where the record stands as far as this machine knows: quick, and nobody else is asked. What others wrote since is
+    /// noticed by [`Store::read`], and at the latest by [`Store::swap`].
+    fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
+        self.read(name).map(|(tip, _)| tip)
+    }
+
     /// What a damaged record still says, so that it can be made anew; of one that is whole, all of it. Fails where not even
     /// the place is known that it stands at, or where a newer program wrote it.
     fn salvage(&self, name: &RecordName) -> Result<Salvage, StoreError> {
         let (tip, record) = self.read(name)?;
         Ok(Salvage { tip, record, damage: Vec::new() })
-    }
-
-    /// Where the record stands as far as this machine knows: quick, and nobody else is asked. What others wrote since is
-    /// noticed by [`Store::read`], and at the latest by [`Store::swap`].
-    fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
-        self.read(name).map(|(tip, _)| tip)
     }
 
     /// Replaces the record if it still stands at `expected`. Durable when it returns.

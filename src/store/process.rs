@@ -107,16 +107,6 @@ mod tests {
     }
 
     #[test]
-    fn another_machine_of_the_same_name_is_not_ours_started_again() {
-        let me = Process { machine: "m".to_owned(), ..current_process("ann") };
-        let before = Process { boot_id: "before".to_owned(), ..me.clone() };
-        assert!(!is_gone(&Process { machine: "n".to_owned(), ..before.clone() }, &me));
-        // An older record, or a system without an id.
-        assert!(!is_gone(&Process { machine: String::new(), ..before.clone() }, &me));
-        assert!(!is_gone(&before, &Process { machine: String::new(), ..me.clone() }));
-    }
-
-    #[test]
     fn an_id_is_free_only_if_the_system_says_so() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         // The first process belongs to root, here or outside: whether a signal may be sent makes no difference.
@@ -127,6 +117,16 @@ mod tests {
         assert!(!nobody_has(child.id()), "it ended and its parent has not asked: its id is taken");
         child.wait().unwrap();
         assert!(nobody_has(child.id()) && nobody_has(u32::MAX) && !nobody_has(0));
+    }
+
+    #[test]
+    fn another_machine_of_the_same_name_is_not_ours_started_again() {
+        let me = Process { machine: "m".to_owned(), ..current_process("ann") };
+        let before = Process { boot_id: "before".to_owned(), ..me.clone() };
+        assert!(!is_gone(&Process { machine: "n".to_owned(), ..before.clone() }, &me));
+        // An older record, or a system without an id.
+        assert!(!is_gone(&Process { machine: String::new(), ..before.clone() }, &me));
+        assert!(!is_gone(&before, &Process { machine: String::new(), ..me.clone() }));
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::cli::{Exit, Stop};
 use crate::event::Ending;
-use crate::model::{Diagnostic, Digest, EndpointName, RecordHead, TargetName};
+use crate::model::{Diagnostic, Digest, EndpointName, Kind, RecordHead, TargetName};
 use crate::plan::{Action, Cause, Operation, Refusal, Summary};
 use crate::reconcile::{Blocked, Ended, Reach, Tried, Trouble};
+use crate::report::cause_text;
 
 /// How one cycle of one target went. Whatever failed is in it.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub(in crate::cli) struct CycleReport {
     pub operations: Vec<OpReport>,
     /// The version that this cycle wrote; it is in the record.
     pub version: Option<VersionInfo>,
+    /// The version that the record has now, whoever wrote it.
+    pub standing: Option<VersionInfo>,
     /// What kept the whole target from being reconciled.
     pub stopped: Option<Stopped>,
     /// Warnings and notes, of the plan and of the writing.
@@ -64,10 +67,14 @@ pub(in crate::cli) struct OpReport {
     pub address: String,
     /// Where.
     pub endpoint: EndpointName,
+    /// What sort of thing.
+    pub kind: Kind,
     /// What is done.
     pub action: Action,
     /// Why.
     pub cause: Cause,
+    /// What differs and why, in words; empty for what is done.
+    pub differs: String,
     /// The digest of what is wanted; `None` for what goes.
     pub wanted: Option<Digest>,
     /// The fields that differ.
@@ -165,6 +172,7 @@ impl CycleReport {
             endpoints: BTreeMap::new(),
             operations: Vec::new(),
             version: None,
+            standing: None,
             stopped: None,
             diagnostics: Vec::new(),
             took: Duration::ZERO,
@@ -247,8 +255,10 @@ impl OpReport {
         Self {
             address: op.resource.to_string(),
             endpoint: op.endpoint.clone(),
+            kind: op.resource.kind.clone(),
             action: op.change.action(),
             cause: op.cause,
+            differs: if outcome == Outcome::Done { String::new() } else { cause_text(op) },
             wanted: desired.map(|desired| desired.digest),
             fields: fields.collect(),
             source: place.or_else(|| desired.map(|desired| desired.origin.path.to_string())),

@@ -15,6 +15,7 @@ use super::set::{Assembly, MAX_DOCUMENTS, Set, SetFile, Whole, in_order, snapsho
 use crate::model::on_all_cores;
 use crate::model::{
     Complete, Diagnostic, Kind, KindTable, Project, ResourceId, Revision, Snapshot, SourceFile, TargetName, TreeEntry,
+    on_all_cores,
 };
 
 /// Everything that the next snapshot is made of. Files are named, and were given to [`Incremental::learn`] unless they

@@ -504,9 +504,9 @@ async fn what_a_killed_run_left_is_settled_before_anything_else() {
     assert!(settled.diagnostics.iter().any(|d| d.code == "settled"), "{settled:#?}");
     let (after, record) = basis.stores.read(&name).unwrap();
     assert!(record.intents.is_empty() && after != Some(tip));
-    // One that still runs is waited for.
+    // One of which nobody can say that it is over is waited for.
     let (tip, mut record) = basis.stores.read(&name).unwrap();
-    record.intents.push(crate::model::Intent { holder: me(), ..intent });
+    record.intents.push(crate::model::Intent { holder: Process { host: "elsewhere".to_owned(), ..me() }, ..intent });
     basis.stores.swap(&name, tip.as_ref(), &record, "another begins").unwrap();
     let locked = world.cycle(&mut warm, &basis).await;
     assert!(locked.stopped.as_ref().is_some_and(|s| s.locked), "{locked:#?}");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{LeaveArgs, LimitArgs, SelectionArgs, SourceArgs};
@@ -21,14 +22,14 @@ use crate::model::{
     Kind, Project, Record, RecordPlace, Scope, Secret, Snapshot, Spans, TargetName, Value,
 };
 use crate::net::without_credentials;
-use crate::plan::{self, Change, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
+use crate::plan::{self, Change, EdgeReason, EndpointInput, Operation, Plan, PlanInput, Refusal, TargetInput};
 use crate::reconcile::{
     self, Before, PATIENCE, Peer, Place, Revisited, Scopes, Sighting, Trouble, observe_again, revisit,
 };
 use crate::report::Progress;
 use crate::source::Ancestry;
 use crate::store::Tip;
-use crate::target::{Rehearsal, Target, Write};
+use crate::target::{Rehearsal, Target, TargetError, Write};
 
 /// Everything that a run knows before it plans.
 pub(super) struct Session {
@@ -50,6 +51,8 @@ pub(super) struct Session {
     pub fleet: Fleet,
     /// Targets that another run holds, and what to say of it.
     pub locked: BTreeMap<TargetName, String>,
+    /// What cannot be read of a record, where it is damaged and was opened to be made anew.
+    pub damaged: BTreeMap<TargetName, Vec<String>>,
     /// The operator's `record-key`, read once.
     pub record_key: Result<Option<Secret>, Diagnostic>,
     selection: Selection,
@@ -128,6 +131,16 @@ pub(super) struct Wishes<'a> {
 impl Session {
     /// Loads everything and agrees with the operator's file. Contacts the record's remote, and no target.
     pub(super) async fn open(ctx: &Context, wishes: &Wishes<'_>) -> Result<Self, Stop> {
+        Self::open_with(ctx, wishes, false).await
+    }
+
+    /// The same where a record may be damaged: then [`Session::damaged`] says what cannot be read of it. Only for making
+    /// it anew.
+    pub(super) async fn open_damaged(ctx: &Context, wishes: &Wishes<'_>) -> Result<Self, Stop> {
+        Self::open_with(ctx, wishes, true).await
+    }
+
+    async fn open_with(ctx: &Context, wishes: &Wishes<'_>, salvage: bool) -> Result<Self, Stop> {
         let mut loaded = load::load(ctx, wishes.source, wishes.dirty)?;
         let leave = Leave {
             replace: wishes.leave.allow_replace,
@@ -139,7 +152,8 @@ impl Session {
         agree(&mut loaded, &operator);
         let stores = Stores::open(ctx, &loaded, &operator).map(Arc::new);
         // A remote is not asked before the manifests are known to be good.
-        let at_once = stores.as_ref().ok().filter(|_| !matches!(loaded.project.record, RecordPlace::Push(_)));
+        let at_once =
+            stores.as_ref().ok().filter(|_| !salvage && !matches!(loaded.project.record, RecordPlace::Push(_)));
         let (snapshot, records) = std::thread::scope(|scope| {
             let project = &loaded.project.name;
             let reading = at_once.map(|stores| scope.spawn(|| stores::read_all(stores, project, &targets)));
@@ -147,8 +161,14 @@ impl Session {
             (snapshot, reading.and_then(|reading| reading.join().ok()))
         });
         let (snapshot, stores) = (snapshot?, stores?);
+        let mut damaged = BTreeMap::new();
         let records = match records {
             Some(records) => records?,
+            None if salvage => {
+                let (records, damage) = stores::read_or_salvage(&stores, &loaded.project.name, &targets)?;
+                damaged = damage;
+                records
+            }
             None => stores::read_all(&stores, &loaded.project.name, &targets)?,
         };
         let owns = records.values().any(|(_, r)| r.endpoints.values().any(|e| !e.entries.is_empty()));
@@ -175,6 +195,7 @@ impl Session {
             records,
             fleet,
             locked: BTreeMap::new(),
+            damaged,
             record_key,
             selection,
             leave,
@@ -198,6 +219,7 @@ impl Session {
             targets: vec![target],
             fleet,
             locked: BTreeMap::new(),
+            damaged: BTreeMap::new(),
             record_key,
             selection: Selection::default(),
             leave: Leave::default(),
@@ -250,6 +272,11 @@ impl Session {
     /// The project.
     pub(super) fn project(&self) -> &Project {
         &self.loaded.project
+    }
+
+    /// True if nothing was selected: the run is about all of its targets.
+    pub(super) fn is_whole(&self) -> bool {
+        self.selection.is_all()
     }
 
     /// Observes what the plan needs and plans.
@@ -378,6 +405,11 @@ impl Session {
         self.records.get(target)?.1.endpoints.get(endpoint)
     }
 
+    /// True if the value of a secret is another one now than was sent, as far as a `record-key` can tell.
+    pub(super) fn has_changed_secrets(&self) -> bool {
+        !self.records_with_changed_secrets().is_empty()
+    }
+
     fn records_with_changed_secrets(&self) -> BTreeMap<Place, EndpointRecord> {
         let mut aged = BTreeMap::new();
         for (target, (_, record)) in &self.records {
@@ -428,7 +460,8 @@ impl Session {
                 desired: wanted.clone(),
                 selected: self.selected(name, wanted, record),
                 endpoints,
-                first_run: head.is_none(),
+                // The first run under `own: exclusive`, too, for that is what deletes strangers.
+                first_run: head.is_none_or(|head| config.own == Own::Exclusive && head.own != Own::Exclusive),
             });
         }
         let input = PlanInput {
@@ -445,6 +478,7 @@ impl Session {
         self.check_identities(sightings, &mut plan);
         self.check_lineage(&mut plan);
         self.check_trust(&mut plan);
+        self.check_gone_folders(&mut plan);
         if self.alone {
             self.note_orphans(&mut plan);
         }
@@ -568,11 +602,7 @@ impl Session {
 
     /// Grants fence writes; secrets go only where a trusted description calls a field secret.
     fn check_trust(&self, plan: &mut Plan) {
-        let source = &self.loaded.source;
-        let repository = match source.url().map(str::to_owned).or_else(|| source.remote_url("origin")) {
-            Some(url) => without_credentials(&url),
-            None => source.common_dir().display().to_string(),
-        };
+        let repository = self.repository();
         let mut refusals: BTreeMap<(TargetName, EndpointName, &'static str), (Diagnostic, usize)> = BTreeMap::new();
         for op in plan.operations.iter().filter(|op| op.change.writes()) {
             let target = &op.resource.target;
@@ -580,17 +610,16 @@ impl Session {
             let Some(rules) = api.description.table().get(&op.resource.kind) else { continue };
             let endpoint = self.project().targets.get(target).and_then(|t| t.endpoints.get(&op.endpoint));
             let credential = endpoint.and_then(|e| e.credentials.as_deref());
-            let texts: Vec<String> = op.resource.key.texts().collect();
-            let key: Vec<(&str, &str)> =
-                rules.key.iter().map(|f| f.name.as_str()).zip(texts.iter().map(String::as_str)).collect();
-            let writing =
-                Writing { repository: &repository, project: &self.project().name, kind: &op.resource.kind, key: &key };
             let mut refuse = |diagnostic: Diagnostic| {
                 let place = (target.clone(), op.endpoint.clone(), diagnostic.code);
                 refusals.entry(place).or_insert((diagnostic, 0)).1 += 1;
             };
-            if let Err(diagnostic) = self.operator.grants_write(credential, &writing) {
-                refuse(diagnostic);
+            // What goes along with a delete is deleted by us as well.
+            let along = op.cascades.iter().filter(|c| !c.recreated).map(|c| (&c.kind, &c.key));
+            for (kind, key) in std::iter::once((&op.resource.kind, &op.resource.key)).chain(along) {
+                if let Err(diagnostic) = self.granted(&repository, target, &op.endpoint, kind, key) {
+                    refuse(diagnostic);
+                }
             }
             let Some(desired) = op.change.desired().filter(|d| d.body.may_hold_secret()) else { continue };
             let mut secrets = Vec::new();
@@ -623,6 +652,55 @@ impl Session {
         }
     }
 
+    /// The repository as a grant names it.
+    pub(super) fn repository(&self) -> String {
+        let source = &self.loaded.source;
+        match source.url().map(str::to_owned).or_else(|| source.remote_url("origin")) {
+            Some(url) => without_credentials(&url),
+            None => source.common_dir().display().to_string(),
+        }
+    }
+
+    /// Asks the operator's file whether a resource may be written.
+    pub(super) fn granted(
+        &self,
+        repository: &str,
+        target: &TargetName,
+        endpoint: &EndpointName,
+        kind: &Kind,
+        key: &Key,
+    ) -> Result<(), Diagnostic> {
+        let endpoint = self.project().targets.get(target).and_then(|t| t.endpoints.get(endpoint));
+        let credential = endpoint.and_then(|e| e.credentials.as_deref());
+        let rules = self.loaded.apis.get(target).and_then(|api| api.description.table().get(kind));
+        let names = rules.map(|r| r.key.as_slice()).unwrap_or_default();
+        let texts: Vec<String> = key.texts().collect();
+        let key: Vec<(&str, &str)> =
+            names.iter().map(|f| f.name.as_str()).zip(texts.iter().map(String::as_str)).collect();
+        self.operator.grants_write(credential, &Writing { repository, project: &self.project().name, kind, key: &key })
+    }
+
+    /// A folder of `ctl.yaml` that is gone is an empty set, and whoever deletes what it declared has to be asked.
+    fn check_gone_folders(&self, plan: &mut Plan) {
+        let sum = plan.deletes_checksum();
+        if self.snapshot.missing_folders.is_empty() || self.leave.deletes == Some(sum) {
+            return;
+        }
+        let folders = self.snapshot.missing_folders.join(", ");
+        // What is made again by the same plan has its own guard.
+        let gone = |op: &&Operation| op.change.action() == plan::Action::Delete && op.replaces.is_none();
+        let deletes = plan.operations.iter().filter(gone);
+        let targets: BTreeSet<TargetName> = deletes.map(|op| op.resource.target.clone()).collect();
+        plan.refusals.extend(targets.into_iter().map(|target| Refusal {
+            gate: "folder-gone",
+            message: format!("{folders} of `manifests` is not in this commit, and what it declared would be deleted"),
+            target,
+            endpoint: None,
+            kind: None,
+            help: format!("--allow-deletes {sum}, or put the folder back; then take it out of `manifests` in ctl.yaml"),
+        }));
+    }
+
     /// Reads every secret that the plan sends, so that a missing one stops the run before anything is written.
     pub(super) async fn have_secrets(&self, plan: &Plan) -> Result<(), Stop> {
         let mut wanted = BTreeSet::new();
@@ -648,44 +726,40 @@ impl Session {
     }
 
     /// Asks the targets what the writes would do, where they can tell. One rejection refuses the whole target: no
-    /// delete before every create and update has been found good.
+    /// delete before every create and update has been found good. Nothing is sent for what is refused already, and what
+    /// waits for another operation cannot be tried before that is done.
     pub(super) async fn rehearse(&self, plan: &mut Plan) {
-        let mut refusals = Vec::new();
-        for op in &mut plan.operations {
-            let place = (op.resource.target.clone(), op.endpoint.clone());
-            let Some(peer) = self.fleet.peers.get(&place) else { continue };
-            let changes: BTreeMap<FieldPath, Canonical> = match &op.change {
-                Change::Update { .. } => {
-                    op.fields.iter().filter_map(|f| Some((f.path.clone(), f.after.clone()?))).collect()
+        let waits = |op: &Operation| op.after.iter().any(|after| after.reason != EdgeReason::Adopts);
+        let asked = plan.operations.iter().enumerate().filter(|(_, op)| !waits(op) && !plan.refuses(op));
+        let asked = asked.filter_map(|(i, op)| {
+            let peer = self.fleet.peers.get(&(op.resource.target.clone(), op.endpoint.clone()))?;
+            Some(async move { Some((i, rehearsed(peer, op).await?)) })
+        });
+        let found: Vec<(usize, Result<Rehearsal, TargetError>)> =
+            futures::stream::iter(asked).buffer_unordered(REHEARSALS).filter_map(std::future::ready).collect().await;
+        for (i, said) in found {
+            let why = match said {
+                Ok(Rehearsal::NotOffered | Rehearsal::NotYet(_)) => continue,
+                Ok(Rehearsal::Accepted) => {
+                    plan.operations[i].rehearsed = true;
+                    continue;
                 }
-                _ => BTreeMap::new(),
+                Ok(Rehearsal::Rejected(diagnostic)) => format!("the target would not take it: {}", diagnostic.message),
+                Err(error) => format!("the target does not say whether it would take it: {error}"),
             };
-            let mark = peer.mark.as_ref();
-            let write = match &op.change {
-                Change::Create { desired } => Write::Create { desired, mark },
-                Change::Update { desired, base, remove } => {
-                    Write::Update { desired, base, changes: &changes, remove, mark }
-                }
-                Change::Delete { owned, .. } => Write::Delete { id: &op.resource, owned },
-                Change::Adopt { .. } | Change::Forget { .. } | Change::Rename { .. } => continue,
-            };
-            match peer.driver.rehearse(&write).await {
-                Ok(Rehearsal::NotOffered | Rehearsal::NotYet(_)) => {}
-                Ok(Rehearsal::Accepted) => op.rehearsed = true,
-                Ok(Rehearsal::Rejected(diagnostic)) => {
-                    refusals.push((op.resource.clone(), op.endpoint.clone(), diagnostic.message.clone()));
-                }
-                Err(error) => refusals.push((op.resource.clone(), op.endpoint.clone(), error.to_string())),
-            }
+            let op = &plan.operations[i];
+            plan.refusals.push(Refusal {
+                gate: "rehearsal",
+                target: op.resource.target.clone(),
+                endpoint: Some(op.endpoint.clone()),
+                kind: Some(op.resource.kind.clone()),
+                message: format!("{}: {why}", op.resource),
+                help: "mend the manifest, or the description".to_owned(),
+            });
         }
-        plan.refusals.extend(refusals.into_iter().map(|(resource, endpoint, why)| Refusal {
-            gate: "rehearsal",
-            target: resource.target.clone(),
-            endpoint: Some(endpoint),
-            kind: Some(resource.kind.clone()),
-            message: format!("{resource}: the target would not take it: {why}"),
-            help: "mend the manifest, or the description".to_owned(),
-        }));
+        plan.refusals.sort_by(|a, b| {
+            (&a.target, &a.endpoint, a.gate, &a.message).cmp(&(&b.target, &b.endpoint, b.gate, &b.message))
+        });
     }
 
     /// A record whose target is gone from `ctl.yaml` is shown by each plan.
@@ -775,6 +849,25 @@ fn unknown_there(wanted: &[Arc<Desired>], record: Option<&EndpointRecord>) -> us
     let declared: BTreeSet<(&Kind, &Key)> = wanted.iter().map(|d| (&d.id.kind, &d.id.key)).collect();
     let entries = record.iter().flat_map(|r| r.entries.keys());
     wanted.len() + entries.filter(|(kind, key)| !declared.contains(&(kind, key))).count()
+}
+
+/// Rehearsals under way at once.
+const REHEARSALS: usize = 8;
+
+/// What an endpoint says of one operation; `None` where nothing would be written.
+async fn rehearsed(peer: &Peer<Driver>, op: &Operation) -> Option<Result<Rehearsal, TargetError>> {
+    let changes: BTreeMap<FieldPath, Canonical> = match &op.change {
+        Change::Update { .. } => op.fields.iter().filter_map(|f| Some((f.path.clone(), f.after.clone()?))).collect(),
+        _ => BTreeMap::new(),
+    };
+    let mark = peer.mark.as_ref();
+    let write = match &op.change {
+        Change::Create { desired } => Write::Create { desired, mark },
+        Change::Update { desired, base, remove } => Write::Update { desired, base, changes: &changes, remove, mark },
+        Change::Delete { owned, .. } => Write::Delete { id: &op.resource, owned },
+        Change::Adopt { .. } | Change::Forget { .. } | Change::Rename { .. } => return None,
+    };
+    Some(peer.driver.rehearse(&write).await)
 }
 
 /// Two projects of one name would share a record: the second folder is refused. Asked whenever records are read, because

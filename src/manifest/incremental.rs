@@ -127,6 +127,11 @@ impl Incremental {
         self.force.files.len()
     }
 
+    /// How many versions are kept that are not in force.
+    pub fn aside(&self) -> usize {
+        self.aside.len()
+    }
+
     /// True if nothing is in force.
     pub fn is_empty(&self) -> bool {
         self.force.files.is_empty()

@@ -8,15 +8,17 @@ mod file;
 mod git;
 mod lock;
 mod memory;
+mod memory_coordinator;
 mod parallel;
 mod process;
 mod refs;
+mod salvage;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
-use crate::model::{ProjectName, Record, TargetName};
+use crate::model::{ProjectName, Record, RecordHead, TargetName};
 
 pub use coordinator::{Coordinator, CoordinatorError, LeaseId, Seat};
 pub use etcd::{BadEtcd, Etcd, EtcdConfig};
@@ -24,7 +26,9 @@ pub use file::FileStore;
 pub use git::{GitPlace, GitStore, RECORD_REFS};
 pub use lock::{LocalLock, LockError};
 pub use memory::MemoryStore;
-pub use process::{current_process, is_expired, is_gone};
+pub use memory_coordinator::{Lost, MemoryCoordinator};
+pub use process::{current_process, is_expired, is_gone, same_machine};
+pub use salvage::Salvage;
 
 /// Which record.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -55,6 +59,13 @@ pub trait Store: Send + Sync {
     /// noticed by [`Store::read`], and at the latest by [`Store::swap`].
     fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
         self.read(name).map(|(tip, _)| tip)
+    }
+
+    /// What a damaged record still says, so that it can be made anew; of one that is whole, all of it. Fails where not even
+    /// the place is known that it stands at, or where a newer program wrote it.
+    fn salvage(&self, name: &RecordName) -> Result<Salvage, StoreError> {
+        let (tip, record) = self.read(name)?;
+        Ok(Salvage { tip, record, damage: Vec::new() })
     }
 
     /// Replaces the record if it still stands at `expected`. Durable when it returns.
@@ -89,6 +100,18 @@ pub trait Store: Send + Sync {
 
     /// The newest `limit` outcomes (heads), newest first.
     fn history(&self, name: &RecordName, limit: usize) -> Result<Vec<(Tip, Record)>, StoreError>;
+
+    /// The heads of the newest `limit` outcomes, newest first: what a list of versions needs, without their lines.
+    fn versions(&self, name: &RecordName, limit: usize) -> Result<Vec<(Tip, RecordHead)>, StoreError> {
+        let history = self.history(name, limit)?;
+        Ok(history.into_iter().filter_map(|(tip, record)| Some((tip, record.head?))).collect())
+    }
+
+    /// The record as it stood at one of [`Store::versions`].
+    fn at(&self, name: &RecordName, tip: &Tip) -> Result<Record, StoreError> {
+        let history = self.history(name, usize::MAX)?;
+        history.into_iter().find(|(at, _)| at == tip).map(|(_, record)| record).ok_or(StoreError::Moved)
+    }
 
     /// True if other machines see it.
     fn is_shared(&self) -> bool;

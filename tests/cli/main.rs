@@ -12,8 +12,10 @@ mod sandbox;
 
 mod apply;
 mod hostile;
+mod ids;
 mod input;
 mod mutations;
+mod operate;
 mod record;
 mod safety;
 mod trust;

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::line::{Line, State};
+use crate::parts::installed;
 use crate::process::{Process, free_addresses};
-use crate::{http, installed, within};
+use crate::{http, within};
 
 /// How long the members may take to agree on something.
 const AGREE: Duration = Duration::from_secs(30);

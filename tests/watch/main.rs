@@ -23,10 +23,13 @@
 mod githttp;
 #[path = "../support/line.rs"]
 mod line;
+#[path = "../support/parts.rs"]
+mod parts;
 
 mod cluster;
 mod http;
 mod process;
+mod prometheus;
 mod remote;
 mod watchers;
 
@@ -43,15 +46,4 @@ fn within<T>(limit: Duration, what: &str, mut found: impl FnMut() -> Option<T>) 
         assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// Whether `program` is there; says that a test is skipped if it is not, or fails where everything must be tested.
-fn installed(program: &str) -> bool {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
-    assert!(found || std::env::var_os("CTL_TEST_ALL").is_none(), "{program} is not here, and CTL_TEST_ALL is set");
-    if !found {
-        eprintln!("skipped: {program} is not here (tests/servers/install)");
-    }
-    found
 }

@@ -8,6 +8,7 @@ use crate::event::Ending;
 use crate::model::{Diagnostic, Digest, EndpointName, Kind, RecordHead, TargetName};
 use crate::plan::{Action, Cause, Operation, Refusal, Summary};
 use crate::reconcile::{Blocked, Ended, Reach, Tried, Trouble};
+use crate::report::cause_text;
 
 /// How one cycle of one target went. Whatever failed is in it.
 #[derive(Clone, Debug)]
@@ -57,6 +58,8 @@ pub(in crate::cli) struct EndpointReport {
     pub why: Option<String>,
     /// Requests that it was sent in this cycle.
     pub requests: u64,
+    /// Retries that may start there now, where it was let in.
+    pub retries_left: Option<u64>,
 }
 
 /// One operation of the plan.
@@ -72,6 +75,8 @@ pub(in crate::cli) struct OpReport {
     pub action: Action,
     /// Why.
     pub cause: Cause,
+    /// What differs and why, in words; empty for what is done.
+    pub differs: String,
     /// The digest of what is wanted; `None` for what goes.
     pub wanted: Option<Digest>,
     /// The fields that differ.
@@ -82,6 +87,8 @@ pub(in crate::cli) struct OpReport {
     pub outcome: Outcome,
     /// How often it was sent.
     pub attempts: u32,
+    /// The sort of trouble.
+    pub trouble: Option<Trouble>,
 }
 
 /// One field that differs.
@@ -237,7 +244,7 @@ impl OpReport {
     }
 
     /// An operation and what became of it.
-    pub(super) fn of(op: &Operation, outcome: Outcome, attempts: u32) -> Self {
+    pub(super) fn of(op: &Operation, outcome: Outcome, (attempts, trouble): (u32, Option<Trouble>)) -> Self {
         let desired = op.change.desired();
         let digest = |value: &Option<crate::model::Canonical>, secret: bool| {
             value.as_ref().filter(|_| !secret).map(crate::model::Canonical::digest)
@@ -255,16 +262,31 @@ impl OpReport {
             kind: op.resource.kind.clone(),
             action: op.change.action(),
             cause: op.cause,
+            differs: if outcome == Outcome::Done { String::new() } else { cause_text(op) },
             wanted: desired.map(|desired| desired.digest),
             fields: fields.collect(),
             source: place.or_else(|| desired.map(|desired| desired.origin.path.to_string())),
             outcome,
             attempts,
+            trouble,
         }
     }
 }
 
 impl Outcome {
+    /// Why it is not done; `None` where it is, or will be.
+    pub(in crate::cli) fn why(&self) -> Option<&str> {
+        match self {
+            Self::Held(why)
+            | Self::Refused(why)
+            | Self::Failed { why, .. }
+            | Self::Conflict(why)
+            | Self::InDoubt(why)
+            | Self::Skipped(why) => Some(why),
+            Self::Pending | Self::Done => None,
+        }
+    }
+
     /// How an operation ended, secrets hidden.
     pub(super) fn of(ending: &Ending, hide: &dyn Fn(&str) -> String) -> Self {
         match ending {

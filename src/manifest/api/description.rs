@@ -143,6 +143,8 @@ pub struct ApiType {
     pub update: Option<ApiOperation>,
     /// `None` where the API cannot delete one.
     pub delete: Option<ApiOperation>,
+    /// Asks whether a create or an update would go through, and writes nothing.
+    pub validate: Option<ApiOperation>,
     /// Items and bodies live under this pointer.
     pub envelope: FieldPath,
     /// Inside an item, the stated fields live here; key fields and [`ApiType::root`] at the item's root.
@@ -165,6 +167,8 @@ pub struct ApiType {
     pub headers: Vec<(String, Template)>,
     /// Added to the query of every request of this kind.
     pub query: Vec<(String, Template)>,
+    /// Of references that travel as an object: where in it the id stands, by field.
+    pub link_within: BTreeMap<FieldPath, FieldPath>,
 }
 
 /// How a kind is listed.

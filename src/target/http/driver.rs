@@ -18,9 +18,10 @@ use crate::world::Clock;
 
 use super::fill::{Scene, query_string};
 use super::hide::Hider;
+use super::ids::Ids;
 use super::observe::Found;
 use super::response::Answer;
-use super::shape::{Outline, Shape, outlines};
+use super::shape::{Outline, outlines};
 use super::{body, wire};
 
 /// Largest page of a list, in bytes.
@@ -58,7 +59,7 @@ pub struct HttpConfig {
 /// One endpoint of an HTTP API, driven by a description.
 pub struct HttpTarget<X> {
     pub(super) api: Arc<ApiDescription>,
-    outlines: BTreeMap<Kind, Arc<Outline>>,
+    pub(super) outlines: BTreeMap<Kind, Arc<Outline>>,
     pub(super) target: TargetName,
     pub(super) endpoint: EndpointName,
     pub(super) origin: String,
@@ -73,6 +74,7 @@ pub struct HttpTarget<X> {
     token: Mutex<Option<Token>>,
     /// Held by the one who logs in, so that many requests need one login.
     login: tokio::sync::Mutex<()>,
+    pub(super) ids: Ids,
 }
 
 /// What a login answered with.
@@ -154,14 +156,8 @@ impl<X: Transport> HttpTarget<X> {
             hider,
             token: Mutex::new(None),
             login: tokio::sync::Mutex::new(()),
+            ids: Ids::default(),
         })
-    }
-
-    pub(super) fn shape(&self, id: &Kind) -> Result<Shape<'_>, TargetError> {
-        let known = || Some((self.api.types.get(id)?, self.api.table().get(id)?, self.outlines.get(id)?));
-        known()
-            .map(|(ty, rules, outline)| Shape::new(ty, rules, Arc::clone(outline)))
-            .ok_or_else(|| TargetError::Refused { why: format!("the API `{}` has no kind `{id}`", self.api.name) })
     }
 
     /// The path of a request, from the origin on.
@@ -429,24 +425,39 @@ impl<X: Transport> Target for HttpTarget<X> {
             let why = format!("the scope belongs to the endpoint `{}`, this is `{}`", scope.endpoint, self.endpoint);
             return Err(TargetError::Refused { why });
         }
-        let shape = self.shape(&scope.kind)?;
+        let shape = self.shape(&scope.kind).await?;
+        // What an id stands for may have another name by now, and the list's tag does not tell.
+        let since = since.filter(|_| shape.links.is_empty());
         Ok(match self.list(&shape, scope.parent.as_ref(), since).await? {
-            Found::Listed(listing) => Observation::Listed(listing),
+            Found::Listed(listing) => {
+                if self.tells_ids(scope) {
+                    self.learn_all(&scope.kind, &listing);
+                }
+                Observation::Listed(listing)
+            }
             Found::Nowhere => Observation::NoSuchKind,
             Found::Unchanged => Observation::Unchanged,
         })
     }
 
     async fn read(&self, id: &ResourceId, known: Option<&Observed>) -> Result<Option<Observed>, TargetError> {
-        self.read_one(id, known).await
+        let found = self.read_one(id, known).await?;
+        self.learn(id, found.as_ref());
+        Ok(found)
     }
 
-    async fn rehearse(&self, _write: &Write<'_>) -> Result<Rehearsal, TargetError> {
-        Ok(Rehearsal::NotOffered)
+    async fn rehearse(&self, write: &Write<'_>) -> Result<Rehearsal, TargetError> {
+        self.try_out(write).await
     }
 
     async fn write(&self, write: &Write<'_>, fence: Option<Fence>) -> Result<Outcome, TargetError> {
-        self.carry_out(write, fence).await
+        let outcome = self.carry_out(write, fence).await?;
+        match &outcome {
+            Outcome::Done(observed) => self.learn(write.id(), Some(&**observed)),
+            Outcome::Gone => self.learn(write.id(), None),
+            Outcome::DoneUnseen => {}
+        }
+        Ok(outcome)
     }
 
     fn guarding(&self, write: &Write<'_>) -> Guarding {

@@ -7,6 +7,7 @@ use crate::manifest::api::{ApiDescription, ApiOperation, ApiType, EtagRule, Temp
 use crate::model::{FieldPath, Key, Kind, KindRules, MAX_DEPTH, Mark, Observed, Opaque, OwnerRule, Value, parse_json};
 
 use super::fill::text_of;
+use super::ids::{Link, with_names};
 use super::{scan, wire};
 
 /// The largest object that is taken.
@@ -17,6 +18,8 @@ pub(super) struct Shape<'a> {
     pub(super) ty: &'a ApiType,
     pub(super) rules: &'a KindRules,
     outline: Arc<Outline>,
+    /// Fields that travel as ids.
+    pub(super) links: Vec<Link>,
 }
 
 /// What is looked at in each item of a kind; made once, and asked about every item.
@@ -44,10 +47,13 @@ pub(super) enum Item {
 }
 
 impl Outline {
-    pub(super) fn new(ty: &ApiType, rules: &KindRules) -> Self {
-        let straight = rules.fields.values().all(|rule| {
-            rule.wire.is_none() && rule.read.is_none() && rule.each.as_ref().is_none_or(|each| each.read.is_none())
-        });
+    /// `ids` are the places of ids by which others refer to objects of this kind.
+    pub(super) fn new(ty: &ApiType, rules: &KindRules, ids: &[FieldPath]) -> Self {
+        let straight = rules.refs.iter().all(|rule| rule.at.is_none());
+        let straight = straight
+            && rules.fields.values().all(|rule| {
+                rule.wire.is_none() && rule.read.is_none() && rule.each.as_ref().is_none_or(|each| each.read.is_none())
+            });
         let plain = ty.spec.is_root() && straight;
         let mut address = BTreeSet::new();
         let operations = [&ty.create, &ty.update, &ty.delete].into_iter().flatten();
@@ -62,7 +68,7 @@ impl Outline {
             EtagRule::None => None,
         };
         let tops = ty.version.iter().chain(&ty.uid).chain(etag);
-        address.extend(tops.filter_map(|path| path.segments().first().cloned()));
+        address.extend(tops.chain(ids).filter_map(|path| path.segments().first().cloned()));
         let mut names = address.clone();
         let paths = rules.key.iter().map(|k| &k.path).chain(rules.owner.iter().map(|o| &o.at));
         names.extend(paths.filter_map(|path| path.segments().first().cloned()));
@@ -86,8 +92,9 @@ impl Outline {
 }
 
 impl<'a> Shape<'a> {
+    /// A shape without the ids that its references may need.
     pub(super) fn new(ty: &'a ApiType, rules: &'a KindRules, outline: Arc<Outline>) -> Self {
-        Self { ty, rules, outline }
+        Self { ty, rules, outline, links: Vec::new() }
     }
 
     /// The parts of an item that are to be spliced, or `None` if they overlap and it takes a tree to tell them apart.
@@ -288,6 +295,7 @@ impl<'a> Shape<'a> {
                 out.set(path, read);
             }
         }
+        with_names(&self.links, &mut out);
         Ok(out)
     }
 
@@ -368,8 +376,11 @@ impl Spliced<'_> {
 
 /// The outlines of all kinds.
 pub(super) fn outlines(api: &ApiDescription) -> BTreeMap<Kind, Arc<Outline>> {
-    let outline =
-        |(kind, ty): (&Kind, &ApiType)| Some((kind.clone(), Arc::new(Outline::new(ty, api.table().get(kind)?))));
+    let outline = |(kind, ty): (&Kind, &ApiType)| {
+        let rules = api.table().kinds.values().flat_map(|rules| &rules.refs).filter(|rule| &rule.kind == kind);
+        let ids: Vec<FieldPath> = rules.filter_map(|rule| rule.at.clone()).collect();
+        Some((kind.clone(), Arc::new(Outline::new(ty, api.table().get(kind)?, &ids))))
+    };
     api.types.iter().filter_map(outline).collect()
 }
 

@@ -3,14 +3,15 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::manifest::api::{ApiOperation, Body, EtagRule, Method, Shape as ListShape};
-use crate::model::{Canonical, FieldPath, Kind, Mark, Observed, ResourceId, SecretMode, Value, members};
+use crate::model::{Canonical, Diagnostic, FieldPath, Kind, Mark, Observed, ResourceId, SecretMode, Value, members};
 use crate::net::Transport;
-use crate::target::{Fence, Outcome, TargetError, Write};
+use crate::target::{Fence, Outcome, Rehearsal, TargetError, Write};
 
 use super::body::{self, Update};
 use super::driver::{Call, HttpTarget};
 use super::fill::Scene;
 use super::hide::Hider;
+use super::ids::{key_with_ids, with_ids};
 use super::observe::key_fields;
 use super::response::Answer;
 use super::shape::{Item, Shape, mark_value};
@@ -30,7 +31,12 @@ fn refused(id: &ResourceId, why: impl std::fmt::Display) -> TargetError {
 impl<X: Transport> HttpTarget<X> {
     pub(super) async fn carry_out(&self, write: &Write<'_>, fence: Option<Fence>) -> Result<Outcome, TargetError> {
         let id = write.id();
-        let shape = self.shape(&id.kind)?;
+        let shape = self.shape(&id.kind).await?;
+        if let Write::Create { desired, .. } | Write::Update { desired, .. } = write
+            && !shape.links.is_empty()
+        {
+            self.find_ids(&shape, &desired.body.value()).await?;
+        }
         let operation = match write {
             Write::Create { .. } => shape.ty.create.as_ref(),
             Write::Update { .. } | Write::Unmark { .. } => shape.ty.update.as_ref(),
@@ -48,6 +54,27 @@ impl<X: Transport> HttpTarget<X> {
         }
         let answer = self.send(&ready.call).await?;
         self.judge(&shape, operation, write, &answer, ready.stated.as_ref())
+    }
+
+    /// Sends what would be written to where the API says whether it would take it.
+    pub(super) async fn try_out(&self, write: &Write<'_>) -> Result<Rehearsal, TargetError> {
+        let shape = self.shape(&write.id().kind).await?;
+        let (Some(operation), Write::Create { .. } | Write::Update { .. }) = (&shape.ty.validate, write) else {
+            return Ok(Rehearsal::NotOffered);
+        };
+        let answer = self.send(&self.prepare(&shape, operation, write)?.call).await?;
+        Ok(match answer.status {
+            _ if answer.is_success() => match answer.not_ok(&operation.ok) {
+                None => Rehearsal::Accepted,
+                Some(why) => Rehearsal::Rejected(Box::new(Diagnostic::error("rehearsal", why))),
+            },
+            400 | 409 | 412 | 422 => {
+                let why = self.refusal(&answer).to_string();
+                Rehearsal::Rejected(Box::new(Diagnostic::error("rehearsal", why)))
+            }
+            // Anything else says nothing about what was asked.
+            _ => return Err(self.refusal(&answer)),
+        })
     }
 
     fn prepare(&self, shape: &Shape<'_>, operation: &ApiOperation, write: &Write<'_>) -> Result<Ready, TargetError> {
@@ -73,15 +100,25 @@ impl<X: Transport> HttpTarget<X> {
             }
         };
         let full = self.full(shape, operation, write, base, base_value.as_ref(), (&stated, &changes, &remove, mark))?;
+        let full = match full {
+            Some(full) if !shape.links.is_empty() => {
+                Some(with_ids(&shape.links, &full).map_err(|why| refused(id, why))?)
+            }
+            full => full,
+        };
         let travelling = match &full {
             Some(full) => Some(shape.wire_shape(full).map_err(|why| refused(id, why))?),
             None => None,
         };
+        let addressed = match &base_value {
+            Some(base) if !shape.links.is_empty() => with_ids(&shape.links, base).ok(),
+            base => base.clone(),
+        };
         let scene = Scene {
             rules: Some(shape.rules),
-            key: key_fields(shape.rules, &id.key),
+            key: key_with_ids(&shape.links, key_fields(shape.rules, &id.key)),
             stated: full.as_ref(),
-            base: base_value.as_ref(),
+            base: addressed.as_ref(),
             params: Some(&self.params),
             all: travelling.as_ref(),
         };

@@ -454,6 +454,12 @@ const TEXTS: &[(&str, &str)] = &[
          written. `ctl record verify` says what is wrong; `ctl record rebuild` makes it anew from what can be proved.",
     ),
     (
+        "record-fenced",
+        "Under election a later leader wrote this record, so that whoever leads no more may not. Nothing was written, and \
+         the leader goes on. If etcd was made anew its numbers began again, below those in the record: `ctl record \
+         rebuild` forgets them.",
+    ),
+    (
         "record-moved",
         "Another run finished between planning and applying, and the plan is another one now. Nothing was written. \
          Run again and look at the new plan.",

@@ -141,6 +141,9 @@ pub(super) fn cycled(board: &Board, basis: &Basis, report: &CycleReport) {
     let (seen, news) = (seen(board, report), news(report));
     let queue = seen.pending_total;
     board.facts().seen.insert(target.clone(), seen);
+    if let Some(left) = report.endpoints.values().filter_map(|endpoint| endpoint.retries_left).min() {
+        board.metrics.retry_budget(target, left as f64);
+    }
     for item in news {
         board.say(&item);
     }

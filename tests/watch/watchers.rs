@@ -1,6 +1,6 @@
 //! Several watchers of one project, as real processes, each with a state folder and a port of its own.
 //!
-//! `owners` is what the tests of the election ask: at most one, and soon exactly one.
+//! `lead_alone` is what the tests of the election ask: at most one leader, and soon exactly one.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use ctl::model::Status;
 use tempfile::TempDir;
 
 use crate::http;
@@ -89,6 +90,16 @@ impl Watchers {
         self.watchers[watcher].process.said()
     }
 
+    /// CPU time that one of them used.
+    pub(crate) fn cpu(&self, watcher: usize) -> Duration {
+        self.watchers[watcher].process.cpu()
+    }
+
+    /// Memory that one of them holds, in bytes.
+    pub(crate) fn memory(&self, watcher: usize) -> u64 {
+        self.watchers[watcher].process.memory()
+    }
+
     /// The status of a page of one of them, such as `/livez`; nothing if it does not answer.
     pub(crate) fn page(&self, watcher: usize, path: &str) -> Option<u16> {
         http::get(self.address(watcher), path).map(|(status, _)| status)
@@ -100,17 +111,29 @@ impl Watchers {
         (status == 200).then(|| Metrics::read(&text))
     }
 
-    /// Who says, of those that answer, that it owns the target: its state there is known and is not `not-leader`.
-    pub(crate) fn owners(&self, target: &str) -> Vec<usize> {
-        let owns = |watcher: &usize| {
-            self.metrics(*watcher).is_some_and(|metrics| {
-                metrics.all("ctl_target_state").any(|(labels, value)| {
-                    let label = |name: &str| labels.get(name).map(String::as_str);
-                    value == 1.0 && label("target") == Some(target) && label("state") != Some("not-leader")
-                })
-            })
+    /// How one of them says that it stands; nothing if it does not answer.
+    pub(crate) fn status(&self, watcher: usize) -> Option<Status> {
+        let (status, text) = http::get(self.address(watcher), "/v1/status")?;
+        (status == 200).then(|| serde_json::from_str(&text).unwrap())
+    }
+
+    /// Who says, of those that answer, that it leads at the target.
+    pub(crate) fn leaders(&self, target: &str) -> Vec<usize> {
+        let leads = |watcher: &usize| {
+            let targets = self.status(*watcher).map(|status| status.targets).unwrap_or_default();
+            targets.iter().any(|at| at.target == target && at.leader)
         };
-        (0..self.count()).filter(owns).collect()
+        (0..self.count()).filter(leads).collect()
+    }
+
+    /// Waits until each of these targets has one leader, and never sees two; gives the leaders.
+    #[track_caller]
+    pub(crate) fn lead_alone(&self, targets: &[String], limit: Duration) -> Vec<usize> {
+        within(limit, &format!("one leader at each of {targets:?}"), || {
+            let leaders: Vec<Vec<usize>> = targets.iter().map(|target| self.leaders(target)).collect();
+            assert!(leaders.iter().all(|leaders| leaders.len() < 2), "two leaders at once: {leaders:?}");
+            leaders.into_iter().map(|leaders| leaders.first().copied()).collect()
+        })
     }
 }
 
@@ -181,7 +204,7 @@ fn watchers_are_killed_stopped_ended_and_started_again() {
     };
     within(limit, "both answer", || all_live(&watchers));
     assert!(watchers.metrics(0).is_none(), "another command has no metrics");
-    assert_eq!(watchers.owners("any"), [0; 0]);
+    assert_eq!(watchers.leaders("any"), [0; 0]);
 
     watchers.stop(0);
     assert_eq!((watchers.page(0, "/livez"), watchers.page(1, "/livez")), (None, Some(200)));

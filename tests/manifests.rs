@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ctl::manifest::{SetInput, assemble, parse_all, parse_file, read_project};
+use ctl::manifest::{Incremental, NextSet, SetInput, assemble, parse_all, parse_file, read_project};
 use ctl::model::{
     Complete, Diagnostic, FieldPath, FileMode, Form, Kind, KindRules, KindTable, Match, OnDelete, ParentRule, Project,
     RefRule, Revision, Severity, Snapshot, SourceFile, Tally, TreeEntry, Value, parse_json,
@@ -278,6 +278,116 @@ proptest! {
         let file = parse_file("a.yaml", text.as_bytes());
         for document in &file.documents {
             let _tree = document.head.value();
+        }
+    }
+}
+
+/// One file of a project that is edited again and again.
+fn content(which: u8, n: u8) -> String {
+    let api = "apiVersion: things\n";
+    match which % 12 {
+        0 => format!("{api}kind: space\nspec: {{name: s{}}}\n", 3 + n % 5),
+        1 => format!("{api}kind: space\nspec: {{name: s{}, limit: {n}}}\n", 3 + n % 5),
+        2 => format!("{api}kind: item\nspec: {{space: s{}, name: i{n}}}\n", n % 3),
+        3 => format!("{api}kind: item\nspec: {{name: i{n}, owners: [o{}]}}\n", n % 4),
+        4 => format!("{api}kind: owner\nspec: {{name: O{}, note: {n}}}\n", 3 + n % 6),
+        5 => format!(
+            "{api}kind: pair\nspec: {{name: p{}, with: {}}}\n",
+            n % 4,
+            ["base1", "p0", "p1", "p2"][usize::from(n / 4 % 4)]
+        ),
+        6 => format!("{api}kind: pair\nmetadata: {{dependsOn: [owner/o{}]}}\nspec: {{name: p{}}}\n", n % 4, n / 4 % 4),
+        7 => format!(
+            "{api}kind: owner\nmetadata: {{targets: [a]}}\nspec: {{name: o{}, region: {{$value: region}}}}\n",
+            n % 4
+        ),
+        8 => format!("{api}kind: owner\nspec: {{name: o{}, warn: no}}\n", 3 + n % 6),
+        9 => format!("{api}kind: space\nspec: {{name: t0}}\n---\n{api}kind: space\nspec: {{name: t1}}\n---\n# {n}\n"),
+        10 => format!("{api}kind: pair\nmetadata: {{dependsOn: ['owner/*']}}\nspec: {{name: p{}}}\n", n % 4),
+        _ => format!(
+            "{api}kind: {}\n",
+            ["nothing", "space\nspec: {}", "[", "pair\nspec: {name: p1, id: 1}"][usize::from(n % 4)]
+        ),
+    }
+}
+
+fn shape(result: &Result<Snapshot, Vec<Diagnostic>>) -> String {
+    match result {
+        Ok(snapshot) => format!("{snapshot:#?}"),
+        Err(diagnostics) => format!("{diagnostics:#?}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+
+    #[test]
+    fn one_edit_after_another_gives_what_a_first_look_would_give(
+        edits in prop::collection::vec((0..7_u8, 0..16_u8, any::<u8>(), 0..10_u8), 1..30),
+    ) {
+        let table = Arc::new(kinds());
+        let mut known = Incremental::default();
+        // Most edits begin from a set without an error: there the short way is open.
+        let things = "apiVersion: things\n";
+        let base = (0..4).map(|n| {
+            let documents = ["owner\nspec: {name: o", "space\nspec: {name: s", "pair\nspec: {name: base"];
+            let text = documents.map(|text| format!("{things}kind: {text}{n}}}\n")).join("---\n");
+            (format!("m/base{n}.yaml"), (format!("base{n}"), text))
+        });
+        let mut contents: BTreeMap<String, (String, String)> = base.collect();
+        let mut region = "south";
+        for (step, (file, which, n, luck)) in edits.iter().enumerate() {
+            let path = match file {
+                0 => format!("m/base{}.yaml", n % 4),
+                _ => format!("m/{file}.yaml"),
+            };
+            match which {
+                0..12 => drop(contents.insert(path, (format!("{step}"), content(*which, *n)))),
+                12..15 => drop(contents.remove(&path)),
+                _ => region = if region == "south" { "west" } else { "south" },
+            }
+            let (project, _) = project(&PROJECT.replace("south", region)).unwrap();
+            let tables = project.targets.keys().map(|name| (name.clone(), Arc::clone(&table))).collect();
+            let entry = |(path, (blob, _)): (&String, &(String, String))| TreeEntry {
+                path: path.clone(), blob: blob.clone(), mode: FileMode::File, size: None,
+            };
+            let tree: Vec<TreeEntry> = contents.iter().map(entry).collect();
+            let texts = |entry: &TreeEntry| {
+                let (_, text) = contents.get(&entry.path)?;
+                Some(Arc::new(SourceFile { path: entry.path.clone(), text: text.clone() }))
+            };
+            let revision = Revision::parse(&format!("{step:040x}")).unwrap();
+            let tally = Tally { parts: 1, items: 1, announced: None, ended: true };
+            let parsed = |entry: &TreeEntry| parse_file(&entry.path, contents[&entry.path].1.as_bytes());
+            let cold = assemble(Complete::finish(SetInput {
+                project: &project,
+                revision: revision.clone(),
+                kinds: &tables,
+                files: tree.iter().map(|entry| (entry.clone(), parsed(entry))).collect(),
+                texts: &texts,
+                missing_folders: Vec::new(),
+            }, &tally).unwrap());
+            let entries: Vec<&TreeEntry> = tree.iter().collect();
+            let unknown: Vec<TreeEntry> = known.unknown(&entries).into_iter().cloned().collect();
+            // One edit at a time: one file at most is new, whatever came of the sets before.
+            prop_assert!(unknown.len() <= 1 || step == 0, "{unknown:?}");
+            for entry in &unknown {
+                known.learn(entry, parsed(entry));
+            }
+            let next = known.assemble(Complete::finish(NextSet {
+                project: &project,
+                revision,
+                kinds: &tables,
+                entries: &entries,
+                texts: &texts,
+                missing_folders: Vec::new(),
+            }, &tally).unwrap());
+            let (next, cold) = (next.map(Complete::into_inner), cold.map(Complete::into_inner));
+            prop_assert_eq!(shape(&next), shape(&cold));
+            if *luck > 0 {
+                known.commit();
+            }
+            known.forget(|path, blob| contents.get(path).is_some_and(|(known, _)| known == blob));
         }
     }
 }

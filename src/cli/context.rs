@@ -11,6 +11,7 @@ use crate::report::{Style, diagnostics_text};
 use crate::world::{Clock, Entropy};
 
 /// What every command gets: where it runs, what it may print to, and the world.
+#[derive(Clone)]
 pub struct Context {
     /// The environment, read once.
     pub env: BTreeMap<String, String>,
@@ -32,6 +33,8 @@ pub struct Context {
     pub interactive: bool,
     /// True if bars may move: standard error is a terminal, and not in CI.
     pub progress: bool,
+    /// True if standard error is a terminal.
+    pub err_is_terminal: bool,
     /// True with `CI` set.
     pub ci: bool,
     /// `-q`
@@ -93,6 +96,7 @@ impl Context {
             err: Style { colour: colour(err_tty), width: width(err_tty), unicode },
             interactive: std::io::stdin().is_terminal() && err_tty && !ci,
             progress: err_tty && !ci && !dumb && !global.quiet,
+            err_is_terminal: err_tty,
             ci,
             quiet: global.quiet,
             verbose: global.verbose,

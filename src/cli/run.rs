@@ -53,7 +53,8 @@ pub fn run(args: Vec<OsString>, env: BTreeMap<String, String>, cwd: PathBuf) -> 
 
 async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, Stop> {
     let cancel = CancellationToken::new();
-    let signals = tokio::spawn(signals(Arc::clone(&ctx.asking), cancel.clone()));
+    let quiet = matches!(command, Command::Watch(_));
+    let signals = tokio::spawn(signals(Arc::clone(&ctx.asking), cancel.clone(), quiet));
     let exit = async {
         match command {
             Command::Apply(args) => apply::run(ctx, args, &cancel).await,
@@ -90,7 +91,7 @@ async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, Stop> {
 
 /// The first SIGINT or SIGTERM lets what is in flight finish; the second leaves at once, and so does one at a question,
 /// where nothing is in flight. A task of its own, because the work blocks its thread while git or a person is asked.
-async fn signals(asking: Arc<AtomicBool>, cancel: CancellationToken) {
+async fn signals(asking: Arc<AtomicBool>, cancel: CancellationToken, quiet: bool) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
@@ -106,6 +107,10 @@ async fn signals(asking: Arc<AtomicBool>, cancel: CancellationToken) {
             std::process::exit(Exit::Interrupted.code().into());
         }
         cancel.cancel();
+        if quiet {
+            // Whoever logs says it in a line of its own.
+            continue;
+        }
         let words = b"Finishing what is in flight; interrupt again to leave at once.\n";
         let _ = std::io::stderr().lock().write_all(words);
     }

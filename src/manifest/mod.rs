@@ -14,6 +14,8 @@ mod document;
 mod entries;
 mod fields;
 mod hint;
+mod incremental;
+mod made;
 mod parallel;
 mod project;
 mod reader;
@@ -26,5 +28,6 @@ pub use document::{
     spans,
 };
 pub use entries::{ManifestEntries, manifest_entries};
+pub use incremental::{Incremental, NextSet};
 pub use project::{PROJECT_FILE, read_project};
 pub use set::{SetInput, assemble, body_span};

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use super::document::{self, ParsedFile, Places, attach, places};
 use super::fields::start_of;
 use super::hint;
+use super::made::{Made, MadeDocument, make};
 use super::parallel::on_all_cores;
-use super::resource::{Context, Draft, Outcome, Trouble, build};
+use super::resource::{Context, Trouble};
 use crate::model::{
-    Complete, Desired, Diagnostic, Digest, FieldPath, Kind, KindTable, Meta, OnRemove, Origin, Own, Project,
-    RecordPlace, ReplaceRule, ResourceId, Revision, Snapshot, SourceFile, Span, TargetName, TreeEntry, Value,
-    glob_matches,
+    Complete, Diagnostic, Digest, FieldPath, Kind, KindTable, Origin, Own, Project, RecordPlace, ResourceId, Revision,
+    Snapshot, SourceFile, Span, TargetName, TreeEntry, Value, glob_matches,
 };
 
 /// Most documents of one project.
-const MAX_DOCUMENTS: usize = 100_000;
+pub(super) const MAX_DOCUMENTS: usize = 100_000;
 /// Most cycles that are told.
 const MAX_CYCLES: usize = 10;
 
@@ -39,18 +39,54 @@ pub struct SetInput<'a> {
 ///
 /// A [`Complete`] snapshot comes from a complete set of files only.
 pub fn assemble(input: Complete<SetInput<'_>>) -> Result<Complete<Snapshot>, Vec<Diagnostic>> {
-    input.try_map(|input| Assembly::new(&input).run())
+    input.try_map(|input| {
+        let context = Context { project: input.project, kinds: input.kinds };
+        let made = on_all_cores(&input.files, |(entry, parsed)| make(&context, entry, parsed));
+        let files = input.files.iter().zip(&made);
+        let files = files.map(|((entry, parsed), documents)| SetFile { entry, parsed, documents }).collect();
+        let texts = |file: usize| (input.texts)(&input.files[file].0);
+        let missing_folders = input.missing_folders;
+        let set = Set { project: input.project, revision: input.revision, files, texts: &texts, missing_folders };
+        Assembly::new(&set).run().map(|whole| whole.snapshot)
+    })
 }
 
-/// A draft and the file (by index) and document that it came from.
+/// A set of files, each with what its documents want.
+pub(super) struct Set<'a> {
+    pub(super) project: &'a Project,
+    pub(super) revision: Revision,
+    pub(super) files: Vec<SetFile<'a>>,
+    /// The text of a file, by its place among `files`.
+    pub(super) texts: &'a dyn Fn(usize) -> Option<Arc<SourceFile>>,
+    pub(super) missing_folders: Vec<String>,
+}
+
+/// One file of a set.
+pub(super) struct SetFile<'a> {
+    pub(super) entry: &'a TreeEntry,
+    pub(super) parsed: &'a ParsedFile,
+    /// One for each parsed document.
+    pub(super) documents: &'a [MadeDocument],
+}
+
+/// A snapshot, and what it was made of.
+pub(super) struct Whole {
+    pub(super) snapshot: Snapshot,
+    /// One for each of `snapshot.desired`, in that order.
+    pub(super) made: Vec<Arc<Made>>,
+    /// Some document wants nothing although nothing is said against it.
+    pub(super) partial: bool,
+}
+
+/// What a document wants, and the file (by its place) and document that it came from.
 struct Placed {
-    draft: Draft,
+    made: Arc<Made>,
     file: usize,
     document: usize,
 }
 
-struct Assembly<'a, 'i> {
-    input: &'a SetInput<'i>,
+pub(super) struct Assembly<'a, 'i> {
+    input: &'a Set<'i>,
     drafts: Vec<Placed>,
     diagnostics: Vec<Diagnostic>,
     places: HashMap<(usize, usize), Option<Places>>,
@@ -60,7 +96,7 @@ struct Assembly<'a, 'i> {
 }
 
 impl<'a, 'i> Assembly<'a, 'i> {
-    fn new(input: &'a SetInput<'i>) -> Self {
+    pub(super) fn new(input: &'a Set<'i>) -> Self {
         Self {
             input,
             drafts: Vec::new(),
@@ -71,60 +107,55 @@ impl<'a, 'i> Assembly<'a, 'i> {
         }
     }
 
-    fn run(mut self) -> Result<Snapshot, Vec<Diagnostic>> {
+    pub(super) fn run(mut self) -> Result<Whole, Vec<Diagnostic>> {
         self.read();
-        self.drafts
-            .sort_by(|a, b| a.draft.id.cmp(&b.draft.id).then(a.file.cmp(&b.file)).then(a.document.cmp(&b.document)));
+        self.drafts.sort_by(|a, b| a.id().cmp(b.id()).then(a.file.cmp(&b.file)).then(a.document.cmp(&b.document)));
         self.duplicates();
         self.references();
         let dependencies = self.dependencies();
         self.cycles(dependencies);
-        self.diagnostics.sort_by(|a, b| first_place(a).cmp(&first_place(b)).then_with(|| a.code.cmp(b.code)));
+        in_order(&mut self.diagnostics);
         if self.diagnostics.iter().any(Diagnostic::is_error) {
             return Err(self.diagnostics);
         }
-        Ok(self.snapshot())
+        Ok(self.whole())
     }
 
     fn read(&mut self) {
         let input = self.input;
-        let context = Context { project: input.project, kinds: input.kinds };
-        let total: usize = input.files.iter().map(|(_, f)| f.documents.len()).sum();
+        let total: usize = input.files.iter().map(|file| file.parsed.documents.len()).sum();
         if total > MAX_DOCUMENTS {
             let message = format!("{total} documents; at most {MAX_DOCUMENTS} are read");
             let place = start_of(&super::entries::join(&input.project.folder, super::PROJECT_FILE));
             self.diagnostics.push(Diagnostic::error("too-large", message).at(place, "").help("split the project"));
             return;
         }
-        let outcomes = on_all_cores(&input.files, |(_, file)| -> Vec<Outcome> {
-            file.documents.iter().map(|document| build(&context, document)).collect()
-        });
-        for (i, ((_, file), outcomes)) in input.files.iter().zip(outcomes).enumerate() {
-            self.partial |= file.broken;
-            if !file.diagnostics.is_empty() {
+        for (i, SetFile { entry, parsed, documents }) in input.files.iter().enumerate() {
+            self.partial |= parsed.broken;
+            if !parsed.diagnostics.is_empty() {
                 let found = match self.source(i) {
-                    Some(source) => attach(file.diagnostics.clone(), &source),
-                    None => file.diagnostics.clone(),
+                    Some(source) => attach(parsed.diagnostics.clone(), &source),
+                    None => parsed.diagnostics.clone(),
                 };
                 self.diagnostics.extend(found);
             }
             // Never a document less without a word: what is missing here would look like something to delete.
-            let refused = file.broken || file.documents.iter().any(|d| d.faulty);
-            if refused && !file.diagnostics.iter().any(Diagnostic::is_error) {
-                let place = start_of(&input.files[i].0.path);
+            let refused = parsed.broken || parsed.documents.iter().any(|d| d.faulty);
+            if refused && !parsed.diagnostics.iter().any(Diagnostic::is_error) {
+                let place = start_of(&entry.path);
                 let message = "the file could not be read to its end";
                 self.diagnostics.push(Diagnostic::error("yaml-syntax", message).at(place, ""));
             }
-            for (document, outcome) in file.documents.iter().zip(outcomes) {
-                self.partial |= outcome.drafts.is_empty();
+            for (document, made) in parsed.documents.iter().zip(*documents) {
+                self.partial |= made.wants.is_empty();
                 // What was refused while reading makes second faults: the first one is enough.
                 if !document.faulty {
-                    for trouble in outcome.troubles {
-                        self.tell(i, document.index, trouble);
+                    for trouble in &made.troubles {
+                        self.tell(i, document.index, trouble.clone());
                     }
                 }
                 let placed =
-                    outcome.drafts.into_iter().map(|draft| Placed { draft, file: i, document: document.index });
+                    made.wants.iter().map(|made| Placed { made: Arc::clone(made), file: i, document: document.index });
                 self.drafts.extend(placed);
             }
         }
@@ -132,7 +163,7 @@ impl<'a, 'i> Assembly<'a, 'i> {
 
     fn source(&mut self, file: usize) -> Option<Arc<SourceFile>> {
         let input = self.input;
-        self.sources.entry(file).or_insert_with(|| (input.texts)(&input.files[file].0)).clone()
+        self.sources.entry(file).or_insert_with(|| (input.texts)(file)).clone()
     }
 
     fn span(&mut self, file: usize, document: usize, path: &FieldPath, key: bool) -> Span {
@@ -142,7 +173,7 @@ impl<'a, 'i> Assembly<'a, 'i> {
             let of_key = if key { places.keys.get(path) } else { None };
             of_key.or_else(|| places.values.nearest(path)).cloned()
         });
-        span.unwrap_or_else(|| start_of(&self.input.files[file].0.path))
+        span.unwrap_or_else(|| start_of(&self.input.files[file].entry.path))
     }
 
     fn label(
@@ -176,11 +207,11 @@ impl<'a, 'i> Assembly<'a, 'i> {
     fn duplicates(&mut self) {
         let mut told: BTreeSet<((usize, usize), (usize, usize))> = BTreeSet::new();
         for i in 1..self.drafts.len() {
-            if self.drafts[i].draft.id != self.drafts[i - 1].draft.id {
+            if self.drafts[i].id() != self.drafts[i - 1].id() {
                 continue;
             }
-            let id = self.drafts[i].draft.id.clone();
-            let first = (0..i).rev().take_while(|j| self.drafts[*j].draft.id == id).last().unwrap_or(i - 1);
+            let id = self.drafts[i].id().clone();
+            let first = (0..i).rev().take_while(|j| *self.drafts[*j].id() == id).last().unwrap_or(i - 1);
             let (here, there) = (self.named(i), self.named(first));
             // One pair of documents is told once, at however many targets it collides.
             if !told.insert((here, there)) {
@@ -192,11 +223,11 @@ impl<'a, 'i> Assembly<'a, 'i> {
             let help = "remove one, or give it another name (names are compared in their normal form)";
             self.diagnostics.push(diagnostic.help(help));
         }
-        self.drafts.dedup_by(|b, a| a.draft.id == b.draft.id);
+        self.drafts.dedup_by(|b, a| a.id() == b.id());
     }
 
     fn find(&self, id: &ResourceId) -> Option<usize> {
-        self.drafts.binary_search_by(|d| d.draft.id.cmp(id)).ok()
+        self.drafts.binary_search_by(|d| d.id().cmp(id)).ok()
     }
 
     fn references(&mut self) {
@@ -204,10 +235,10 @@ impl<'a, 'i> Assembly<'a, 'i> {
             return;
         }
         let kinds: BTreeSet<(TargetName, Kind)> =
-            self.drafts.iter().map(|d| (d.draft.id.target.clone(), d.draft.id.kind.clone())).collect();
+            self.drafts.iter().map(|d| (d.id().target.clone(), d.id().kind.clone())).collect();
         let mut broken = Vec::new();
         for (i, placed) in self.drafts.iter().enumerate() {
-            for reference in placed.draft.references.iter().filter(|r| !r.ignored && self.find(&r.to).is_none()) {
+            for reference in placed.made.references.iter().filter(|r| !r.ignored && self.find(&r.to).is_none()) {
                 // A parent of a kind that the project does not manage is somebody else's, and may well be there.
                 let managed = kinds.contains(&(reference.to.target.clone(), reference.to.kind.clone()));
                 if !reference.parent || managed {
@@ -221,16 +252,15 @@ impl<'a, 'i> Assembly<'a, 'i> {
             if !told.insert((at, reference.path.clone())) {
                 continue;
             }
-            let of_kind =
-                |d: &&Placed| d.draft.id.target == reference.to.target && d.draft.id.kind == reference.to.kind;
-            let names: Vec<String> = self.drafts.iter().filter(of_kind).map(|d| d.draft.id.local()).collect();
+            let of_kind = |d: &&Placed| d.id().target == reference.to.target && d.id().kind == reference.to.kind;
+            let names: Vec<String> = self.drafts.iter().filter(of_kind).map(|d| d.id().local()).collect();
             let local = reference.to.local();
             let help = hint::nearest(&local, names.iter().map(String::as_str)).map_or_else(
                 || format!("declare it, or name one that is declared at the target `{}`", reference.to.target),
                 |near| format!("did you mean `{near}`?"),
             );
             let what = if reference.parent { "lives in" } else { "refers to" };
-            let message = format!("{} {what} {local}, which is not declared", self.drafts[i].draft.id);
+            let message = format!("{} {what} {local}, which is not declared", self.drafts[i].id());
             let diagnostic = self.label(Diagnostic::error("broken-reference", message), at, &reference.path, false, "");
             self.diagnostics.push(diagnostic.help(help));
         }
@@ -239,21 +269,23 @@ impl<'a, 'i> Assembly<'a, 'i> {
     /// The drafts that each draft's `dependsOn` names; addresses that name nothing are told.
     fn dependencies(&mut self) -> Vec<Vec<(usize, FieldPath)>> {
         let mut edges: Vec<Vec<(usize, FieldPath)>> = vec![Vec::new(); self.drafts.len()];
-        if self.drafts.iter().all(|d| d.draft.meta.depends_on.is_empty()) {
+        if self.drafts.iter().all(|d| d.made.desired.meta.depends_on.is_empty()) {
             return edges;
         }
-        let addresses: Vec<String> = self.drafts.iter().map(|d| d.draft.id.local()).collect();
+        let addresses: Vec<String> = self.drafts.iter().map(|d| d.id().local()).collect();
         let by_address: HashMap<(&TargetName, &str), usize> =
-            self.drafts.iter().enumerate().map(|(i, d)| ((&d.draft.id.target, addresses[i].as_str()), i)).collect();
+            self.drafts.iter().enumerate().map(|(i, d)| ((&d.id().target, addresses[i].as_str()), i)).collect();
         let mut missing = BTreeMap::new();
         for (i, placed) in self.drafts.iter().enumerate() {
-            for (n, wanted) in placed.draft.meta.depends_on.iter().enumerate().filter(|(_, d)| !d.address.is_empty()) {
-                let target = wanted.target.as_ref().unwrap_or(&placed.draft.id.target);
+            for (n, wanted) in
+                placed.made.desired.meta.depends_on.iter().enumerate().filter(|(_, d)| !d.address.is_empty())
+            {
+                let target = wanted.target.as_ref().unwrap_or(&placed.id().target);
                 let path = FieldPath::parse(&format!("/metadata/dependsOn/{n}"));
                 let found: Vec<usize> = if wanted.address.contains(['*', '?']) {
                     let fits = |j: &usize| {
                         *j != i
-                            && self.drafts[*j].draft.id.target == *target
+                            && self.drafts[*j].id().target == *target
                             && glob_matches(&wanted.address, &addresses[*j])
                     };
                     (0..self.drafts.len()).filter(fits).collect()
@@ -285,7 +317,7 @@ impl<'a, 'i> Assembly<'a, 'i> {
     fn cycles(&mut self, mut edges: Vec<Vec<(usize, FieldPath)>>) {
         let has_depends = edges.iter().any(|e| !e.is_empty());
         for (i, placed) in self.drafts.iter().enumerate() {
-            for reference in placed.draft.references.iter().filter(|r| !r.optional) {
+            for reference in placed.made.references.iter().filter(|r| !r.optional) {
                 if let Some(j) = self.find(&reference.to).filter(|j| *j != i) {
                     edges[i].push((j, reference.path.clone()));
                 }
@@ -332,7 +364,7 @@ impl<'a, 'i> Assembly<'a, 'i> {
             }
         }
         for cycle in cycles {
-            let names: Vec<String> = cycle.iter().map(|(n, _)| self.drafts[*n].draft.id.to_string()).collect();
+            let names: Vec<String> = cycle.iter().map(|(n, _)| self.drafts[*n].id().to_string()).collect();
             let message = match names.as_slice() {
                 [one] => format!("{one} depends on itself"),
                 [first, ..] if names.len() <= 6 => format!("a cycle: {} -> {first}", names.join(" -> ")),
@@ -340,7 +372,7 @@ impl<'a, 'i> Assembly<'a, 'i> {
             };
             let mut diagnostic = Diagnostic::error("cycle", message);
             for (n, path) in cycle.iter().take(20) {
-                let to = edges[*n].iter().find(|(_, p)| p == path).map(|(to, _)| self.drafts[*to].draft.id.to_string());
+                let to = edges[*n].iter().find(|(_, p)| p == path).map(|(to, _)| self.drafts[*to].id().to_string());
                 let text = format!("needs {}", to.unwrap_or_default());
                 diagnostic = self.label(diagnostic, self.named(*n), path, false, &text);
             }
@@ -348,38 +380,39 @@ impl<'a, 'i> Assembly<'a, 'i> {
         }
     }
 
-    fn snapshot(self) -> Snapshot {
-        let paths: Vec<(Arc<str>, Arc<str>)> =
-            self.input.files.iter().map(|(e, _)| (e.path.as_str().into(), e.blob.as_str().into())).collect();
-        let mut hashed = project_form(self.input.project).canonical().as_bytes().to_vec();
-        let mut metas: HashMap<*const Meta, Vec<u8>> = HashMap::new();
-        let mut desired = Vec::with_capacity(self.drafts.len());
-        for Placed { draft, file, document } in self.drafts {
-            let Draft { id, body, digest, meta, values, .. } = draft;
-            hashed.push(b'\n');
-            hashed.extend_from_slice(id.target.as_str().as_bytes());
-            hashed.push(b'\n');
-            hashed.extend_from_slice(Value::from(id.kind.as_str()).canonical().as_bytes());
-            hashed.push(b'\n');
-            hashed.extend_from_slice(id.key.canonical().as_bytes());
-            hashed.push(b'\n');
-            hashed.extend_from_slice(digest.as_bytes());
-            let form =
-                metas.entry(Arc::as_ptr(&meta)).or_insert_with(|| meta_form(&meta).canonical().as_bytes().to_vec());
-            hashed.extend_from_slice(form);
-            let (path, blob) = paths[file].clone();
-            let origin = Origin { path, blob, document, values };
-            desired.push(Arc::new(Desired { id, body, digest, meta, origin }));
-        }
-        Snapshot {
-            revision: self.input.revision.clone(),
-            digest: Digest::of(&hashed),
-            project: self.input.project.clone(),
-            desired,
-            diagnostics: self.diagnostics,
-            missing_folders: self.input.missing_folders.clone(),
-        }
+    fn whole(self) -> Whole {
+        let made: Vec<Arc<Made>> = self.drafts.into_iter().map(|placed| placed.made).collect();
+        let snapshot = snapshot(self.input, &made, self.diagnostics);
+        Whole { snapshot, made, partial: self.partial }
     }
+}
+
+/// The snapshot of what was found to be without an error: `made` is sorted by id.
+pub(super) fn snapshot(set: &Set<'_>, made: &[Arc<Made>], diagnostics: Vec<Diagnostic>) -> Snapshot {
+    let mut hashed = project_form(set.project).canonical().as_bytes().to_vec();
+    hashed.reserve(made.iter().map(|made| made.hashed.len()).sum());
+    for made in made {
+        hashed.extend_from_slice(&made.hashed);
+    }
+    Snapshot {
+        revision: set.revision.clone(),
+        digest: Digest::of(&hashed),
+        project: set.project.clone(),
+        desired: made.iter().map(|made| Arc::clone(&made.desired)).collect(),
+        diagnostics,
+        missing_folders: set.missing_folders.clone(),
+    }
+}
+
+impl Placed {
+    fn id(&self) -> &ResourceId {
+        &self.made.desired.id
+    }
+}
+
+/// Puts diagnostics into the order in which they are told.
+pub(super) fn in_order(diagnostics: &mut [Diagnostic]) {
+    diagnostics.sort_by(|a, b| first_place(a).cmp(&first_place(b)).then_with(|| a.code.cmp(b.code)));
 }
 
 fn first_place(diagnostic: &Diagnostic) -> Option<(&str, u32, u32)> {
@@ -422,30 +455,6 @@ fn project_form(project: &Project) -> Value {
         ("record", record),
         ("values", Value::Object(project.values.clone())),
         ("targets", project.targets.iter().map(|(name, c)| (name.as_str(), target(c))).collect()),
-    ])
-}
-
-fn meta_form(meta: &Meta) -> Value {
-    let depends = meta.depends_on.iter().map(|d| match &d.target {
-        Some(target) => Value::from(format!("{target}:{}", d.address)),
-        None => Value::from(d.address.as_str()),
-    });
-    let on_remove = match meta.on_remove {
-        OnRemove::Delete => "delete",
-        OnRemove::Keep => "keep",
-    };
-    let replace = match meta.replace {
-        ReplaceRule::Ask => "ask",
-        ReplaceRule::Allow => "allow",
-        ReplaceRule::Never => "never",
-    };
-    Value::from_iter([
-        ("labels", meta.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect()),
-        ("dependsOn", Value::Array(depends.collect())),
-        ("protect", Value::Bool(meta.protect)),
-        ("previously", Value::Array(meta.previously.iter().map(|p| Value::from(p.as_str())).collect())),
-        ("on-remove", Value::from(on_remove)),
-        ("replace", Value::from(replace)),
     ])
 }
 

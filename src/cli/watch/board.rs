@@ -12,7 +12,7 @@ use super::log::Log;
 use super::orders::Orders;
 use crate::credentials::Redactor;
 use crate::daemon::Journal;
-use crate::event::{Entry, News};
+use crate::event::{Entry, Level, News};
 use crate::metrics::Metrics;
 use crate::model::{
     Digest, EndpointName, LastRequest, PendingStatus, Quarantined, RefusalStatus, Revision, State, TargetName,
@@ -23,6 +23,9 @@ use crate::world::Clock;
 /// The loop turned within this time, or it hangs.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
+/// So many different notes are remembered as said.
+const SAID: usize = 1000;
+
 /// What people ask for goes to the loop like everything else.
 #[derive(Debug)]
 pub(super) enum Ask {
@@ -32,6 +35,8 @@ pub(super) enum Ask {
     Reordered(Vec<TargetName>),
     /// A plan is let through.
     Approved,
+    /// The operator's file may be another one.
+    Reload,
 }
 
 /// What is known of the source.
@@ -109,6 +114,8 @@ pub(super) struct Applied {
 /// What changes while the watcher runs, beside the machine.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
+    /// The project, once it was read.
+    pub project: Option<String>,
     /// The source.
     pub source: SourceFacts,
     /// The last cycle of each target.
@@ -133,12 +140,10 @@ pub(super) struct Board {
     pub started: (Duration, i64),
     /// `watch`, `dry-run` or `once`.
     pub mode: &'static str,
-    /// The project.
-    pub project: String,
     /// What it keeps on this machine.
     pub folder: Folder,
     /// Hides secrets from whatever is said.
-    pub redactor: Mutex<Redactor>,
+    redactor: Mutex<Redactor>,
     /// The machine.
     machine: Mutex<Machine>,
     facts: Mutex<Facts>,
@@ -156,6 +161,7 @@ pub(super) struct Board {
     pub versions: OnceLock<Versions>,
     beat: AtomicU64,
     hooks_refused: Mutex<VecDeque<Duration>>,
+    said: Mutex<BTreeSet<String>>,
 }
 
 /// Finds the commit of a target's version, or says why it cannot.
@@ -167,8 +173,6 @@ pub(super) struct Beginning {
     pub clock: Clock,
     /// See [`Board::mode`].
     pub mode: &'static str,
-    /// The project.
-    pub project: String,
     /// The source, without credentials.
     pub source: String,
     /// The folder.
@@ -188,7 +192,7 @@ pub(super) struct Beginning {
 impl Board {
     /// An empty board.
     pub(super) fn new(beginning: Beginning) -> Self {
-        let Beginning { clock, mode, project, source, folder, orders, machine, metrics, log, asks } = beginning;
+        let Beginning { clock, mode, source, folder, orders, machine, metrics, log, asks } = beginning;
         let started = (clock.boot(), clock.wall().as_second());
         let source = SourceFacts { text: source, ..SourceFacts::default() };
         Self {
@@ -196,7 +200,6 @@ impl Board {
             clock,
             started,
             mode,
-            project,
             folder,
             redactor: Mutex::default(),
             machine: Mutex::new(machine),
@@ -209,6 +212,7 @@ impl Board {
             asks,
             versions: OnceLock::new(),
             hooks_refused: Mutex::default(),
+            said: Mutex::default(),
         }
     }
 
@@ -225,6 +229,15 @@ impl Board {
     /// The orders. Held for moments only.
     pub(super) fn orders(&self) -> MutexGuard<'_, Orders> {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops orders whose time is over.
+    pub(super) fn tidy_orders(&self) {
+        let mut orders = self.orders();
+        if orders.tidy(self.clock.wall().as_second()) {
+            // What stays in the file is over too, by the time in it.
+            drop(orders.write(&self.folder));
+        }
     }
 
     /// The loop turned.
@@ -258,6 +271,25 @@ impl Board {
         if let Some(entry) = Entry::of(news, self.clock.wall(), &|text| self.hide(text)) {
             self.log.write(&self.journal.push(entry));
         }
+    }
+
+    /// Says what was not said before.
+    pub(super) fn note_once(&self, level: Level, message: &str) {
+        let new = {
+            let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.len() >= SAID {
+                said.clear();
+            }
+            said.insert(message.to_owned())
+        };
+        if new {
+            self.say(&News::Note { level, message: message.to_owned() });
+        }
+    }
+
+    /// Hides what this one knows, from now on.
+    pub(super) fn hide_as(&self, redactor: Redactor) {
+        *self.redactor.lock().unwrap_or_else(PoisonError::into_inner) = redactor;
     }
 
     /// `text` without secrets.

@@ -117,7 +117,10 @@ impl Board {
             }
             Order::Approve { checksum, seconds } => {
                 let Some(sum) = Digest::parse(&checksum) else {
-                    return Err(("that is not a checksum of 64 hexadecimal digits".to_owned(), "copy it from the plan"));
+                    return Err((
+                        "that is not a checksum of 64 hexadecimal digits".to_owned(),
+                        "copy it from the plan",
+                    ));
                 };
                 let known = self.facts().seen.iter().any(|(_, seen)| {
                     let sums = [seen.checksum, seen.deletes_checksum];

@@ -81,6 +81,7 @@ struct Circumstances {
 }
 
 /// What is to be: shared by the cycles of all targets until the source moves.
+#[derive(Clone)]
 pub(in crate::cli) struct Basis {
     /// Project, commit, descriptions; the operator's limits hold in it (`session::agree`).
     pub loaded: Arc<Loaded>,
@@ -96,6 +97,8 @@ pub(in crate::cli) struct Basis {
     pub deletes_held: Option<String>,
     /// Hears of every request.
     pub listener: Option<Listener>,
+    /// How fast, as the command line says.
+    pub limits: LimitArgs,
     /// Another number for other content.
     pub generation: u64,
 }
@@ -169,11 +172,6 @@ impl Warm {
         }
     }
 
-    /// The target.
-    pub(in crate::cli) fn target(&self) -> &TargetName {
-        &self.target
-    }
-
     /// Forgets what was read, so that the next cycle reads all of it.
     pub(in crate::cli) fn forget(&mut self) {
         self.sightings.clear();
@@ -212,15 +210,9 @@ impl Warm {
             self.forget();
         }
         let targets = [self.target.clone()];
-        let fleet = Fleet::muster(
-            ctx,
-            &basis.loaded,
-            &basis.operator,
-            &targets,
-            &LimitArgs::default(),
-            basis.listener.as_ref(),
-        )
-        .await?;
+        let fleet =
+            Fleet::muster(ctx, &basis.loaded, &basis.operator, &targets, &basis.limits, basis.listener.as_ref())
+                .await?;
         self.made_of = Some(made_of);
         Ok(fleet)
     }
@@ -286,6 +278,8 @@ impl Cycle<'_> {
                 report.endpoints.entry(endpoint).or_default().requests = count.saturating_sub(before);
             }
         }
+        let head = warm.record.as_ref().and_then(|(_, record)| record.head.as_ref());
+        report.standing = head.map(VersionInfo::of);
         if report.endpoints.values().any(|endpoint| endpoint.trouble == Some(Trouble::Authentication)) {
             // The credential may have been changed meanwhile: it is read again.
             warm.made_of = None;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cli::{Exit, Stop};
 use crate::event::Ending;
-use crate::model::{Diagnostic, Digest, EndpointName, RecordHead, TargetName};
+use crate::model::{Diagnostic, Digest, EndpointName, Kind, RecordHead, TargetName};
 use crate::plan::{Action, Cause, Operation, Refusal, Summary};
 use crate::reconcile::{Blocked, Ended, Reach, Tried, Trouble};
 
@@ -32,6 +32,8 @@ pub(in crate::cli) struct CycleReport {
     pub operations: Vec<OpReport>,
     /// The version that this cycle wrote; it is in the record.
     pub version: Option<VersionInfo>,
+    /// The version that the record has now, whoever wrote it.
+    pub standing: Option<VersionInfo>,
     /// What kept the whole target from being reconciled.
     pub stopped: Option<Stopped>,
     /// Warnings and notes, of the plan and of the writing.
@@ -64,6 +66,8 @@ pub(in crate::cli) struct OpReport {
     pub address: String,
     /// Where.
     pub endpoint: EndpointName,
+    /// What sort of thing.
+    pub kind: Kind,
     /// What is done.
     pub action: Action,
     /// Why.
@@ -165,6 +169,7 @@ impl CycleReport {
             endpoints: BTreeMap::new(),
             operations: Vec::new(),
             version: None,
+            standing: None,
             stopped: None,
             diagnostics: Vec::new(),
             took: Duration::ZERO,
@@ -247,6 +252,7 @@ impl OpReport {
         Self {
             address: op.resource.to_string(),
             endpoint: op.endpoint.clone(),
+            kind: op.resource.kind.clone(),
             action: op.change.action(),
             cause: op.cause,
             wanted: desired.map(|desired| desired.digest),

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cycle::Basis;
+use super::cycle::{Basis, Locks};
+use crate::cli::args::LimitArgs;
+use crate::cli::fleet::Listener;
 use crate::cli::session::{agree, choose, operator};
 use crate::cli::stores::Stores;
 use crate::cli::{Context, Exit, Stop, load};
-use crate::event::ErrorType;
 use crate::model::{Digest, Quarantined, Revision, TargetName};
 use crate::net::Limits;
 use crate::reconcile::Place;
@@ -21,6 +22,9 @@ pub(super) struct Desired {
     typed: String,
     dir: PathBuf,
     globs: Vec<String>,
+    limits: LimitArgs,
+    listener: Listener,
+    locks: Arc<Locks>,
     good: Option<Good>,
     basis: Option<Arc<Basis>>,
     generation: u64,
@@ -29,6 +33,16 @@ pub(super) struct Desired {
     /// Read it again though its commit is the same: the operator's file may have changed.
     again: bool,
     recalled: bool,
+}
+
+/// What is asked for besides the source.
+pub(super) struct Asked {
+    /// Only targets that fit one of these; all without.
+    pub globs: Vec<String>,
+    /// How fast.
+    pub limits: LimitArgs,
+    /// Hears of every request.
+    pub listener: Listener,
 }
 
 /// How a look at the source ended.
@@ -46,8 +60,6 @@ pub(super) enum Read {
         why: String,
         /// What to do.
         help: Option<String>,
-        /// Which sort.
-        error: ErrorType,
         /// The last known good one of an earlier watcher, if nothing was in force yet, and how old it is.
         recalled: Option<(Box<Moved>, Duration)>,
     },
@@ -77,16 +89,25 @@ pub(super) struct Moved {
 
 impl Desired {
     /// Takes what the user typed. Looks at nothing yet.
-    pub(super) fn new(ctx: &Context, typed: &str, dir: PathBuf, globs: Vec<String>) -> Result<Self, Stop> {
+    pub(super) fn new(ctx: &Context, typed: &str, dir: PathBuf, asked: Asked) -> Result<Self, Stop> {
+        let Asked { globs, limits, listener } = asked;
         let typed = load::located(ctx, typed);
         let keeper = Keeper::new(&typed, None, options(ctx), ctx.clock.clone()).map_err(|e| load::stop(&e))?;
-        let (good, basis) = (None, None);
-        Ok(Self { keeper, typed, dir, globs, good, basis, generation: 0, epoch: 0, again: false, recalled: false })
-    }
-
-    /// True if looking takes a network.
-    pub(super) fn is_remote(&self) -> bool {
-        self.keeper.is_remote()
+        Ok(Self {
+            keeper,
+            typed,
+            dir,
+            globs,
+            limits,
+            listener,
+            locks: Arc::default(),
+            good: None,
+            basis: None,
+            generation: 0,
+            epoch: 0,
+            again: false,
+            recalled: false,
+        })
     }
 
     /// Hints that the refs of a local repository may have moved.
@@ -110,7 +131,7 @@ impl Desired {
             Ok(Look::Moved { rewritten, .. }) => rewritten,
             Err(error) => {
                 let diagnostic = error.diagnostic();
-                return self.away(ctx, diagnostic.message, diagnostic.help, ErrorType::Source);
+                return self.away(ctx, diagnostic.message, diagnostic.help);
             }
         };
         match self.read(ctx).or_else(|stop| self.read_after_mending(ctx, stop)) {
@@ -122,18 +143,19 @@ impl Desired {
             Err(stop) => {
                 // Whatever is wrong with this commit may be mended where it is (a file of the operator, a full disk).
                 self.keeper.forget();
-                let error = match stop.exit {
-                    Exit::Invalid => ErrorType::Manifest,
-                    Exit::Refused => ErrorType::Refused,
-                    _ => ErrorType::Source,
-                };
                 let count = stop.diagnostics.len();
                 let first = stop.diagnostics.into_iter().next();
                 let (why, help) = first.map_or((String::new(), None), |d| (placed(&d), d.help));
                 let more = if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
-                self.away(ctx, format!("{why}{more}"), help, error)
+                self.away(ctx, format!("{why}{more}"), help)
             }
         }
+    }
+
+    /// Puts the private mirror in order, if it is time for that. Blocks.
+    pub(super) fn tidy(&mut self) {
+        // A mirror that is not in order is slower, and that is all.
+        drop(self.keeper.tidy());
     }
 
     /// An older commit, to be held at. Blocks.
@@ -146,11 +168,7 @@ impl Desired {
         let started = ctx.clock.boot();
         let source = Arc::new(self.keeper.source().map_err(|e| load::stop(&e))?);
         let (basis, moved) = self.assemble(ctx, Arc::clone(&source))?;
-        let note = GoodNote {
-            name: self.keeper.name(),
-            written: ctx.clock.wall().as_second(),
-            kept: BTreeMap::new(),
-        };
+        let note = GoodNote { name: self.keeper.name(), written: ctx.clock.wall().as_second(), kept: BTreeMap::new() };
         let warning = match Good::write(&self.dir, &source, note, self.good.as_ref()) {
             Ok(good) => {
                 self.good = Some(good);
@@ -194,6 +212,9 @@ impl Desired {
             snapshot: Arc::new(snapshot),
             operator,
             stores,
+            locks: Arc::clone(&self.locks),
+            listener: Some(Arc::clone(&self.listener)),
+            limits: self.limits.clone(),
             deletes_held: None,
             generation: self.generation,
         });
@@ -211,12 +232,12 @@ impl Desired {
         Ok((basis, moved))
     }
 
-    fn away(&mut self, ctx: &Context, why: String, help: Option<String>, error: ErrorType) -> Read {
+    fn away(&mut self, ctx: &Context, why: String, help: Option<String>) -> Read {
         let recalled = if self.basis.is_none() { self.recall(ctx) } else { None };
         match recalled {
-            Some(Ok((moved, age))) => Read::Away { why, help, error, recalled: Some((Box::new(moved), age)) },
-            Some(Err(also)) => Read::Away { why: format!("{why}; {also}"), help, error, recalled: None },
-            None => Read::Away { why, help, error, recalled: None },
+            Some(Ok((moved, age))) => Read::Away { why, help, recalled: Some((Box::new(moved), age)) },
+            Some(Err(also)) => Read::Away { why: format!("{why}; {also}"), help, recalled: None },
+            None => Read::Away { why, help, recalled: None },
         }
     }
 

@@ -5,10 +5,8 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::cli::remote::Address;
 use rustix::fs::{FlockOperation, flock};
-use serde::{Deserialize, Serialize};
-
-use crate::model::Digest;
 
 /// The folder of one watcher: one per repository and project folder, in the state folder.
 #[derive(Debug)]
@@ -17,24 +15,9 @@ pub(in crate::cli) struct Folder {
     _lock: Option<File>,
 }
 
-/// Where a watcher listens.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(in crate::cli) struct Address {
-    /// `http://127.0.0.1:PORT`
-    pub url: String,
-    /// The process.
-    pub pid: u32,
-}
-
 impl Folder {
-    /// The path of the folder for a source. `name` is what tells projects apart: the repository and the folder in it.
-    pub(in crate::cli) fn path(state: &Path, name: &str) -> PathBuf {
-        state.join("watch").join(Digest::of(name.as_bytes()).short(16))
-    }
-
     /// Makes the folder and takes its lock; `None` if another watcher has it.
-    pub(super) fn take(state: &Path, name: &str) -> std::io::Result<Option<Self>> {
-        let dir = Self::path(state, name);
+    pub(super) fn take(dir: PathBuf) -> std::io::Result<Option<Self>> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let lock = open(&dir.join("lock"))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -42,11 +25,6 @@ impl Folder {
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// The folder.
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
     }
 
     /// Says where the watcher listens, so that `ctl status` and the like find it.
@@ -58,12 +36,6 @@ impl Folder {
     pub(super) fn leave(&self) {
         // A file that stays is found out by whoever tries the address in it.
         drop(fs::remove_file(self.dir.join("address")));
-    }
-
-    /// A token that only who can read this folder knows.
-    pub(super) fn token(&self, fresh: &str) -> std::io::Result<String> {
-        self.write("token", fresh.as_bytes())?;
-        Ok(fresh.to_owned())
     }
 
     /// Reads what was written under a name; `None` if nothing was.
@@ -97,22 +69,22 @@ mod tests {
     #[test]
     fn one_watcher_per_project_on_a_machine() {
         let state = tempfile::tempdir().unwrap();
-        let first = Folder::take(state.path(), "repo\n").unwrap().unwrap();
-        assert!(Folder::take(state.path(), "repo\n").unwrap().is_none());
-        assert!(Folder::take(state.path(), "other\n").unwrap().is_some());
+        let first = Folder::take(state.path().join("repo")).unwrap().unwrap();
+        assert!(Folder::take(state.path().join("repo")).unwrap().is_none());
+        assert!(Folder::take(state.path().join("other")).unwrap().is_some());
         drop(first);
-        assert!(Folder::take(state.path(), "repo\n").unwrap().is_some());
+        assert!(Folder::take(state.path().join("repo")).unwrap().is_some());
     }
 
     #[test]
     fn what_was_written_is_there_and_only_for_its_owner() {
         use std::os::unix::fs::PermissionsExt as _;
         let state = tempfile::tempdir().unwrap();
-        let folder = Folder::take(state.path(), "repo\n").unwrap().unwrap();
+        let folder = Folder::take(state.path().join("repo")).unwrap().unwrap();
         assert_eq!(folder.read("orders").unwrap(), None);
         folder.write("orders", b"{}").unwrap();
         assert_eq!(folder.read("orders").unwrap().as_deref(), Some(&b"{}"[..]));
-        let mode = fs::metadata(folder.dir().join("orders")).unwrap().permissions().mode();
+        let mode = fs::metadata(folder.dir.join("orders")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 }

@@ -1,18 +1,26 @@
-//! `ctl watch`: keeps the targets as the commit says.
+//! `ctl watch`: keeps the targets as the commit says, for months.
+//!
+//! ```text
+//! run ──> turn (the loop) ──> reconcile::Machine decides
+//!           ├── desired   looks at the source, keeps the last good state
+//!           ├── cycle     reconciles one target, warm
+//!           ├── leading   the election
+//!           └── telling ──> board ──> standing (status), control (orders), log, metrics
+//! ```
 
+mod board;
+mod control;
 mod cycle;
 mod cycled;
+mod desired;
+mod folder;
+mod leading;
+mod log;
+mod manager;
+mod orders;
+mod run;
+mod standing;
+mod telling;
+mod turn;
 
-use tokio_util::sync::CancellationToken;
-
-use super::args::WatchArgs;
-use super::{Context, Exit, Stop};
-use crate::model::Diagnostic;
-
-/// Watches until it is told to stop.
-#[expect(clippy::unused_async, reason = "the loop that waits is not there yet")]
-pub(super) async fn run(_ctx: &Context, _args: &WatchArgs, _cancel: &CancellationToken) -> Result<Exit, Stop> {
-    let message = "this build does not watch yet";
-    let help = "run `ctl apply --yes` from a timer instead";
-    Err(Stop::with(Exit::Usage, Diagnostic::error("no-watch", message).help(help)))
-}
+pub(super) use run::run;

@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn orders_outlive_the_watcher_and_end_when_they_should() {
         let state = tempfile::tempdir().unwrap();
-        let folder = Folder::take(state.path(), "repo\n").unwrap().unwrap();
+        let folder = Folder::take(state.path().join("repo")).unwrap().unwrap();
         assert_eq!(Orders::read(&folder).unwrap(), Orders::default());
         let mut orders = Orders::default();
         let suspended = |until| Suspended { since: 10, until, who: "ann".to_owned(), reason: None };
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn orders_that_cannot_be_read_are_not_forgotten() {
         let state = tempfile::tempdir().unwrap();
-        let folder = Folder::take(state.path(), "repo\n").unwrap().unwrap();
+        let folder = Folder::take(state.path().join("repo")).unwrap().unwrap();
         folder.write(FILE, b"{\"suspended\": 1}").unwrap();
         assert!(Orders::read(&folder).is_err());
     }

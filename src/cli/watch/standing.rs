@@ -50,7 +50,7 @@ impl Board {
         Status {
             format_version: "1.0".to_owned(),
             ctl: env!("CARGO_PKG_VERSION").to_owned(),
-            project: self.project.clone(),
+            project: facts.project.clone().unwrap_or_default(),
             mode: self.mode.to_owned(),
             started: now.stamp(self.started.0),
             ready: not_ready.is_empty(),
@@ -235,9 +235,8 @@ fn stands(place: &Place, watched: &Watched, machine: &Machine, facts: &Facts) ->
     let (target, name) = place;
     let nothing = Seen::default();
     let seen = facts.seen.get(target).unwrap_or(&nothing);
-    let wrong = |code: &str, why: String, help: &str| {
-        Some(Wrong { code: code.to_owned(), why, help: Some(help.to_owned()) })
-    };
+    let wrong =
+        |code: &str, why: String, help: &str| Some(Wrong { code: code.to_owned(), why, help: Some(help.to_owned()) });
     if !machine.leads(target) {
         return (State::NotLeader, None);
     }
@@ -277,7 +276,10 @@ fn stands(place: &Place, watched: &Watched, machine: &Machine, facts: &Facts) ->
     }
     if machine.source().1.is_some() {
         let why = facts.source.trouble.as_ref().map_or("the source is away", |(why, _)| why).to_owned();
-        return (State::StaleSource, wrong("stale-source", why, "drift is corrected and nothing deleted until it is back"));
+        return (
+            State::StaleSource,
+            wrong("stale-source", why, "drift is corrected and nothing deleted until it is back"),
+        );
     }
     (State::Ok, None)
 }

@@ -4,21 +4,44 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::board::{Ask, Board, SourceFacts};
-use super::cycle::{self, Basis, Warm};
+use super::board::{Ask, Board, Versions};
+use super::cycle::{self, Basis, Order, Warm};
+use super::cycled::CycleReport;
 use super::desired::{Desired, Read};
 use super::leading::Leading;
+use super::manager::Manager;
 use super::telling;
 use crate::cli::{Context, Exit};
-use crate::event::{ErrorType, Level, News};
-use crate::model::{Revision, TargetName};
-use crate::reconcile::{Blocked, Command, Ended, Here, Input, Job, Looked};
+use crate::event::{Event, Level, News};
+use crate::model::TargetName;
+use crate::plan::{Action, Operation};
+use crate::reconcile::{Blocked, Command, ElectionEvent, Ended, Here, Input, Job, PATIENCE, Place};
+use crate::source::Changes;
+use crate::store::{RecordName, Store as _};
+use crate::target::Fence;
 
 /// The loop looks up at least so often, so that whoever watches it sees that it turns.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// So many versions are kept.
+const VERSIONS: usize = 100;
+
+/// What arrives at the loop.
+pub(super) enum Come {
+    /// A look at the source ended.
+    Read(Box<Read>),
+    /// A cycle ended; without a report it broke.
+    Cycled(TargetName, Option<(Box<Warm>, Box<CycleReport>)>),
+    /// A probe ended.
+    Probed(Place, Option<Box<Warm>>, Result<(), String>),
+    /// Something happened in the election.
+    Election(ElectionEvent),
+    /// An older commit was read, or not.
+    Pinned(TargetName, Result<Arc<Basis>, String>),
+}
 
 /// Everything that the loop works with.
 pub(super) struct Turn {
@@ -28,167 +51,300 @@ pub(super) struct Turn {
     pub board: Arc<Board>,
     /// The desired state.
     pub desired: Arc<Mutex<Desired>>,
-    /// The election, if there is one.
+    /// Hints from a local repository.
+    pub changes: Changes,
+    /// The election, once there is one.
     pub leading: Option<Leading>,
+    /// Begins the election once the project is known.
+    pub stand: Option<Stand>,
     /// This process.
     pub here: Here,
     /// One cycle of each target, then leave.
     pub once: bool,
-    /// Never write.
-    pub dry: bool,
-    /// Requests per second and in flight, as the command line says.
-    pub limits: crate::cli::args::LimitArgs,
-    /// Only targets that fit one of these.
-    pub globs: Vec<String>,
-    /// Answers of what was begun.
-    pub inputs: (mpsc::Sender<Input>, mpsc::Receiver<Input>),
+    /// Both ends of what arrives.
+    pub come: (mpsc::Sender<Come>, mpsc::Receiver<Come>),
     /// What people ask for.
     pub asks: mpsc::Receiver<Ask>,
     /// Says when to stop.
     pub cancel: CancellationToken,
-    /// Tells the service manager how it stands.
-    pub tell_manager: Box<dyn Fn(super::run::Manager<'_>) + Send>,
+    /// The service manager.
+    pub manager: Manager,
+    /// What is in force.
+    pub basis: Option<Arc<Basis>>,
+    /// Targets that are held at an older commit.
+    pub pinned: BTreeMap<TargetName, Arc<Basis>>,
+    /// What stays between the cycles of each target.
+    pub warm: BTreeMap<TargetName, Box<Warm>>,
+    /// What probes speak through: a cycle may be under way beside them.
+    pub probes: BTreeMap<TargetName, Box<Warm>>,
+    /// Targets whose first cycle is over.
+    pub over: BTreeSet<TargetName>,
+    /// What all of it means for the exit code.
+    pub exit: Exit,
+    /// Cancelled once nothing new may start, also within a cycle.
+    pub draining: CancellationToken,
 }
 
-/// What the hands share.
-struct Hands {
-    ctx: Arc<Context>,
-    board: Arc<Board>,
-    desired: Arc<Mutex<Desired>>,
-    leading: Option<Leading>,
-    here: Here,
-    limits: crate::cli::args::LimitArgs,
-    globs: Vec<String>,
-    inputs: mpsc::Sender<Input>,
-    /// Cancelled once nothing new may start, also within a cycle.
-    cancel: CancellationToken,
-    basis: Option<Arc<Basis>>,
-    pinned: BTreeMap<TargetName, Arc<Basis>>,
-    warm: Arc<Mutex<BTreeMap<TargetName, Warm>>>,
-    /// With `--once`: targets whose cycle is over, and what came of them.
-    over: BTreeSet<TargetName>,
-}
+/// Begins the election.
+pub(super) type Stand = Box<dyn Fn(&Arc<Basis>, &BTreeSet<TargetName>) -> Result<Leading, crate::cli::Stop> + Send>;
 
 impl Turn {
     /// Turns until it is told to stop, and what is in flight came to its end.
-    pub(super) async fn run(mut self) -> Exit {
+    pub(super) async fn run(mut self) -> Result<Exit, crate::cli::Stop> {
         let clock = self.ctx.clock.clone();
-        let mut hands = Hands {
-            ctx: Arc::clone(&self.ctx),
-            board: Arc::clone(&self.board),
-            desired: Arc::clone(&self.desired),
-            leading: self.leading.clone(),
-            here: self.here.clone(),
-            limits: self.limits.clone(),
-            globs: self.globs.clone(),
-            inputs: self.inputs.0.clone(),
-            cancel: CancellationToken::new(),
-            basis: None,
-            pinned: BTreeMap::new(),
-            warm: Arc::default(),
-            over: BTreeSet::new(),
-        };
         let mut told = false;
-        let mut exit = Exit::Done;
-        loop {
+        let heartbeat = self.manager.watchdog().map_or(HEARTBEAT, |every| (every / 2).min(HEARTBEAT));
+        let end = loop {
             self.board.beat();
-            (self.tell_manager)(super::run::Manager::Alive);
+            self.manager.alive();
+            if let Some(leading) = &self.leading {
+                self.board.facts().last_ack = leading.last_ack_age().map(|age| clock.boot().saturating_sub(age));
+            }
+            self.board.tidy_orders();
             let now = clock.boot();
-            let next = self.board.machine().next(now).map_or(HEARTBEAT, |at| at.saturating_sub(now).min(HEARTBEAT));
-            let input = tokio::select! {
+            let next = self.board.machine().next(now).map_or(heartbeat, |at| at.saturating_sub(now).min(heartbeat));
+            let inputs = tokio::select! {
                 biased;
                 () = self.cancel.cancelled(), if !told => {
                     told = true;
-                    Input::Stop
+                    self.board.say(&News::Stopping { why: "it was told to stop".to_owned() });
+                    self.manager.stopping();
+                    self.draining.cancel();
+                    vec![Input::Stop]
                 }
-                Some(input) = self.inputs.1.recv() => input,
-                Some(ask) = self.asks.recv() => {
-                    for input in hands.asked(ask).await {
-                        self.step(&mut hands, input, &mut exit).await;
-                    }
-                    continue;
-                }
-                () = self.board.hinted.notified() => Input::Hint,
-                () = tokio::time::sleep(next) => Input::Tick,
+                Some(come) = self.come.1.recv() => self.arrived(come)?,
+                Some(ask) = self.asks.recv() => self.asked(ask),
+                () = self.board.hinted.notified() => vec![Input::Hint],
+                () = self.changes.next() => vec![Input::Hint],
+                () = tokio::time::sleep(next) => vec![Input::Tick],
             };
-            if input == Input::Stop {
-                self.board.say(&News::Stopping { why: "it was told to stop".to_owned() });
-                (self.tell_manager)(super::run::Manager::Stopping);
-                hands.cancel.cancel();
+            let mut done = false;
+            for input in inputs {
+                done |= self.step(input);
             }
-            if self.step(&mut hands, input, &mut exit).await {
-                break;
+            if done {
+                break self.exit;
             }
-        }
-        let warm = std::mem::take(&mut *hands.warm.lock().unwrap_or_else(PoisonError::into_inner));
-        for (_, warm) in warm {
-            warm.dismiss().await;
+            if self.once && !told && self.is_over() {
+                self.cancel.cancel();
+            }
+        };
+        for warm in self.warm.values_mut().chain(self.probes.values_mut()) {
+            warm.close().await;
         }
         if let Some(leading) = &self.leading {
             leading.resign().await;
         }
-        exit
+        Ok(end)
+    }
+
+    fn is_over(&mut self) -> bool {
+        if self.basis.is_none() {
+            // Nothing was read and nothing could be recalled.
+            let failed = self.board.facts().source.trouble.is_some();
+            if failed {
+                self.exit = self.exit.and(Exit::Unreachable);
+            }
+            return failed;
+        }
+        self.board.machine().targets().all(|(name, _)| self.over.contains(name))
     }
 
     /// One step; `true` once it is time to leave.
-    async fn step(&mut self, hands: &mut Hands, input: Input, exit: &mut Exit) -> bool {
+    fn step(&mut self, input: Input) -> bool {
+        let tick = matches!(input, Input::Tick | Input::Hint);
         let about = match &input {
             Input::Cycled(target, _) | Input::Won(target, _) | Input::Lost(target) => Some(target.clone()),
             Input::Probed((target, _), _) => Some(target.clone()),
             _ => None,
         };
-        let quiet = matches!(input, Input::Tick);
-        if let Input::Cycled(target, _) = &input {
-            hands.over.insert(target.clone());
-            *exit = exit.and(hands.exit_of(target));
-        }
-        let looked = matches!(input, Input::Looked(_));
         let commands = self.board.machine().step(self.ctx.clock.boot(), input);
-        if !quiet {
+        if !tick {
             self.board.restate(about.as_ref());
         }
-        let mut done = false;
-        for command in commands {
-            done |= hands.obey(command);
-        }
-        if looked {
-            (self.tell_manager)(super::run::Manager::Ready);
-        }
-        if self.once && !self.cancel.is_cancelled() {
-            let machine = self.board.machine().clone();
-            let failed = looked && hands.basis.is_none();
-            let all = hands.basis.is_some() && machine.targets().all(|(name, _)| hands.over.contains(name));
-            if failed {
-                *exit = exit.and(Exit::Unreachable);
-            }
-            if failed || all {
-                self.cancel.cancel();
-            }
-        }
-        done
+        commands.into_iter().fold(false, |done, command| self.obey(command) || done)
     }
-}
 
-impl Hands {
+    fn arrived(&mut self, come: Come) -> Result<Vec<Input>, crate::cli::Stop> {
+        Ok(match come {
+            Come::Read(read) => {
+                let moved = match &*read {
+                    Read::Moved(moved) => Some(moved),
+                    Read::Away { recalled, .. } => recalled.as_ref().map(|(moved, _)| moved),
+                    Read::Same { .. } => None,
+                };
+                let first = self.basis.is_none();
+                let mut inputs = Vec::new();
+                if let Some(moved) = moved {
+                    self.board.hide_as(moved.basis.operator.redactor());
+                    self.board.versions.get_or_init(|| versions(&moved.basis));
+                    self.basis = Some(Arc::clone(&moved.basis));
+                    let targets: BTreeSet<TargetName> = moved.places.iter().map(|(target, _)| target.clone()).collect();
+                    match (&self.leading, &self.stand) {
+                        (Some(leading), _) => leading.set_targets(targets),
+                        (None, Some(stand)) => self.leading = Some(stand(&moved.basis, &targets)?),
+                        (None, None) => {}
+                    }
+                }
+                self.changes.renew();
+                inputs.push(telling::looked(&self.board, *read));
+                if first && self.basis.is_some() {
+                    // What people asked of an earlier watcher still holds.
+                    let held = self.board.orders().clone();
+                    let names: BTreeSet<String> = held.suspended.into_keys().chain(held.pinned.into_keys()).collect();
+                    let names: Vec<TargetName> = names.iter().filter_map(|name| name.parse().ok()).collect();
+                    let mut before = self.reordered(&names);
+                    before.append(&mut inputs);
+                    inputs = before;
+                }
+                self.manager.ready(&self.summary());
+                inputs
+            }
+            Come::Cycled(target, ended) => {
+                self.over.insert(target.clone());
+                let Some((warm, report)) = ended else {
+                    let why = "a cycle broke off; this is a defect of ctl".to_owned();
+                    self.board.say(&News::Note { level: Level::Error, message: format!("{target}: {why}") });
+                    let ended = Ended { blocked: Some(Blocked::Trouble(why)), ..Ended::default() };
+                    self.exit = self.exit.and(Exit::Failed);
+                    return Ok(vec![Input::Cycled(target, Box::new(ended))]);
+                };
+                if let Some(basis) = self.basis_of(&target) {
+                    telling::cycled(&self.board, &basis, &report);
+                }
+                self.exit = self.exit.and(report.exit);
+                self.warm.insert(target.clone(), warm);
+                self.manager.status(&self.summary());
+                vec![Input::Cycled(target, Box::new(report.ended()))]
+            }
+            Come::Probed(place, warm, answer) => {
+                if let (Some(warm), Err(_)) = (warm, &answer) {
+                    self.probes.entry(place.0.clone()).or_insert(warm);
+                }
+                vec![Input::Probed(place, answer)]
+            }
+            Come::Election(event) => self.elected(event),
+            Come::Pinned(target, Ok(basis)) => {
+                self.pinned.insert(target.clone(), basis);
+                vec![Input::Pin(target)]
+            }
+            Come::Pinned(target, Err(why)) => {
+                let message =
+                    format!("{target} is suspended, because the commit that it is held at cannot be read: {why}");
+                self.board.say(&News::Note { level: Level::Error, message });
+                vec![Input::Suspend(target, None)]
+            }
+        })
+    }
+
+    fn elected(&mut self, event: ElectionEvent) -> Vec<Input> {
+        match event {
+            ElectionEvent::Won { target, token } => {
+                self.board.say(&News::Won { target: target.clone(), token: token.0 });
+                // What was seen before somebody else led is old.
+                if let Some(warm) = self.warm.get_mut(&target) {
+                    warm.forget();
+                }
+                vec![Input::Won(target, token.0)]
+            }
+            ElectionEvent::Lost { target, why } => {
+                self.board.say(&News::Lost { target: target.clone(), why });
+                vec![Input::Lost(target)]
+            }
+            ElectionEvent::Unreachable { why, .. } => {
+                self.board.facts().coordinator = Some(Err(why.clone()));
+                self.board.say(&News::CoordinatorAway { why });
+                Vec::new()
+            }
+            ElectionEvent::Reachable => {
+                let was_away = matches!(self.board.facts().coordinator.replace(Ok(())), Some(Err(_)));
+                if was_away {
+                    self.board.say(&News::CoordinatorBack);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn asked(&mut self, ask: Ask) -> Vec<Input> {
+        match ask {
+            Ask::Retry(targets) => {
+                for target in &targets {
+                    if let Some(warm) = self.warm.get_mut(target) {
+                        warm.forget();
+                    }
+                }
+                targets.into_iter().map(Input::Retry).collect()
+            }
+            Ask::Reordered(targets) => self.reordered(&targets),
+            Ask::Approved => vec![Input::Approved],
+            Ask::Reload => {
+                // A look may hold it, for as long as a fetch takes; the next one sees it then.
+                let desired = Arc::clone(&self.desired);
+                let hinted = Arc::clone(&self.board);
+                tokio::task::spawn_blocking(move || {
+                    desired.lock().unwrap_or_else(PoisonError::into_inner).again();
+                    hinted.hinted.notify_one();
+                });
+                Vec::new()
+            }
+        }
+    }
+
+    /// Makes of the orders that are kept what the machine is to be told.
+    fn reordered(&mut self, targets: &[TargetName]) -> Vec<Input> {
+        let orders = self.board.orders().clone();
+        let (now, wall) = (self.ctx.clock.boot(), self.ctx.clock.wall().as_second());
+        let mut inputs = Vec::new();
+        for target in targets {
+            if let Some(order) = orders.suspended.get(target.as_str()) {
+                let left = |until: i64| Duration::from_secs(u64::try_from(until.saturating_sub(wall)).unwrap_or(0));
+                inputs.push(Input::Suspend(target.clone(), order.until.map(|until| now + left(until))));
+                continue;
+            }
+            let Some(revision) = orders.pin(target) else {
+                self.pinned.remove(target);
+                inputs.push(Input::Resume(target.clone()));
+                continue;
+            };
+            // Until the older commit is at hand nothing is written there.
+            inputs.push(Input::Suspend(target.clone(), None));
+            let (ctx, desired, come) = (Arc::clone(&self.ctx), Arc::clone(&self.desired), self.come.0.clone());
+            let target = target.clone();
+            tokio::task::spawn_blocking(move || {
+                let read = desired.lock().unwrap_or_else(PoisonError::into_inner).at(&ctx, &revision);
+                let words = |stop: crate::cli::Stop| stop.diagnostics.first().map(|d| d.message.clone());
+                let read = read.map_err(|stop| words(stop).unwrap_or_default());
+                drop(come.blocking_send(Come::Pinned(target, read)));
+            });
+        }
+        inputs
+    }
+
     /// Begins what the machine wants; `true` once nothing is left to do.
     fn obey(&mut self, command: Command) -> bool {
         match command {
-            Command::Look => self.look(),
+            Command::Look => {
+                let (ctx, desired, come) = (Arc::clone(&self.ctx), Arc::clone(&self.desired), self.come.0.clone());
+                tokio::task::spawn_blocking(move || {
+                    let read = desired.lock().unwrap_or_else(PoisonError::into_inner).look(&ctx);
+                    drop(come.blocking_send(Come::Read(Box::new(read))));
+                    // After the answer: it may take minutes, and nobody waits for it.
+                    desired.lock().unwrap_or_else(PoisonError::into_inner).tidy();
+                });
+            }
             Command::Cycle(target, job) => self.cycle(target, job),
             Command::Probe((target, endpoint)) => {
-                let driver = {
-                    let warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
-                    warm.get(&target).and_then(|warm| warm.fleet())
+                let Some(basis) = self.basis_of(&target) else {
+                    // Without a state there are no endpoints.
+                    return false;
                 };
-                let (ctx, inputs, cancel) = (Arc::clone(&self.ctx), self.inputs.clone(), self.cancel.clone());
-                let basis = self.basis_of(&target);
-                tokio::spawn(async move {
-                    let answer = match (driver, basis) {
-                        (Some(fleet), _) => cycle::probe(&ctx, &fleet, &target, &endpoint, &cancel).await,
-                        // Nothing was spoken to it yet: the next cycle is the probe.
-                        (None, _) => Ok(()),
-                    };
-                    drop(inputs.send(Input::Probed((target, endpoint), answer)).await);
+                let warm = self.probes.remove(&target).unwrap_or_else(|| Box::new(Warm::new(target.clone())));
+                let (ctx, come) = (Arc::clone(&self.ctx), self.come.0.clone());
+                let mut warm = warm;
+                tokio::task::spawn_blocking(move || {
+                    let answer = Handle::current().block_on(cycle::probe(&ctx, &mut warm, &basis, &endpoint));
+                    drop(come.blocking_send(Come::Probed((target, endpoint), Some(warm), answer)));
                 });
             }
             Command::Stale(age) => self.board.say(&News::SourceStale { age }),
@@ -207,17 +363,127 @@ impl Hands {
         false
     }
 
-    fn look(&mut self) {
-        let (ctx, board, desired) = (Arc::clone(&self.ctx), Arc::clone(&self.board), Arc::clone(&self.desired));
-        let inputs = self.inputs.clone();
-        tokio::task::spawn_blocking(move || {
-            let read = desired.lock().unwrap_or_else(PoisonError::into_inner).look(&ctx);
-            let input = telling::looked(&board, read);
-            drop(inputs.blocking_send(input));
+    fn cycle(&mut self, target: TargetName, job: Job) {
+        let Some(basis) = self.basis_of(&target) else {
+            let ended =
+                Ended { blocked: Some(Blocked::Trouble("nothing was read yet".to_owned())), ..Ended::default() };
+            self.board.machine().step(self.ctx.clock.boot(), Input::Cycled(target, Box::new(ended)));
+            return;
+        };
+        let basis = match job.stale {
+            false => basis,
+            true => {
+                let why = "the source is away, so nothing is deleted".to_owned();
+                Arc::new(Basis { deletes_held: basis.deletes_held.clone().or(Some(why)), ..(*basis).clone() })
+            }
+        };
+        let warm = self.warm.remove(&target).unwrap_or_else(|| Box::new(Warm::new(target.clone())));
+        let approved = self.board.orders().approvals(self.ctx.clock.wall().as_second());
+        let gate = job.token.and_then(|token| Some(self.leading.as_ref()?.gate(token)));
+        let cycling = Cycling {
+            here: Here { token: job.token, ..self.here.clone() },
+            pinned: self.pinned.contains_key(&target),
+            cancel: self.draining.clone(),
+            board: Arc::clone(&self.board),
+            ctx: Arc::clone(&self.ctx),
+            target: target.clone(),
+            basis,
+            gate,
+            job,
+            approved,
+        };
+        let come = self.come.0.clone();
+        tokio::spawn(async move {
+            let ended = tokio::task::spawn_blocking(move || cycling.run(warm)).await;
+            drop(come.send(Come::Cycled(target, ended.ok())).await);
         });
     }
 
     fn basis_of(&self, target: &TargetName) -> Option<Arc<Basis>> {
         self.pinned.get(target).or(self.basis.as_ref()).cloned()
     }
+
+    /// One line for whoever looks at the process.
+    fn summary(&self) -> String {
+        let commit = self.basis.as_ref().map(|basis| basis.loaded.revision.short().to_owned()).unwrap_or_default();
+        let waits: usize = self.board.facts().seen.values().map(|seen| seen.pending_total).sum();
+        format!("commit {commit}, {} targets, {waits} operations wait", self.board.machine().targets().count())
+    }
+}
+
+/// Finds the commits of versions in the record.
+fn versions(basis: &Arc<Basis>) -> Versions {
+    let (stores, project) = (Arc::clone(&basis.stores), basis.loaded.project.name.clone());
+    Box::new(move |target, number| {
+        let name = RecordName { project: project.clone(), target: target.clone() };
+        let history = stores.history(&name, VERSIONS).map_err(|error| error.to_string())?;
+        let heads = || history.iter().filter_map(|(_, record)| record.head.as_ref());
+        let found = heads().find(|head| head.number == number).map(|head| head.commit.clone());
+        found.ok_or_else(|| match (heads().map(|h| h.number).min(), heads().map(|h| h.number).max()) {
+            (Some(oldest), Some(newest)) => format!("{target} has no version {number}: {oldest} to {newest} are kept"),
+            _ => format!("nothing was applied at {target} yet"),
+        })
+    })
+}
+
+/// One cycle, on a thread of its own.
+struct Cycling {
+    ctx: Arc<Context>,
+    board: Arc<Board>,
+    target: TargetName,
+    basis: Arc<Basis>,
+    here: Here,
+    pinned: bool,
+    cancel: CancellationToken,
+    gate: Option<Arc<dyn crate::reconcile::Gate + Send + Sync>>,
+    job: Job,
+    approved: Vec<crate::model::Digest>,
+}
+
+impl Cycling {
+    fn run(self, mut warm: Box<Warm>) -> (Box<Warm>, Box<CycleReport>) {
+        let Self { ctx, board, target, basis, here, pinned, cancel, gate, job, approved } = self;
+        let hold = |op: &Operation| left_alone(&job, op);
+        let tell = |event: Event| {
+            if let Event::Retrying { endpoint, wait, why, .. } = event {
+                board.say(&News::Retrying { target: target.clone(), endpoint, wait, why });
+            }
+        };
+        let order = Order {
+            fence: here.token.map(Fence),
+            here,
+            gate,
+            dry_run: job.dry,
+            pinned,
+            away: job.away.clone(),
+            hold: &hold,
+            approved,
+            tell: &tell,
+            cancel,
+            patience: PATIENCE,
+        };
+        let report = Handle::current().block_on(cycle::cycle(&ctx, &mut warm, &basis, &order));
+        (warm, Box::new(report))
+    }
+}
+
+/// Why an operation is left for later: it failed lately, or a rival sets it back again and again. Another manifest is
+/// another matter.
+fn left_alone(job: &Job, op: &Operation) -> Option<String> {
+    let address = op.resource.to_string();
+    let wanted = op.change.desired().map(|desired| desired.digest);
+    if let Some((digest, why)) = job.waiting.get(&address)
+        && *digest == wanted
+    {
+        return Some(format!("it is tried again later: {why}"));
+    }
+    if op.change.action() != Action::Update {
+        return None;
+    }
+    let fields: Vec<String> = op.fields.iter().map(|field| field.path.to_string()).collect();
+    let field = job.contests.left(&address, wanted, fields.iter().map(String::as_str))?;
+    Some(format!(
+        "contested: somebody changes {field} back again and again, so it is left alone; change the manifest, or \
+         `ctl retry` once the rival is gone"
+    ))
 }

@@ -1,0 +1,369 @@
+//! What came of looks and cycles, put on the board and told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::board::{Applied, Board, Seen, Wrong};
+use super::cycle::Basis;
+use super::cycled::{CycleReport, OpReport, Outcome};
+use super::desired::{Moved, Read};
+use super::standing::by_endpoint;
+use crate::event::{ErrorType, Level, News};
+use crate::model::{Kind, MAX_PENDING, PendingStatus, RefusalStatus};
+use crate::plan::{Action, Cause};
+use crate::reconcile::{Input, Looked, Trouble};
+
+/// Gates that `ctl approve` opens. What a person is not trusted with stays shut.
+const APPROVABLE: &[&str] = &[
+    "deletes",
+    "updates",
+    "empty",
+    "replace",
+    "container",
+    "exclusive-first-run",
+    "older-commit",
+    "shallow",
+    "rewritten-history",
+];
+
+/// Puts a look on the board: what the machine is told of it, and the state that is in force now.
+pub(super) fn looked(board: &Board, read: Read) -> Input {
+    let fetched = match &read {
+        Read::Same { fetched } => *fetched,
+        Read::Moved(moved) => moved.fetched,
+        Read::Away { .. } => None,
+    };
+    if let Some(took) = fetched {
+        board.say(&News::Fetched { took });
+    }
+    match read {
+        Read::Same { .. } => {
+            came_back(board);
+            Input::Looked(Looked::Same)
+        }
+        Read::Moved(moved) => {
+            came_back(board);
+            let wanted = moved.wanted.clone();
+            in_force(board, &moved);
+            Input::Looked(Looked::Moved { wanted })
+        }
+        Read::Away { why, help, recalled } => {
+            let known = {
+                let mut facts = board.facts();
+                let known = facts.source.trouble.as_ref().is_some_and(|(before, _)| *before == why);
+                facts.source.trouble = Some((why.clone(), help.clone()));
+                known
+            };
+            let news = News::SourceAway { why: why.clone(), help };
+            // Counted each time, said once.
+            if known {
+                board.metrics.listen(&news)
+            } else {
+                board.say(&news)
+            }
+            if let Some((moved, age)) = recalled {
+                in_force(board, &moved);
+                board.machine().fall_back(board.clock.boot(), &moved.wanted, age);
+                let message =
+                    "the last known good state is in force: drift is corrected, nothing is deleted".to_owned();
+                board.say(&News::Note { level: Level::Warn, message });
+            }
+            Input::Looked(Looked::Away { why })
+        }
+    }
+}
+
+fn came_back(board: &Board) {
+    let was_away = board.facts().source.trouble.take().is_some();
+    if was_away {
+        board.say(&News::SourceBack);
+    }
+}
+
+fn in_force(board: &Board, moved: &Moved) {
+    let basis = &moved.basis;
+    let now = board.clock.boot();
+    board.machine().know(&moved.places, now);
+    let places: Vec<_> = moved.places.iter().cloned().collect();
+    board.metrics.declare(&places);
+    let (new, gone, first) = {
+        let mut facts = board.facts();
+        let first = facts.project.is_none();
+        facts.project = Some(basis.loaded.project.name.to_string());
+        let before: BTreeSet<String> = facts.source.quarantined.iter().map(|q| q.place.clone()).collect();
+        let after: BTreeSet<String> = moved.quarantined.iter().map(|q| q.place.clone()).collect();
+        facts.source.commit = Some(basis.loaded.revision.clone());
+        facts.source.deletes_held.clone_from(&basis.deletes_held);
+        facts.source.quarantined.clone_from(&moved.quarantined);
+        let new: Vec<_> = moved.quarantined.iter().filter(|q| !before.contains(&q.place)).cloned().collect();
+        (new, before.difference(&after).cloned().collect::<Vec<_>>(), first)
+    };
+    if first {
+        board.say(&News::Started {
+            project: basis.loaded.project.name.to_string(),
+            source: board.facts().source.text.clone(),
+            places,
+        });
+    }
+    board.say(&News::Loaded {
+        commit: basis.loaded.revision.as_str().to_owned(),
+        resources: basis.snapshot.desired.len(),
+        blobs: moved.blobs,
+        took: moved.took,
+        rewritten: moved.rewritten,
+    });
+    for found in new {
+        board.say(&News::Quarantined { place: found.place, code: found.code, message: found.message });
+    }
+    for path in gone {
+        board.say(&News::Unquarantined { path });
+    }
+    if let Some(warning) = &moved.warning {
+        let message = format!("the last good state could not be kept: {warning}");
+        board.say(&News::Note { level: Level::Warn, message });
+    }
+}
+
+/// Puts a cycle on the board, and says what is worth saying.
+pub(super) fn cycled(board: &Board, basis: &Basis, report: &CycleReport) {
+    let target = &report.target;
+    let (seen, news) = (seen(board, report), news(report));
+    let queue = seen.pending_total;
+    board.facts().seen.insert(target.clone(), seen);
+    for item in news {
+        board.say(&item);
+    }
+    if !report.quiet {
+        board.say(&News::Resources { target: target.clone(), counts: counts(basis, report) });
+        for diagnostic in report.diagnostics.iter().filter(|d| d.severity < crate::model::Severity::Note) {
+            let level = match diagnostic.severity {
+                crate::model::Severity::Error => Level::Error,
+                _ => Level::Warn,
+            };
+            board.note_once(level, &format!("{target}: {}", diagnostic.message));
+        }
+    }
+    let quiet = report.quiet || (report.operations.is_empty() && report.stopped.is_none());
+    board.say(&News::Cycled { target: target.clone(), took: report.took, quiet, errors: errors(report), queue });
+}
+
+fn news(report: &CycleReport) -> Vec<News> {
+    let target = &report.target;
+    let mut news = Vec::new();
+    for op in &report.operations {
+        if matches!(op.cause, Cause::Drift | Cause::Both) {
+            let cause = match op.action {
+                Action::Create => "missing",
+                Action::Delete => "unmanaged",
+                Action::Update | Action::Adopt | Action::Forget | Action::Rename => "changed",
+            };
+            news.push(News::Drift { target: target.clone(), address: op.address.clone(), cause });
+        }
+        let (outcome, why) = match &op.outcome {
+            Outcome::Held(_) | Outcome::Refused(_) | Outcome::Pending | Outcome::Skipped(_) => continue,
+            Outcome::Done => ("done", None),
+            Outcome::Failed { why, .. } => ("failed", Some(why.clone())),
+            Outcome::Conflict(why) => ("conflict", Some(why.clone())),
+            Outcome::InDoubt(why) => ("in_doubt", Some(why.clone())),
+        };
+        news.push(News::Wrote {
+            target: target.clone(),
+            endpoint: op.endpoint.clone(),
+            address: op.address.clone(),
+            action: op.action.as_str(),
+            outcome,
+            why,
+            source: op.source.clone(),
+        });
+    }
+    if let Some(version) = &report.version {
+        news.push(News::Version {
+            target: target.clone(),
+            number: version.number,
+            commit: version.commit.clone(),
+            snapshot: version.snapshot.to_string(),
+            result: version.result.clone(),
+            took: version.took,
+            who: version.who.clone(),
+        });
+    }
+    news
+}
+
+/// How many resources of each kind stand how.
+fn counts(basis: &Basis, report: &CycleReport) -> BTreeMap<(Kind, &'static str), usize> {
+    let mut counts: BTreeMap<(Kind, &'static str), usize> = BTreeMap::new();
+    for desired in basis.snapshot.desired.iter().filter(|desired| desired.id.target == report.target) {
+        *counts.entry((desired.id.kind.clone(), "in_sync")).or_default() += 1;
+    }
+    let kinds: BTreeSet<Kind> = counts.keys().map(|(kind, _)| kind.clone()).collect();
+    for kind in kinds {
+        for state in ["pending", "failing", "unknown"] {
+            counts.entry((kind.clone(), state)).or_default();
+        }
+    }
+    if report.stopped.is_some() || report.endpoints.values().all(|endpoint| !endpoint.reached) {
+        for ((kind, _), count) in counts.clone().into_iter().filter(|((_, state), _)| *state == "in_sync") {
+            counts.insert((kind.clone(), "in_sync"), 0);
+            counts.insert((kind, "unknown"), count);
+        }
+        return counts;
+    }
+    for op in &report.operations {
+        let state = match op.outcome {
+            Outcome::Done => continue,
+            Outcome::Failed { .. } | Outcome::Conflict(_) | Outcome::InDoubt(_) => "failing",
+            Outcome::Held(_) | Outcome::Refused(_) | Outcome::Pending | Outcome::Skipped(_) => "pending",
+        };
+        if let Some(synced) = counts.get_mut(&(op.kind.clone(), "in_sync"))
+            && !matches!(op.action, Action::Delete | Action::Forget)
+        {
+            *synced = synced.saturating_sub(1);
+        }
+        *counts.entry((op.kind.clone(), state)).or_default() += 1;
+    }
+    counts
+}
+
+fn errors(report: &CycleReport) -> Vec<(ErrorType, String)> {
+    let mut errors = Vec::new();
+    if let Some(stopped) = &report.stopped {
+        let error = match stopped.code {
+            _ if stopped.locked => ErrorType::Locked,
+            code if code.starts_with("record") => ErrorType::Record,
+            _ => ErrorType::Other,
+        };
+        errors.push((error, stopped.why.clone()));
+    }
+    for (name, endpoint) in &report.endpoints {
+        let why = || format!("{name}: {}", endpoint.why.as_deref().unwrap_or("no answer"));
+        match endpoint.trouble {
+            Some(Trouble::Unreachable) => errors.push((ErrorType::Unreachable, why())),
+            Some(Trouble::Authentication) => errors.push((ErrorType::Authentication, why())),
+            Some(Trouble::Conflict) => errors.push((ErrorType::Conflict, why())),
+            Some(Trouble::Other) => errors.push((ErrorType::Invalid, why())),
+            None => {}
+        }
+    }
+    for refusal in &report.refusals {
+        errors.push((ErrorType::Refused, refusal.message.clone()));
+    }
+    for op in &report.operations {
+        let (error, why) = match &op.outcome {
+            Outcome::Failed { why, .. } => (ErrorType::Invalid, why),
+            Outcome::Conflict(why) => (ErrorType::Conflict, why),
+            Outcome::InDoubt(why) => (ErrorType::InDoubt, why),
+            Outcome::Done | Outcome::Held(_) | Outcome::Refused(_) | Outcome::Pending | Outcome::Skipped(_) => continue,
+        };
+        errors.push((error, format!("{}: {why}", op.address)));
+    }
+    errors
+}
+
+fn seen(board: &Board, report: &CycleReport) -> Seen {
+    let before = board.facts().seen.get(&report.target).cloned().unwrap_or_default();
+    let summary = &report.summary;
+    let version = report.standing.as_ref().map(|version| Applied {
+        number: version.number,
+        time: version.time,
+        commit: version.commit.clone(),
+        snapshot: version.snapshot.to_string(),
+        result: version.result.clone(),
+        took_ms: u64::try_from(version.took.as_millis()).ok(),
+        who: version.who.clone(),
+    });
+    let all: Vec<PendingStatus> = report.operations.iter().filter_map(pending).collect();
+    let doubtful = |op: &&OpReport| matches!(op.outcome, Outcome::InDoubt(_));
+    let mut wrong: BTreeMap<_, _> = report
+        .operations
+        .iter()
+        .filter(doubtful)
+        .map(|op| {
+            let why = match &op.outcome {
+                Outcome::InDoubt(why) => format!("{}: {why}", op.address),
+                _ => op.address.clone(),
+            };
+            let help = "look at it; the next cycle looks again and settles it".to_owned();
+            (op.endpoint.clone(), Wrong { code: "in-doubt".to_owned(), why, help: Some(help) })
+        })
+        .collect();
+    for (name, endpoint) in &report.endpoints {
+        let Some(trouble) = endpoint.trouble else { continue };
+        let (code, help) = match trouble {
+            Trouble::Authentication => ("not-allowed", "check the credential in the operator's file; it is read again"),
+            Trouble::Unreachable => ("unreachable", "see whether it is up; it is probed every 10 s"),
+            Trouble::Conflict | Trouble::Other => {
+                ("not-understood", "compare the last answer with the API description: docs/api-descriptions.md")
+            }
+        };
+        let why = endpoint.why.clone().unwrap_or_default();
+        wrong.entry(name.clone()).or_insert(Wrong { code: code.to_owned(), why, help: Some(help.to_owned()) });
+    }
+    if let Some(stopped) = &report.stopped {
+        for name in report.endpoints.keys() {
+            let (code, why) = (stopped.code.to_owned(), stopped.why.clone());
+            wrong.entry(name.clone()).or_insert(Wrong { code, why, help: stopped.help.clone() });
+        }
+    }
+    Seen {
+        took: report.took,
+        checksum: report.checksum.or(before.checksum),
+        deletes_checksum: report.deletes_checksum.or(before.deletes_checksum),
+        counts: [
+            summary.delete,
+            summary.create,
+            summary.update + summary.replace,
+            summary.adopt,
+            summary.unchanged,
+            summary.unknown,
+        ],
+        refusals: report
+            .refusals
+            .iter()
+            .map(|refusal| RefusalStatus {
+                gate: refusal.gate.to_owned(),
+                endpoint: refusal.endpoint.as_ref().map(ToString::to_string),
+                message: refusal.message.clone(),
+                help: refusal.help.clone(),
+                approvable: APPROVABLE.contains(&refusal.gate),
+            })
+            .collect(),
+        pending_total: all.len(),
+        pending_at: by_endpoint(&all),
+        pending: all.into_iter().take(MAX_PENDING).collect(),
+        in_doubt: report.operations.iter().filter(doubtful).map(|op| op.endpoint.clone()).collect(),
+        wrong,
+        version: version.or(before.version),
+    }
+}
+
+/// What is not done; `None` for what is.
+fn pending(op: &OpReport) -> Option<PendingStatus> {
+    let (state, why, help) = match &op.outcome {
+        Outcome::Done => return None,
+        Outcome::Pending => ("waiting", "nothing is written at the moment".to_owned(), None),
+        Outcome::Held(why) => ("held", why.clone(), None),
+        Outcome::Refused(why) => ("refused", why.clone(), Some("`ctl approve CHECKSUM`, or another commit".to_owned())),
+        Outcome::Failed { why, help } => ("failed", why.clone(), help.clone()),
+        Outcome::Conflict(why) => ("conflict", why.clone(), None),
+        Outcome::InDoubt(why) => ("in-doubt", why.clone(), Some("the next cycle looks again".to_owned())),
+        Outcome::Skipped(why) => ("waiting", why.clone(), None),
+    };
+    let fields: Vec<&str> = op.fields.iter().map(|field| field.path.as_str()).take(5).collect();
+    let more = if op.fields.len() > 5 { format!(" and {} more", op.fields.len() - 5) } else { String::new() };
+    let cause = match (op.action, fields.is_empty()) {
+        (Action::Update, false) => format!("{}: {}{more} differ", op.cause.as_str(), fields.join(", ")),
+        _ => op.cause.as_str().to_owned(),
+    };
+    Some(PendingStatus {
+        address: op.address.clone(),
+        endpoint: op.endpoint.to_string(),
+        action: op.action.as_str().to_owned(),
+        cause,
+        source: op.source.clone(),
+        state: state.to_owned(),
+        why,
+        help,
+        attempts: op.attempts,
+        next: None,
+    })
+}

@@ -34,11 +34,14 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
     remembered_alone(ctx, &session)?;
     let here = Here { process: current_process(&user(ctx)), token: None };
 
+    // One deadline for all that is waited for: other runs on this machine, and those that hold a record.
+    let mut wait = args.wait;
+
     // An interrupted run is settled before anything is planned; that needs the lock already now.
     let mut lock = None;
     if session.records.values().any(|(_, record)| !record.intents.is_empty()) {
-        lock = Some(local_lock(ctx, &session, &here.process, args.wait).await?);
-        acquire(ctx, &mut session, &here, args.wait).await?;
+        lock = Some(within(ctx, &mut wait, |left| local_lock(ctx, &session, &here.process, left)).await?);
+        within(ctx, &mut wait, |left| acquire(ctx, &mut session, &here, left)).await?;
     }
     let mut planned = session.plan(ctx, cancel).await;
     if settle_open(ctx, &mut session, &planned.sightings, &here)? {
@@ -80,10 +83,10 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
         }
     }
     if lock.is_none() {
-        lock = Some(local_lock(ctx, &session, &here.process, args.wait).await?);
+        lock = Some(within(ctx, &mut wait, |left| local_lock(ctx, &session, &here.process, left)).await?);
     }
     let before: Vec<Option<Tip>> = session.records.values().map(|(tip, _)| tip.clone()).collect();
-    acquire(ctx, &mut session, &here, args.wait).await?;
+    within(ctx, &mut wait, |left| acquire(ctx, &mut session, &here, left)).await?;
     let moved = session.records.values().map(|(tip, _)| tip.clone()).collect::<Vec<_>>() != before;
     if moved || !session.locked.is_empty() {
         let reviewed = std::mem::replace(&mut planned, session.plan(ctx, cancel).await);
@@ -112,6 +115,14 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
     session.close().await;
     drop(lock);
     exit
+}
+
+/// Lets something wait for at most what is left of `wait`, and takes off what it took.
+async fn within<F: Future>(ctx: &Context, wait: &mut Duration, waiting: impl FnOnce(Duration) -> F) -> F::Output {
+    let began = ctx.clock.boot();
+    let done = waiting(*wait).await;
+    *wait = wait.saturating_sub(ctx.clock.boot().saturating_sub(began));
+    done
 }
 
 /// The checksum of what is to be done at the targets that no other run holds.
@@ -265,7 +276,9 @@ pub(super) async fn acquire(ctx: &Context, session: &mut Session, here: &Here, w
     let end = ctx.clock.boot() + wait;
     let alive = |process: &Process| !is_gone(process, &here.process);
     session.locked.clear();
-    for target in session.targets.clone() {
+    // What is damaged cannot be read again; whoever makes it anew writes on top of what was salvaged, or not at all.
+    let whole = session.targets.iter().filter(|target| !session.damaged.contains_key(*target)).cloned();
+    for target in whole.collect::<Vec<_>>() {
         let name = RecordName { project: session.project().name.clone(), target: target.clone() };
         let left = end.saturating_sub(ctx.clock.boot());
         match free(&session.stores, &name, here, &alive, left, &ctx.clock).await {

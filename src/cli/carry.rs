@@ -144,6 +144,7 @@ pub(super) async fn carry_out(
             let head = RecordHead {
                 result: word.to_owned(),
                 duration_ms: Some(since(ctx, how)),
+                own: owned(session, planned, target, record),
                 ..head(ctx, session, checksum, target, record, here, (done, undone))
             };
             let mut after = record_after(record, target, plan, &applied.results, &identities, head, facts);
@@ -279,7 +280,8 @@ pub(super) fn unchanged(
         return None;
     }
     let head = head(ctx, session, planned.checksum, target, record, how.here, (0, 0));
-    after.head = Some(RecordHead { duration_ms: Some(since(ctx, how)), ..head });
+    let own = owned(session, planned, target, record);
+    after.head = Some(RecordHead { duration_ms: Some(since(ctx, how)), own, ..head });
     Some(after)
 }
 
@@ -359,6 +361,22 @@ pub(super) fn head(
         token: here.token,
         duration_ms: None,
         guard: session.guard(target),
+        own: before.head.as_ref().map(|head| head.own).unwrap_or_default(),
+    }
+}
+
+/// How the record is to say that the target is owned: `exclusive` only after a run that saw all of it and was let through
+/// everywhere. Otherwise the next run would take for agreed what nobody was asked.
+fn owned(session: &Session, planned: &Planned, target: &TargetName, before: &Record) -> Own {
+    let before = before.head.as_ref().map(|head| head.own).unwrap_or_default();
+    match session.project().targets.get(target).map(|config| config.own) {
+        Some(Own::Exclusive)
+            if session.is_whole() && all_seen(planned, target) && !planned.plan.refused_in_part(target) =>
+        {
+            Own::Exclusive
+        }
+        Some(Own::Exclusive) => before,
+        Some(Own::Recorded) | None => Own::Recorded,
     }
 }
 

@@ -16,12 +16,12 @@ use super::signing::{Signer, unverified};
 use super::stores::{self, Stores};
 use super::{Context, Exit, Stop};
 use crate::model::{
-    Canonical, Diagnostic, EndpointName, EndpointRecord, KindRules, Mark, Observed, Record, RecordEntry, ScopeState,
-    TargetName, Value,
+    Canonical, Diagnostic, EndpointName, EndpointRecord, Intent, KindRules, Mark, Observed, Process, Record,
+    RecordEntry, ScopeState, TargetName, Value,
 };
-use crate::reconcile::{Facts, Here, Place, Sighting};
+use crate::reconcile::{Facts, Here, Hold, Place, Sighting, standing};
 use crate::report::sanitize::line;
-use crate::store::{RecordName, Store, StoreError, Tip, current_process};
+use crate::store::{RecordName, Store, StoreError, Tip, current_process, is_gone};
 
 type Records = BTreeMap<TargetName, (Option<Tip>, Record)>;
 
@@ -137,7 +137,7 @@ pub(super) fn entry_json(target: &TargetName, endpoint: &EndpointName, entry: &R
 
 /// Checks the record against itself (reading does that) and against the targets.
 pub(super) async fn verify(ctx: &Context, args: &RecordArgs, cancel: &CancellationToken) -> Result<Exit, Stop> {
-    let session = open(ctx, args).await?;
+    let session = open(ctx, args, false).await?;
     let planned = session.plan(ctx, cancel).await;
     let mark = Mark::of(&session.project().name);
     let mut found = Vec::new();
@@ -197,7 +197,7 @@ fn fault(
     (entry.marked && live.mark.as_ref() != Some(mark)).then(|| "it does not bear our mark any more".to_owned())
 }
 
-async fn open(ctx: &Context, args: &RecordArgs) -> Result<Session, Stop> {
+async fn open(ctx: &Context, args: &RecordArgs, damaged: bool) -> Result<Session, Stop> {
     let wishes = Wishes {
         source: &args.source,
         selection: &SelectionArgs { targets: args.targets.clone(), selectors: Vec::new() },
@@ -205,12 +205,12 @@ async fn open(ctx: &Context, args: &RecordArgs) -> Result<Session, Stop> {
         limits: &LimitArgs::default(),
         dirty: false,
     };
-    Session::open(ctx, &wishes).await
+    if damaged { Session::open_damaged(ctx, &wishes).await } else { Session::open(ctx, &wishes).await }
 }
 
 /// Makes a record anew of what bears our mark, and of what the old record names and still is the same object.
 pub(super) async fn rebuild(ctx: &Context, args: &RebuildArgs, cancel: &CancellationToken) -> Result<Exit, Stop> {
-    let mut session = open(ctx, &args.record).await?;
+    let mut session = open(ctx, &args.record, true).await?;
     let here = Here { process: current_process(&user(ctx)), token: None };
     let lock = local_lock(ctx, &session, &here.process, std::time::Duration::ZERO).await?;
     acquire(ctx, &mut session, &here, std::time::Duration::ZERO).await?;
@@ -223,11 +223,20 @@ pub(super) async fn rebuild(ctx: &Context, args: &RebuildArgs, cancel: &Cancella
     let mut exit = Exit::Done;
     for target in session.targets.clone() {
         let Some((tip, record)) = session.records.get(&target).cloned() else { continue };
-        if session.locked.contains_key(&target) || !record.intents.is_empty() {
+        let damage = session.damaged.get(&target);
+        let open = match damage {
+            None => !record.intents.is_empty(),
+            // No run can settle what a damaged record says of one; what it did is seen at the target.
+            Some(_) => record.intents.iter().any(|intent| may_write(ctx, intent, &here)),
+        };
+        if session.locked.contains_key(&target) || open {
             let message = format!("a run of {target} is not finished");
             ctx.tell(&[Diagnostic::error("locked", message).help("run `ctl apply` first: it settles what is open")]);
             exit = exit.and(Exit::Locked);
             continue;
+        }
+        if let Some(damage) = damage {
+            tell_damage(ctx, &target, damage, &record);
         }
         let after = rebuilt(&session, &target, &record, &planned.sightings);
         let count = |record: &Record| record.endpoints.values().map(|e| e.entries.len()).sum::<usize>();
@@ -263,6 +272,28 @@ pub(super) async fn rebuild(ctx: &Context, args: &RebuildArgs, cancel: &Cancella
     session.close().await;
     drop(lock);
     Ok(exit)
+}
+
+/// True if the run of this intent may still be writing.
+fn may_write(ctx: &Context, intent: &Intent, here: &Here) -> bool {
+    let alive = |process: &Process| !is_gone(process, &here.process);
+    standing(intent, here, ctx.clock.wall().as_second(), &alive) == Hold::Held
+}
+
+fn tell_damage(ctx: &Context, target: &TargetName, damage: &[String], record: &Record) {
+    let lines = record.endpoints.values().map(|known| known.entries.len()).sum::<usize>();
+    let first = damage.first().map(String::as_str).unwrap_or_default();
+    let more = if damage.len() > 1 { format!(" (and {} more files)", damage.len() - 1) } else { String::new() };
+    let message = format!("{target}: {first}{more}; {lines} lines of the record can be read");
+    let help = "what neither these lines nor our mark show to be ours is not in the new record: it is never deleted, and \
+                `ctl apply` adopts what is declared";
+    let mut told = vec![Diagnostic::warning("record-damaged", message).help(help)];
+    if record.head.is_none() {
+        let message = format!("{target}: no version of the record says which commit was applied");
+        let help = "the commit of this run is taken for it: run this from the newest one";
+        told.push(Diagnostic::warning("record-damaged", message).help(help));
+    }
+    ctx.tell(&told);
 }
 
 fn rebuilt(session: &Session, target: &TargetName, before: &Record, sightings: &BTreeMap<Place, Sighting>) -> Record {

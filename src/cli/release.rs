@@ -1,5 +1,6 @@
 //! `ctl release`: stops managing resources; they stay as they are.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -8,14 +9,15 @@ use super::apply::{acquire, local_lock, user};
 use super::args::{LeaveArgs, LimitArgs, Plain, ReleaseArgs, SelectionArgs, SourceArgs};
 use super::carry::{head, message};
 use super::session::{Session, Wishes};
-use super::signing::sign;
+use super::signing::Signer;
+use super::stores::Stores;
 use super::{Context, Exit, Stop, stores};
 use crate::model::{
-    Diagnostic, EndpointName, Key, Kind, Mark, OwnRule, Owned, Record, RecordEntry, ResourceId, ScopeState, TargetName,
-    glob_matches,
+    Diagnostic, EndpointName, IntentOp, Key, Kind, Mark, OwnRule, Owned, Record, RecordEntry, RecordHead, ResourceId,
+    ScopeState, TargetName, glob_matches,
 };
-use crate::reconcile::Here;
-use crate::store::{RecordName, Store, current_process};
+use crate::reconcile::{Gate, Here, Run, Share};
+use crate::store::{RecordName, current_process};
 use crate::target::{Target, Write};
 
 /// Takes the marks off and strikes the resources from the record.
@@ -59,6 +61,10 @@ pub(super) async fn run(ctx: &Context, args: &ReleaseArgs, cancel: &Cancellation
             return Ok(Exit::Failed);
         }
     }
+    if let Some(diagnostic) = not_granted(&session, &picked) {
+        session.close().await;
+        return Err(Stop::with(Exit::Refused, diagnostic));
+    }
     let planned = session.plan(ctx, cancel).await;
     let elsewhere =
         planned.plan.refusals.iter().find(|r| r.gate == "identity" && picked.iter().any(|p| p.target == r.target));
@@ -67,10 +73,20 @@ pub(super) async fn run(ctx: &Context, args: &ReleaseArgs, cancel: &Cancellation
         session.close().await;
         return Err(Stop::with(Exit::Refused, diagnostic));
     }
+    let run = begin(ctx, &session, &planned, &picked, &here)?;
+    let keeper = tokio::spawn({
+        let run = Arc::clone(&run);
+        async move { run.keep().await }
+    });
     let mut released = Vec::new();
     let mut exit = Exit::Done;
     for one in &picked {
-        match unmark(&session, &planned, one).await {
+        let done = if cancel.is_cancelled() { Err("interrupted".to_owned()) } else { run.check(&one.target) };
+        let done = match done {
+            Ok(()) => unmark(&session, &planned, one).await,
+            Err(why) => Err(why),
+        };
+        match done {
             Ok(()) => released.push(one),
             Err(why) => {
                 let message = format!("{} keeps its mark and stays managed: {why}", one.address());
@@ -79,31 +95,35 @@ pub(super) async fn run(ctx: &Context, args: &ReleaseArgs, cancel: &Cancellation
             }
         }
     }
-    for target in session.targets.clone() {
-        let here_released: Vec<&&Picked> = released.iter().filter(|one| one.target == target).collect();
-        let Some((tip, record)) = session.records.get(&target).cloned().filter(|_| !here_released.is_empty()) else {
-            continue;
-        };
-        let mut after = Record { intents: record.intents.clone(), ..record.clone() };
-        for one in &here_released {
-            if let Some(endpoint) = after.endpoints.get_mut(&one.endpoint) {
-                endpoint.entries.remove(&one.which);
+    keeper.abort();
+    for target in session.targets.iter().filter(|target| picked.iter().any(|one| &one.target == *target)) {
+        let here_released: Vec<&&Picked> = released.iter().filter(|one| &one.target == target).collect();
+        let signer = Signer::of(&session, target)?;
+        let after = |record: &Record| {
+            let mut after = record.clone();
+            for one in &here_released {
+                if let Some(endpoint) = after.endpoints.get_mut(&one.endpoint) {
+                    endpoint.entries.remove(&one.which);
+                }
             }
+            if let Some(old) = record.head.as_ref().filter(|_| !here_released.is_empty()) {
+                let done = (here_released.len() as u64, 0);
+                let new = head(ctx, &session, planned.checksum, target, record, &here, done);
+                // The desired state did not move.
+                let (commit, snapshot) = (old.commit.clone(), old.snapshot);
+                after.head = Some(RecordHead { commit, snapshot, result: "released".to_owned(), ..new });
+            }
+            if let Some(signer) = &signer {
+                signer.sign(record, &mut after, &|_, _, written| written);
+            }
+            after
+        };
+        let text = message(&planned.plan, target, "released");
+        if let Err(error) = tokio::task::block_in_place(|| run.finish(target, after, &text)) {
+            let message = format!("what was released at {target} is not in the record: {error}");
+            ctx.tell(&[Diagnostic::error("outcome-lost", message).help("run again: the record says what stands")]);
+            exit = exit.and(Exit::Partial);
         }
-        if let Some(old) = &record.head {
-            let mut new =
-                head(ctx, &session, planned.checksum, &target, &record, &here, (here_released.len() as u64, 0));
-            // The desired state did not move.
-            new.commit = old.commit.clone();
-            new.snapshot = old.snapshot;
-            new.result = "released".to_owned();
-            after.head = Some(new);
-        }
-        sign(&session, &target, &record, &mut after)?;
-        let name = RecordName { project: session.project().name.clone(), target: target.clone() };
-        let text = message(&planned.plan, &target, "released");
-        tokio::task::block_in_place(|| session.stores.swap(&name, tip.as_ref(), &after, &text))
-            .map_err(|e| stores::stop(&e))?;
     }
     let still: Vec<String> = released
         .iter()
@@ -164,6 +184,53 @@ fn picked(session: &Session, globs: &[String]) -> Vec<Picked> {
         }
     }
     out
+}
+
+/// Taking a mark off is a write, and grants fence writes.
+fn not_granted(session: &Session, picked: &[Picked]) -> Option<Diagnostic> {
+    let repository = session.repository();
+    let written = picked.iter().filter(|one| one.entry.marked);
+    written
+        .filter_map(|one| session.granted(&repository, &one.target, &one.endpoint, &one.which.0, &one.which.1).err())
+        .next()
+}
+
+/// Writes down what is about to be released, in every record that it is of: an interrupted release is seen, and whoever
+/// comes next waits for this one.
+fn begin(
+    ctx: &Context,
+    session: &Session,
+    planned: &super::session::Planned,
+    picked: &[Picked],
+    here: &Here,
+) -> Result<Arc<Run<Stores>>, Stop> {
+    let id = format!("{}-{:08x}", ctx.clock.wall().as_second(), ctx.entropy.next() >> 32);
+    let mut shares = Vec::new();
+    for target in &session.targets {
+        let mut operations: Vec<IntentOp> = picked
+            .iter()
+            .filter(|one| &one.target == target)
+            .map(|one| IntentOp {
+                endpoint: one.endpoint.clone(),
+                action: "release".to_owned(),
+                kind: one.which.0.clone(),
+                key: one.which.1.clone(),
+                body: None,
+                entry: Some(Box::new(one.entry.clone())),
+            })
+            .collect();
+        let Some((tip, record)) = session.records.get(target).filter(|_| !operations.is_empty()) else { continue };
+        if let Some(signer) = Signer::of(session, target)? {
+            signer.sign_intent(&id, &mut operations);
+        }
+        let name = RecordName { project: session.project().name.clone(), target: target.clone() };
+        shares.push(Share { name, tip: tip.clone(), record: record.clone(), operations });
+    }
+    let (commit, checksum) = (session.loaded.revision.as_str(), planned.checksum.to_string());
+    let begun = tokio::task::block_in_place(|| {
+        Run::begin(Arc::clone(&session.stores), shares, &id, here, commit, &checksum, &ctx.clock)
+    });
+    begun.map(Arc::new).map_err(|error| stores::stop(&error.error))
 }
 
 /// Takes our mark off the live object, if it is still the recorded one and bears it.

@@ -50,6 +50,8 @@ pub(super) struct Session {
     pub fleet: Fleet,
     /// Targets that another run holds, and what to say of it.
     pub locked: BTreeMap<TargetName, String>,
+    /// What cannot be read of a record, where it is damaged and was opened to be made anew.
+    pub damaged: BTreeMap<TargetName, Vec<String>>,
     /// The operator's `record-key`, read once.
     pub record_key: Result<Option<Secret>, Diagnostic>,
     selection: Selection,
@@ -128,6 +130,16 @@ pub(super) struct Wishes<'a> {
 impl Session {
     /// Loads everything and agrees with the operator's file. Contacts the record's remote, and no target.
     pub(super) async fn open(ctx: &Context, wishes: &Wishes<'_>) -> Result<Self, Stop> {
+        Self::open_with(ctx, wishes, false).await
+    }
+
+    /// The same where a record may be damaged: then [`Session::damaged`] says what cannot be read of it. Only for making
+    /// it anew.
+    pub(super) async fn open_damaged(ctx: &Context, wishes: &Wishes<'_>) -> Result<Self, Stop> {
+        Self::open_with(ctx, wishes, true).await
+    }
+
+    async fn open_with(ctx: &Context, wishes: &Wishes<'_>, salvage: bool) -> Result<Self, Stop> {
         let mut loaded = load::load(ctx, wishes.source, wishes.dirty)?;
         let leave = Leave {
             replace: wishes.leave.allow_replace,
@@ -139,7 +151,8 @@ impl Session {
         agree(&mut loaded, &operator);
         let stores = Stores::open(ctx, &loaded, &operator).map(Arc::new);
         // A remote is not asked before the manifests are known to be good.
-        let at_once = stores.as_ref().ok().filter(|_| !matches!(loaded.project.record, RecordPlace::Push(_)));
+        let at_once =
+            stores.as_ref().ok().filter(|_| !salvage && !matches!(loaded.project.record, RecordPlace::Push(_)));
         let (snapshot, records) = std::thread::scope(|scope| {
             let project = &loaded.project.name;
             let reading = at_once.map(|stores| scope.spawn(|| stores::read_all(stores, project, &targets)));
@@ -147,8 +160,14 @@ impl Session {
             (snapshot, reading.and_then(|reading| reading.join().ok()))
         });
         let (snapshot, stores) = (snapshot?, stores?);
+        let mut damaged = BTreeMap::new();
         let records = match records {
             Some(records) => records?,
+            None if salvage => {
+                let (records, damage) = stores::read_or_salvage(&stores, &loaded.project.name, &targets)?;
+                damaged = damage;
+                records
+            }
             None => stores::read_all(&stores, &loaded.project.name, &targets)?,
         };
         let owns = records.values().any(|(_, r)| r.endpoints.values().any(|e| !e.entries.is_empty()));
@@ -175,6 +194,7 @@ impl Session {
             records,
             fleet,
             locked: BTreeMap::new(),
+            damaged,
             record_key,
             selection,
             leave,
@@ -202,6 +222,7 @@ impl Session {
             selection: Selection::default(),
             leave: Leave::default(),
             accept_rewrite: None,
+            damaged: BTreeMap::new(),
             alone: false,
             places: Mutex::default(),
         }
@@ -250,6 +271,11 @@ impl Session {
     /// The project.
     pub(super) fn project(&self) -> &Project {
         &self.loaded.project
+    }
+
+    /// True if nothing was selected: the run is about all of its targets.
+    pub(super) fn is_whole(&self) -> bool {
+        self.selection.is_all()
     }
 
     /// Observes what the plan needs and plans.
@@ -428,7 +454,8 @@ impl Session {
                 desired: wanted.clone(),
                 selected: self.selected(name, wanted, record),
                 endpoints,
-                first_run: head.is_none(),
+                // The first run under `own: exclusive`, too, for that is what deletes strangers.
+                first_run: head.is_none_or(|head| config.own == Own::Exclusive && head.own != Own::Exclusive),
             });
         }
         let input = PlanInput {
@@ -445,6 +472,7 @@ impl Session {
         self.check_identities(sightings, &mut plan);
         self.check_lineage(&mut plan);
         self.check_trust(&mut plan);
+        self.check_gone_folders(&mut plan);
         if self.alone {
             self.note_orphans(&mut plan);
         }
@@ -568,11 +596,7 @@ impl Session {
 
     /// Grants fence writes; secrets go only where a trusted description calls a field secret.
     fn check_trust(&self, plan: &mut Plan) {
-        let source = &self.loaded.source;
-        let repository = match source.url().map(str::to_owned).or_else(|| source.remote_url("origin")) {
-            Some(url) => without_credentials(&url),
-            None => source.common_dir().display().to_string(),
-        };
+        let repository = self.repository();
         let mut refusals: BTreeMap<(TargetName, EndpointName, &'static str), (Diagnostic, usize)> = BTreeMap::new();
         for op in plan.operations.iter().filter(|op| op.change.writes()) {
             let target = &op.resource.target;
@@ -580,17 +604,16 @@ impl Session {
             let Some(rules) = api.description.table().get(&op.resource.kind) else { continue };
             let endpoint = self.project().targets.get(target).and_then(|t| t.endpoints.get(&op.endpoint));
             let credential = endpoint.and_then(|e| e.credentials.as_deref());
-            let texts: Vec<String> = op.resource.key.texts().collect();
-            let key: Vec<(&str, &str)> =
-                rules.key.iter().map(|f| f.name.as_str()).zip(texts.iter().map(String::as_str)).collect();
-            let writing =
-                Writing { repository: &repository, project: &self.project().name, kind: &op.resource.kind, key: &key };
             let mut refuse = |diagnostic: Diagnostic| {
                 let place = (target.clone(), op.endpoint.clone(), diagnostic.code);
                 refusals.entry(place).or_insert((diagnostic, 0)).1 += 1;
             };
-            if let Err(diagnostic) = self.operator.grants_write(credential, &writing) {
-                refuse(diagnostic);
+            // What goes along with a delete is deleted by us as well.
+            let along = op.cascades.iter().filter(|c| !c.recreated).map(|c| (&c.kind, &c.key));
+            for (kind, key) in std::iter::once((&op.resource.kind, &op.resource.key)).chain(along) {
+                if let Err(diagnostic) = self.granted(&repository, target, &op.endpoint, kind, key) {
+                    refuse(diagnostic);
+                }
             }
             let Some(desired) = op.change.desired().filter(|d| d.body.may_hold_secret()) else { continue };
             let mut secrets = Vec::new();
@@ -621,6 +644,53 @@ impl Session {
                 help: diagnostic.help.unwrap_or_default(),
             });
         }
+    }
+
+    /// The repository as a grant names it.
+    pub(super) fn repository(&self) -> String {
+        let source = &self.loaded.source;
+        match source.url().map(str::to_owned).or_else(|| source.remote_url("origin")) {
+            Some(url) => without_credentials(&url),
+            None => source.common_dir().display().to_string(),
+        }
+    }
+
+    /// Asks the operator's file whether a resource may be written.
+    pub(super) fn granted(
+        &self,
+        repository: &str,
+        target: &TargetName,
+        endpoint: &EndpointName,
+        kind: &Kind,
+        key: &Key,
+    ) -> Result<(), Diagnostic> {
+        let endpoint = self.project().targets.get(target).and_then(|t| t.endpoints.get(endpoint));
+        let credential = endpoint.and_then(|e| e.credentials.as_deref());
+        let rules = self.loaded.apis.get(target).and_then(|api| api.description.table().get(kind));
+        let names = rules.map(|r| r.key.as_slice()).unwrap_or_default();
+        let texts: Vec<String> = key.texts().collect();
+        let key: Vec<(&str, &str)> =
+            names.iter().map(|f| f.name.as_str()).zip(texts.iter().map(String::as_str)).collect();
+        self.operator.grants_write(credential, &Writing { repository, project: &self.project().name, kind, key: &key })
+    }
+
+    /// A folder of `ctl.yaml` that is gone is an empty set, and whoever deletes what it declared has to be asked.
+    fn check_gone_folders(&self, plan: &mut Plan) {
+        let sum = plan.deletes_checksum();
+        if self.snapshot.missing_folders.is_empty() || self.leave.deletes == Some(sum) {
+            return;
+        }
+        let folders = self.snapshot.missing_folders.join(", ");
+        let deletes = plan.operations.iter().filter(|op| op.change.action() == plan::Action::Delete);
+        let targets: BTreeSet<TargetName> = deletes.map(|op| op.resource.target.clone()).collect();
+        plan.refusals.extend(targets.into_iter().map(|target| Refusal {
+            gate: "folder-gone",
+            message: format!("{folders} of `manifests` is not in this commit, and what it declared would be deleted"),
+            target,
+            endpoint: None,
+            kind: None,
+            help: format!("--allow-deletes {sum}, or put the folder back; then take it out of `manifests` in ctl.yaml"),
+        }));
     }
 
     /// Reads every secret that the plan sends, so that a missing one stops the run before anything is written.

@@ -9,7 +9,7 @@ use super::{Context, Exit, Stop};
 use crate::credentials::Operator;
 use crate::model::{Diagnostic, Digest, ProjectName, Record, RecordPlace, TargetName};
 use crate::net::Limits;
-use crate::store::{FileStore, GitPlace, GitStore, RECORD_REFS, RecordName, Store, StoreError, Tip};
+use crate::store::{FileStore, GitPlace, GitStore, RECORD_REFS, RecordName, Salvage, Store, StoreError, Tip};
 
 /// The stores of a project's targets.
 #[derive(Clone, Debug)]
@@ -73,6 +73,10 @@ impl Store for Stores {
 
     fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
         self.of(&name.target)?.stands(name)
+    }
+
+    fn salvage(&self, name: &RecordName) -> Result<Salvage, StoreError> {
+        self.of(&name.target)?.salvage(name)
     }
 
     fn swap(
@@ -185,4 +189,30 @@ pub(super) fn read_all(
         stores.read(&name).map(|found| (target.clone(), found)).map_err(|e| stop(&e))
     };
     targets.iter().map(read).collect()
+}
+
+/// What [`read_or_salvage`] found: the records, and of the damaged ones what cannot be read.
+pub(super) type Salvaged = (BTreeMap<TargetName, (Option<Tip>, Record)>, BTreeMap<TargetName, Vec<String>>);
+
+/// Reads the record of every target; of a damaged one as much as is whole. Only for making it anew.
+pub(super) fn read_or_salvage(
+    stores: &Arc<Stores>,
+    project: &ProjectName,
+    targets: &[TargetName],
+) -> Result<Salvaged, Stop> {
+    let (mut records, mut damage) = Salvaged::default();
+    for target in targets {
+        let name = RecordName { project: project.clone(), target: target.clone() };
+        let found = match stores.read(&name) {
+            Ok(found) => found,
+            Err(StoreError::Damaged { .. }) => {
+                let salvage = stores.salvage(&name).map_err(|e| stop(&e))?;
+                damage.insert(target.clone(), salvage.damage);
+                (salvage.tip, salvage.record)
+            }
+            Err(error) => return Err(stop(&error)),
+        };
+        records.insert(target.clone(), found);
+    }
+    Ok((records, damage))
 }

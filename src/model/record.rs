@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{Canonical, Digest, EndpointName, FieldPath, Key, Kind, OnRemove, Revision};
+use super::{Canonical, Digest, EndpointName, FieldPath, Key, Kind, OnRemove, Own, Revision};
 
 /// The record of one target: what `ctl` has applied and therefore owns, per endpoint, and where it came from.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -52,6 +52,9 @@ pub struct RecordHead {
     pub duration_ms: Option<u64>,
     /// The guard that held: the stricter of this and the current one holds next time.
     pub guard: Guard,
+    /// How the target was owned, once all of it was seen and nothing of it refused: `Exclusive` says that somebody agreed
+    /// to what that deletes. Older records do not say; then it counts as `Recorded`.
+    pub own: Own,
 }
 
 /// How much one run may remove or change, per target, endpoint and kind.
@@ -149,6 +152,9 @@ pub struct Intent {
 pub struct Process {
     /// Host name.
     pub host: String,
+    /// Which machine it is, whatever it is called: a digest of the id that the system keeps. Empty where it has none, and
+    /// in older records; then nothing is concluded from it.
+    pub machine: String,
     /// The kernel's boot id.
     pub boot_id: String,
     /// The PID namespace's inode.

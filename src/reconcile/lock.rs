@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Intent, Process, Record};
-use crate::store::{RecordName, Store, StoreError, Tip};
+use crate::store::{RecordName, Store, StoreError, Tip, same_machine};
 use crate::world::Clock;
 
 /// How long after `until` others still wait: clocks differ.
@@ -41,7 +41,7 @@ pub fn standing(intent: &Intent, here: &Here, wall: i64, alive: &dyn Fn(&Process
         return Hold::Expired("it is of this process, and that run is over");
     }
     let booted = !holder.boot_id.is_empty() && !me.boot_id.is_empty() && holder.boot_id != me.boot_id;
-    if holder.host == me.host && booted {
+    if same_machine(holder, me) && booted {
         return Hold::Expired("its machine was started again since");
     }
     if holder.host == me.host

@@ -168,28 +168,29 @@ where
         }
         let mut asked = Vec::new();
         for scope in wave {
+            let untold = untold(endpoint, &scope, &sighting.scopes);
+            // What an id stands for may be another thing now, though the list that names the id did not change.
+            let by_id = refers_by_id(endpoint, &scope);
             let place = (scope.kind, scope.parent);
-            match known.fresh.remove(&place) {
+            match known.fresh.remove(&place).filter(|_| untold.is_none() && !by_id) {
                 Some(state) => drop(sighting.scopes.insert(place, state)),
                 None => {
-                    let before = known.before.remove(&place);
-                    asked.push((Scope { endpoint: scope.endpoint, kind: place.0, parent: place.1 }, before));
+                    let before = known.before.remove(&place).filter(|_| !by_id);
+                    let scope = Scope { endpoint: scope.endpoint, kind: place.0, parent: place.1 };
+                    asked.push((scope, before, away.clone().or(untold)));
                 }
             }
         }
-        let listed = futures::stream::iter(asked).map(|(scope, before)| {
-            let away = away.as_deref();
-            async move {
-                let state = match (away, before) {
-                    (Some(why), _) => Err((None, why.to_owned())),
-                    (None, _) if is_by_key(endpoint, &scope) => {
-                        ask_each(endpoint, &scope, keys(endpoint, &scope), context).await.map(Arc::new)
-                    }
-                    (None, Some(ScopeState::Known(before))) => list_since(endpoint, &scope, before, context).await,
-                    (None, _) => list(endpoint, &scope, context).await.map(Arc::new),
-                };
-                (scope, state)
-            }
+        let listed = futures::stream::iter(asked).map(|(scope, before, away)| async move {
+            let state = match (away.as_deref(), before) {
+                (Some(why), _) => Err((None, why.to_owned())),
+                (None, _) if is_by_key(endpoint, &scope) => {
+                    ask_each(endpoint, &scope, keys(endpoint, &scope), context).await.map(Arc::new)
+                }
+                (None, Some(ScopeState::Known(before))) => list_since(endpoint, &scope, before, context).await,
+                (None, _) => list(endpoint, &scope, context).await.map(Arc::new),
+            };
+            (scope, state)
         });
         let mut listed = listed.buffer_unordered(endpoint.concurrency);
         while let Some((scope, state)) = listed.next().await {
@@ -224,6 +225,22 @@ async fn greet<T: Target>(
         endpoint.driver.greet().await
     };
     tokio::time::timeout(within, once).await.map_err(|_| late())?.map_err(failed)
+}
+
+/// True for a scope whose resources refer to others by ids that the server made.
+fn refers_by_id<T: Target>(endpoint: &Peer<T>, scope: &Scope) -> bool {
+    let rules = endpoint.driver.kinds().get(&scope.kind);
+    rules.is_some_and(|rules| rules.refs.iter().any(|rule| rule.at.is_some()))
+}
+
+/// Why a scope need not be asked for: it refers by id to a kind that could not be read, so that nobody could tell what it
+/// says.
+fn untold<T: Target>(endpoint: &Peer<T>, scope: &Scope, seen: &Scopes) -> Option<String> {
+    let rules = endpoint.driver.kinds().get(&scope.kind)?;
+    rules.refs.iter().filter(|rule| rule.at.is_some()).find_map(|rule| match seen.get(&(rule.kind.clone(), None)) {
+        Some(ScopeState::Unknown { why }) => Some(format!("it refers to {} by id: {why}", rule.kind)),
+        Some(ScopeState::Known(_)) | None => None,
+    })
 }
 
 /// True for a scope that the API cannot list.

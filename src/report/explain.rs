@@ -185,8 +185,8 @@ const TEXTS: &[(&str, &str)] = &[
     ),
     (
         "exclusive-first-run",
-        "The target is `own: exclusive` and has no record yet: all that is there and not declared would be \
-         deleted. Look at the plan, then pass its deletes' checksum with `--allow-deletes SUM`.",
+        "The target is `own: exclusive` and was not applied that way before: all that is there and not declared would \
+         be deleted. Look at the plan, then pass its deletes' checksum with `--allow-deletes SUM`.",
     ),
     (
         "first-run",
@@ -202,6 +202,12 @@ const TEXTS: &[(&str, &str)] = &[
         "grant-exclusive",
         "`own: exclusive` deletes whatever is not declared, and this credential grants only a part of the target. \
          Both together would delete what the grants fence off.",
+    ),
+    (
+        "folder-gone",
+        "A folder that `manifests` in ctl.yaml names is not in this commit. What it declared would be deleted, and that \
+         may be a slip. If it is meant, pass the deletes' checksum with `--allow-deletes SUM`, then take the folder out \
+         of ctl.yaml.",
     ),
     (
         "grant-refused",

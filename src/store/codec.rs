@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::StoreError;
 use super::parallel::in_chunks;
 use crate::model::{
-    Canonical, Digest, EndpointName, FieldPath, Guard, Intent, IntentOp, Key, Kind, OnRemove, Process, Record,
+    Canonical, Digest, EndpointName, FieldPath, Guard, Intent, IntentOp, Key, Kind, OnRemove, Own, Process, Record,
     RecordEntry, RecordHead, Revision,
 };
 
@@ -146,6 +146,15 @@ fn head_file(bytes: &[u8]) -> Result<HeadFile, StoreError> {
     json::<HeadFile>(HEAD, None, text)
 }
 
+/// A head that says nothing.
+pub(super) const NO_HEAD: &[u8] = b"{\"format\":\"1.0\",\"head\":null}\n";
+
+/// True if a newer program wrote this head: then nothing is damaged, and nothing may be made anew.
+pub(super) fn is_newer(head: &[u8]) -> bool {
+    let format = serde_json::from_slice::<FormatOnly>(head).map(|head| head.format).unwrap_or_default();
+    format.split('.').next().and_then(|major| major.parse::<u64>().ok()).is_some_and(|major| major > MAJOR)
+}
+
 /// The lines of one shard, in order.
 type Lines = Vec<((Kind, Key), RecordEntry)>;
 
@@ -186,8 +195,10 @@ pub(super) fn damaged(file: &str, line: Option<usize>, what: String) -> StoreErr
     let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"));
     StoreError::Damaged {
         why: format!("{place}: {what}"),
-        help: "go back to the last good version (`ctl record show`, `git log` on the ref), or `ctl record rebuild`"
-            .to_owned(),
+        help:
+            "make it anew from what is at the targets: `ctl record rebuild`; in Git the older versions are in the log \
+               of its ref"
+                .to_owned(),
     }
 }
 
@@ -389,6 +400,9 @@ struct HeadFile {
     head: Option<HeadWire>,
 }
 
+/// How a head says `own: exclusive`.
+const EXCLUSIVE: &str = "exclusive";
+
 #[derive(Serialize, Deserialize)]
 struct HeadWire {
     checksum: String,
@@ -399,6 +413,8 @@ struct HeadWire {
     folder: String,
     guard: GuardWire,
     number: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    own: Option<String>,
     result: String,
     snapshot: String,
     time: i64,
@@ -425,6 +441,7 @@ impl HeadWire {
             folder: head.folder.clone(),
             guard: GuardWire { deletes: head.guard.deletes, updates: head.guard.updates },
             number: head.number,
+            own: (head.own == Own::Exclusive).then(|| EXCLUSIVE.to_owned()),
             result: head.result.clone(),
             snapshot: head.snapshot.to_string(),
             time: head.time,
@@ -450,6 +467,8 @@ impl HeadWire {
             token: self.token,
             duration_ms: self.duration_ms,
             guard: Guard { deletes: self.guard.deletes, updates: self.guard.updates },
+            // Any other word is none that allows more.
+            own: if self.own.as_deref() == Some(EXCLUSIVE) { Own::Exclusive } else { Own::Recorded },
         })
     }
 }
@@ -474,6 +493,8 @@ struct IntentWire<'a> {
 pub(super) struct ProcessWire {
     boot_id: String,
     host: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    machine: String,
     pid: u32,
     pid_namespace: u64,
     started: u64,
@@ -497,6 +518,7 @@ impl ProcessWire {
         Self {
             boot_id: process.boot_id.clone(),
             host: process.host.clone(),
+            machine: process.machine.clone(),
             pid: process.pid,
             pid_namespace: process.pid_namespace,
             started: process.started,
@@ -507,6 +529,7 @@ impl ProcessWire {
     pub(super) fn into_model(self) -> Process {
         Process {
             host: self.host,
+            machine: self.machine,
             boot_id: self.boot_id,
             pid_namespace: self.pid_namespace,
             pid: self.pid,

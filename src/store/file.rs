@@ -6,7 +6,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::codec::{self, Files, damaged};
 use super::lock::{io_error, open_private, private_folder};
-use super::{RecordName, Store, StoreError, Tip};
+use super::{RecordName, Salvage, Store, StoreError, Tip};
 use crate::model::{Digest, ProjectName, Record};
 
 /// Generations that are kept.
@@ -132,6 +132,31 @@ impl Store for FileStore {
 
     fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
         Ok(read_head(&self.folder(name))?.map(|(tip, _)| tip))
+    }
+
+    fn salvage(&self, name: &RecordName) -> Result<Salvage, StoreError> {
+        let folder = self.folder(name);
+        let Some((tip, newest)) = read_head(&folder)? else { return Ok(Salvage::default()) };
+        let error = match read_generation(&folder, &tip) {
+            Ok(record) => return Ok(Salvage { tip: Some(tip), record, damage: Vec::new() }),
+            Err(error) => error,
+        };
+        let (number, digest) = parse_tip(&tip.0).unwrap_or((newest, Digest::of(b"")));
+        let files = fs::read(folder.join(file_name(number, &digest))).ok().and_then(|bytes| unpack(&bytes).ok());
+        if files.is_some_and(|files| files.get(codec::HEAD).is_some_and(|head| codec::is_newer(head))) {
+            return Err(error);
+        }
+        // One file holds everything: what its digest does not vouch for says nothing. An older one knows the lineage.
+        let mut salvage = Salvage { tip: Some(tip), damage: vec![error.to_string()], ..Salvage::default() };
+        for (number, older) in generations(&folder).map_err(|e| io_error(&folder, &e))?.into_iter().rev() {
+            if number < newest
+                && let Ok(record) = read_generation(&folder, &older)
+            {
+                salvage.record.head = record.head;
+                break;
+            }
+        }
+        Ok(salvage)
     }
 
     fn swap(

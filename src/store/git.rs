@@ -8,7 +8,7 @@ use super::codec::{self, Files, HEAD, damaged};
 use super::lock::{io_error, private_folder};
 use super::parallel::in_chunks;
 use super::refs::{self, Answer};
-use super::{RecordName, Store, StoreError, Tip};
+use super::{RecordName, Salvage, Store, StoreError, Tip};
 use crate::model::{Digest, ProjectName, Record};
 use crate::net::{Git, Limits, RemoteRule, check_remote_url, without_credentials};
 use crate::world::Clock;
@@ -253,6 +253,22 @@ impl Store for GitStore {
         Ok(self.known_tip(&repo, name)?.map(|tip| Tip(tip.to_string())))
     }
 
+    fn salvage(&self, name: &RecordName) -> Result<Salvage, StoreError> {
+        let repo = self.repository()?;
+        let Some(tip) = self.tip(&repo, name)? else { return Ok(Salvage::default()) };
+        let (files, damage) = whole_files(&repo, tip)?;
+        let mut salvage = Salvage::of(Tip(tip.to_string()), &files, damage)?;
+        // Which commit was applied is known from the versions before, so that no older one passes for newer.
+        let mut next = repo.find_commit(tip).ok();
+        for _ in 0..HEADS {
+            let Some(commit) = next.filter(|_| salvage.record.head.is_none()) else { break };
+            let head = commit.tree().ok().and_then(|tree| repo.find_blob(tree.get_name(HEAD)?.id()).ok());
+            salvage.record.head = head.and_then(|blob| codec::decode_head(blob.content()).ok()).flatten();
+            next = commit.parent(0).ok();
+        }
+        Ok(salvage)
+    }
+
     fn swap(
         &self,
         name: &RecordName,
@@ -366,6 +382,9 @@ fn resolve(repo: &Repository, name: &str) -> Result<Option<Oid>, StoreError> {
     }
 }
 
+/// How many versions back a head is looked for.
+const HEADS: usize = 1_000;
+
 /// Writes the blobs and trees. One that is there already is not written again.
 fn write_tree<'f>(repo: &Repository, files: &'f Files) -> Result<Oid, git2::Error> {
     let (dir, all) = (repo.path(), files.iter().collect::<Vec<_>>());
@@ -398,6 +417,35 @@ fn write_tree<'f>(repo: &Repository, files: &'f Files) -> Result<Oid, git2::Erro
         root.insert(folder, tree.write()?, FileMode::Tree.into())?;
     }
     root.write()
+}
+
+/// The files of a record that can be read, and what is wrong with the others. Fails where not even the commit is there,
+/// for nothing can be put on top of it.
+fn whole_files(repo: &Repository, commit: Oid) -> Result<(Files, Vec<String>), StoreError> {
+    let commit = repo.find_commit(commit).map_err(|e| StoreError::Damaged {
+        why: format!("{commit}: {}", e.message()),
+        help: "fetch its ref from another clone, or delete the ref and run `ctl record rebuild`".to_owned(),
+    })?;
+    let (mut files, mut damage) = (Files::new(), Vec::new());
+    let mut trees = vec![(String::new(), commit.tree_id())];
+    while let Some((folder, id)) = trees.pop() {
+        let tree = match repo.find_tree(id) {
+            Ok(tree) => tree,
+            Err(error) => {
+                damage.push(format!("{folder}: {}", error.message()));
+                continue;
+            }
+        };
+        for entry in &tree {
+            let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
+            match (entry.kind(), repo.find_blob(entry.id())) {
+                (Some(ObjectType::Tree), _) if folder.is_empty() => trees.push((format!("{path}/"), entry.id())),
+                (_, Ok(blob)) => drop(files.insert(path, blob.content().to_vec())),
+                (_, Err(error)) => damage.push(format!("{path}: {}", error.message())),
+            }
+        }
+    }
+    Ok((files, damage))
 }
 
 fn read_files(repo: &Repository, commit: Oid) -> Result<Files, StoreError> {

@@ -11,6 +11,7 @@ mod memory;
 mod parallel;
 mod process;
 mod refs;
+mod salvage;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +25,8 @@ pub use file::FileStore;
 pub use git::{GitPlace, GitStore, RECORD_REFS};
 pub use lock::{LocalLock, LockError};
 pub use memory::MemoryStore;
-pub use process::{current_process, is_expired, is_gone};
+pub use process::{current_process, is_expired, is_gone, same_machine};
+pub use salvage::Salvage;
 
 /// Which record.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -55,6 +57,13 @@ pub trait Store: Send + Sync {
     /// noticed by [`Store::read`], and at the latest by [`Store::swap`].
     fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
         self.read(name).map(|(tip, _)| tip)
+    }
+
+    /// What a damaged record still says, so that it can be made anew; of one that is whole, all of it. Fails where not even
+    /// the place is known that it stands at, or where a newer program wrote it.
+    fn salvage(&self, name: &RecordName) -> Result<Salvage, StoreError> {
+        let (tip, record) = self.read(name)?;
+        Ok(Salvage { tip, record, damage: Vec::new() })
     }
 
     /// Replaces the record if it still stands at `expected`. Durable when it returns.

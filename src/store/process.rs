@@ -1,7 +1,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use crate::model::{Intent, Process};
+use crate::model::{Digest, Intent, Process};
 
 /// This process, as an intent names it. What the system does not say stays empty or zero, and then proves nothing.
 pub fn current_process(user: &str) -> Process {
@@ -11,6 +11,7 @@ pub fn current_process(user: &str) -> Process {
     Process {
         who,
         host,
+        machine: machine(),
         boot_id: boot_id(),
         pid_namespace: fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino()),
         pid,
@@ -18,14 +19,19 @@ pub fn current_process(user: &str) -> Process {
     }
 }
 
+/// True if both are known to run on one machine. Two machines may have one host name, so that the name alone says nothing.
+pub fn same_machine(a: &Process, b: &Process) -> bool {
+    a.host == b.host && !a.machine.is_empty() && a.machine == b.machine
+}
+
 /// True only if it is certain that `process` runs no more: the host and boot are this one's, its PID namespace is ours
-/// and no process has its id and start time; or the host is ours and has booted since.
+/// and no process has its id and start time; or the machine is ours and has booted since.
 pub fn is_gone(process: &Process, me: &Process) -> bool {
     if process.host != me.host || process.boot_id.is_empty() || me.boot_id.is_empty() {
         return false;
     }
     if process.boot_id != me.boot_id {
-        return true;
+        return same_machine(process, me);
     }
     if process.pid_namespace == 0 || process.pid_namespace != me.pid_namespace || process.started == 0 {
         return false;
@@ -53,6 +59,18 @@ const GRACE: i64 = 60;
 /// True if an intent locks no more at wall-clock second `now`: its time is long over, or its holder is certainly gone.
 pub fn is_expired(intent: &Intent, me: &Process, now: i64) -> bool {
     intent.until.is_some_and(|until| now > until.saturating_add(GRACE)) || is_gone(&intent.holder, me)
+}
+
+/// The system's own id is not to be shown to others, so that a digest of it stands for it.
+fn machine() -> String {
+    let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| fs::read_to_string(path).ok());
+    match id.as_deref().map(str::trim) {
+        // A system that is being set up says `uninitialized`.
+        Some(id) if id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            Digest::of(format!("ctl machine {id}").as_bytes()).short(16)
+        }
+        Some(_) | None => String::new(),
+    }
 }
 
 fn boot_id() -> String {
@@ -84,6 +102,7 @@ mod tests {
         assert!(!is_gone(&me, &me));
         assert!(is_gone(&Process { started: me.started + 1, ..me.clone() }, &me), "its pid was given to another");
         assert!(is_gone(&Process { pid: u32::MAX, ..me.clone() }, &me));
+        let me = Process { machine: "m".to_owned(), ..me };
         assert!(is_gone(&Process { boot_id: "before".to_owned(), ..me.clone() }, &me));
     }
 
@@ -98,6 +117,16 @@ mod tests {
         assert!(!nobody_has(child.id()), "it ended and its parent has not asked: its id is taken");
         child.wait().unwrap();
         assert!(nobody_has(child.id()) && nobody_has(u32::MAX) && !nobody_has(0));
+    }
+
+    #[test]
+    fn another_machine_of_the_same_name_is_not_ours_started_again() {
+        let me = Process { machine: "m".to_owned(), ..current_process("ann") };
+        let before = Process { boot_id: "before".to_owned(), ..me.clone() };
+        assert!(!is_gone(&Process { machine: "n".to_owned(), ..before.clone() }, &me));
+        // An older record, or a system without an id.
+        assert!(!is_gone(&Process { machine: String::new(), ..before.clone() }, &me));
+        assert!(!is_gone(&before, &Process { machine: String::new(), ..me.clone() }));
     }
 
     #[test]

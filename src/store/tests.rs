@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{
-    Digest, EndpointName, EndpointRecord, FieldPath, Guard, Intent, IntentOp, Key, Kind, OnRemove, RecordEntry,
+    Digest, EndpointName, EndpointRecord, FieldPath, Guard, Intent, IntentOp, Key, Kind, OnRemove, Own, RecordEntry,
     RecordHead, Revision, Value, parse_json,
 };
 use crate::net::{Git, Limits};
@@ -90,6 +90,7 @@ fn record(number: u64, entries: usize) -> Record {
         duration_ms: Some(7),
         token: None,
         guard: Guard { deletes: 20, updates: Some(50) },
+        own: if number % 2 == 0 { Own::Exclusive } else { Own::Recorded },
     };
     let endpoints = BTreeMap::from([(EndpointName::only(), of), ("b".parse().unwrap(), EndpointRecord::default())]);
     Record { head: Some(head), endpoints, intents: Vec::new(), fence: Some(number + 2) }

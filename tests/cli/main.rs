@@ -12,6 +12,7 @@ mod sandbox;
 
 mod apply;
 mod hostile;
+mod ids;
 mod input;
 mod mutations;
 mod record;

@@ -165,6 +165,8 @@ pub struct ApiType {
     pub headers: Vec<(String, Template)>,
     /// Added to the query of every request of this kind.
     pub query: Vec<(String, Template)>,
+    /// Of references that travel as an object: where in it the id stands, by field.
+    pub link_within: BTreeMap<FieldPath, FieldPath>,
 }
 
 /// How a kind is listed.

@@ -348,6 +348,7 @@ impl Reader<'_> {
             kinds.insert(kind, ty);
         }
         rules::check(self, &tables);
+        rules::check_links(self, &tables);
         let auth = map.get("auth").map_or(Some(AuthRule::Unsaid), |v| self.auth("auth", v))?;
         let api = ApiDescription {
             name,
@@ -727,6 +728,7 @@ impl Reader<'_> {
             cleared: rules::cleared(map),
             headers: self.pairs(&format!("{place}/headers"), map.get("headers")),
             query: self.pairs(&format!("{place}/query"), map.get("query")),
+            link_within: rules::link_within(map),
         };
         self.create_holes(place, &ty, rules, &defaults.params);
         Some(ty)

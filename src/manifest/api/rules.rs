@@ -58,6 +58,56 @@ pub(super) fn cleared(map: &Map) -> BTreeMap<FieldPath, Value> {
         .collect()
 }
 
+/// Tells what is neither one name nor a pointer: taken for one name, a rule such as `secret` would silently hold for
+/// nothing.
+fn is_one_field(reader: &mut Reader<'_>, place: &str, name: &str) -> bool {
+    let good = !name.contains('/') || name.starts_with('/');
+    if !good {
+        let one = name.replace('~', "~0").replace('/', "~1");
+        let message = format!("a field inside of a field is written `/{name}`; one name with a slash, `/{one}`");
+        reader.error(place, message);
+    }
+    good
+}
+
+/// Of references that travel as an object: where in it the id stands.
+pub(super) fn link_within(map: &Map) -> BTreeMap<FieldPath, FieldPath> {
+    let refs = map.get("refs").and_then(Value::as_object).into_iter().flatten();
+    refs.filter_map(|(field, rule)| {
+        Some((FieldPath::parse(field), FieldPath::parse(rule.as_object()?.get("as")?.as_str()?)))
+    })
+    .collect()
+}
+
+/// What is referred to by id is listed first, so that it must have a list of its own and not wait for its referrers.
+pub(super) fn check_links(reader: &mut Reader<'_>, tables: &BTreeMap<Kind, KindRules>) {
+    let linked = |kind: &Kind| {
+        let refs = tables.get(kind).map(|rules| rules.refs.as_slice()).unwrap_or_default();
+        refs.iter().filter(|rule| rule.at.is_some()).map(|rule| rule.kind.clone()).collect::<Vec<_>>()
+    };
+    for kind in tables.keys() {
+        let here = format!("types/{kind}/refs");
+        for to in linked(kind) {
+            if tables.get(&to).is_some_and(|rules| rules.listed_by_key || rules.parent.is_some()) {
+                let message = format!("`at`: the ids of `{to}` are not supported yet: it has no list of its own");
+                reader.error(&here, message);
+            }
+        }
+        let (mut seen, mut queue) = (BTreeSet::new(), linked(kind));
+        while let Some(next) = queue.pop() {
+            if &next == kind {
+                let message = "`at`: references by id that lead back to their own kind are not supported yet; \
+                               leave this one out of `refs`, and state the id in the manifest";
+                reader.error(&here, message);
+                break;
+            }
+            if seen.insert(next.clone()) {
+                queue.extend(linked(&next));
+            }
+        }
+    }
+}
+
 /// Reads what diff and plan must know of one kind.
 pub(super) fn read(
     reader: &mut Reader<'_>,
@@ -75,12 +125,7 @@ pub(super) fn read(
             return None;
         };
         for (name, value) in fields {
-            if name.contains('/') && !name.starts_with('/') {
-                // Taken for one name, a rule such as `secret` would silently hold for nothing.
-                let one = name.replace('~', "~0").replace('/', "~1");
-                let message =
-                    format!("a field inside of a field is written `/{name}`; one name with a slash, `/{one}`");
-                reader.error(&format!("{place}/fields"), message);
+            if !is_one_field(reader, &format!("{place}/fields"), name) {
                 continue;
             }
             let rule = field(reader, &format!("{place}/fields/{name}"), value);
@@ -193,6 +238,9 @@ fn refs(
     };
     let mut out = Vec::new();
     for (name, value) in map {
+        if !is_one_field(reader, &here, name) {
+            continue;
+        }
         let here = format!("{here}/{name}");
         let field = FieldPath::parse(name);
         let mut rule = RefRule {
@@ -207,13 +255,7 @@ fn refs(
         let kind = match value {
             Value::String(kind) => kind.clone(),
             _ => {
-                if ["at", "as"].iter().any(|word| value.child(word).is_some()) {
-                    let message = "references by an id that the server makes are not supported yet; \
-                                   leave this one out of `refs`, and state the id in the manifest";
-                    reader.error(&here, message);
-                    continue;
-                }
-                let known = ["kind", "on-delete", "optional", "through"];
+                let known = ["kind", "at", "as", "on-delete", "optional", "through"];
                 let Some(map) = reader.members(&here, value, &known, &[]) else { continue };
                 rule.optional = map.get("optional").is_some_and(|v| reader.flag(&here, v));
                 rule.on_delete = match map.get("on-delete").map(|v| v.as_str().unwrap_or("")) {
@@ -225,6 +267,11 @@ fn refs(
                         OnDelete::None
                     }
                 };
+                rule.at = map.get("at").and_then(|v| reader.text(&here, v)).map(|v| FieldPath::parse(&v));
+                if rule.at.is_none() && map.contains_key("as") {
+                    reader
+                        .error(&here, "`as` says where in the field the id travels, and needs `at`, where it is found");
+                }
                 through = map.get("through").map(|v| reader.paths(&here, Some(v)));
                 match map.get("kind").and_then(Value::as_str) {
                     Some(kind) => kind.to_owned(),
@@ -250,6 +297,13 @@ fn refs(
                 _ => Vec::new(),
             },
         };
+        if rule.at.is_some() && (target.len() != 1 || !rule.through.is_empty()) {
+            let message = format!(
+                "`at`: only a kind with one key field can be referred to by id, and `{kind}` has {}",
+                target.len()
+            );
+            reader.error(&here, message);
+        }
         if !rule.through.is_empty() && rule.through.len() != target.len() {
             let message =
                 format!("`through` names {} fields, the key of `{kind}` has {}", rule.through.len(), target.len());

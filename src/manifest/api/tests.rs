@@ -35,9 +35,22 @@ fn what_is_wrong_is_said_with_a_place_and_a_suggestion() {
         ("s: {path: \"/s/{n}\", page: {number: p}}", "page numbers need"),
         ("s: {path: \"/s/{n}\", fields: {a: {wire: rot13}}}", "`wire: rot13` is not known"),
         ("s: {path: \"/s/{n}\", fields: {a/b: {secret: true}}}", "is written `/a/b`; one name with a slash, `/a~1b`"),
+        ("s: {path: \"/s/{n}\", refs: {a/b: s}}", "is written `/a/b`; one name with a slash"),
         (
             "s: {path: \"/s/{n}\", refs: {f: {kind: s, at: /id}}}",
-            "by an id that the server makes are not supported yet",
+            "references by id that lead back to their own kind are not supported yet",
+        ),
+        (
+            "{s: {path: \"/s/{n}\", refs: {f: {kind: p, at: /id}}}, p: {path: \"/p/{n}\", list: keys}}",
+            "it has no list of its own",
+        ),
+        (
+            "{s: {path: \"/s/{n}\", refs: {f: {kind: p, at: /id}}}, p: {path: \"/p/{n}/{m}\"}}",
+            "only a kind with one key field can be referred to by id, and `p` has 2",
+        ),
+        (
+            "{s: {path: \"/s/{n}\", refs: {f: {kind: p, as: /id}}}, p: {path: \"/p/{n}\"}}",
+            "and needs `at`, where it is found",
         ),
         ("s: {path: \"/s/{n}\", update: {put: al}}", "takes a path, or one of"),
         ("s: {path: \"/s/{n}\"}", "nothing guards against a write in between"),

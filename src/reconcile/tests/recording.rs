@@ -86,7 +86,16 @@ fn here(pid: u32) -> Here {
 }
 
 fn process(host: &str, boot: &str, pid_namespace: u64, pid: u32) -> Process {
-    Process { host: host.into(), boot_id: boot.into(), pid_namespace, pid, started: 1, who: format!("me@{host}") }
+    let machine = format!("machine {host}");
+    Process {
+        host: host.into(),
+        machine,
+        boot_id: boot.into(),
+        pid_namespace,
+        pid,
+        started: 1,
+        who: format!("me@{host}"),
+    }
 }
 
 fn intent(holder: Process, until: Option<i64>, token: Option<u64>) -> Intent {
@@ -98,12 +107,16 @@ fn an_open_intent_is_a_lock_until_its_run_surely_writes_no_more() {
     const MY_PID: u32 = 7;
     let live = |p: &Process| p.pid == MY_PID;
     let gone = 8;
+    let elsewhere = Process { machine: "another".into(), ..process("h", "old", 1, MY_PID) };
+    let nowhere = Process { machine: String::new(), ..process("h", "old", 1, MY_PID) };
     let cases = [
         ("same host, alive", process("h", "boot", 1, MY_PID), Some(1_000), None, None, 999, true),
         ("same host, process gone", process("h", "boot", 1, gone), Some(1_000), None, None, 10, false),
         ("same host, other PID namespace", process("h", "boot", 2, gone), Some(1_000), None, None, 999, true),
         ("same host, its boot unknown", process("h", "", 1, MY_PID), Some(1_000), None, None, 10, true),
         ("same host, booted since", process("h", "old", 1, MY_PID), Some(1_000), None, None, 10, false),
+        ("same name, other machine", elsewhere, Some(1_000), None, None, 999, true),
+        ("same name, machine unknown", nowhere, Some(1_000), None, None, 999, true),
         ("other host", process("g", "b", 1, gone), Some(1_000), None, None, 999, true),
         ("other host, within the grace", process("g", "b", 1, gone), Some(1_000), None, None, 1_060, true),
         ("other host, after the grace", process("g", "b", 1, gone), Some(1_000), None, None, 1_061, false),
@@ -502,6 +515,7 @@ fn head(number: u64) -> RecordHead {
         duration_ms: None,
         token: None,
         guard: Guard::default(),
+        own: Own::Recorded,
     }
 }
 

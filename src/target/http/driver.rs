@@ -18,9 +18,9 @@ use crate::world::Clock;
 
 use super::fill::{Scene, query_string};
 use super::hide::Hider;
+use super::ids::Ids;
 use super::observe::Found;
 use super::response::Answer;
-use super::shape::{Shape, shape_of};
 use super::{body, wire};
 
 /// Largest page of a list, in bytes.
@@ -72,6 +72,7 @@ pub struct HttpTarget<X> {
     token: Mutex<Option<Token>>,
     /// Held by the one who logs in, so that many requests need one login.
     login: tokio::sync::Mutex<()>,
+    pub(super) ids: Ids,
 }
 
 /// What a login answered with.
@@ -152,12 +153,8 @@ impl<X: Transport> HttpTarget<X> {
             hider,
             token: Mutex::new(None),
             login: tokio::sync::Mutex::new(()),
+            ids: Ids::default(),
         })
-    }
-
-    pub(super) fn shape(&self, id: &crate::model::Kind) -> Result<Shape<'_>, TargetError> {
-        shape_of(&self.api, id)
-            .ok_or_else(|| TargetError::Refused { why: format!("the API `{}` has no kind `{id}`", self.api.name) })
     }
 
     /// The path of a request, from the origin on.
@@ -425,16 +422,23 @@ impl<X: Transport> Target for HttpTarget<X> {
             let why = format!("the scope belongs to the endpoint `{}`, this is `{}`", scope.endpoint, self.endpoint);
             return Err(TargetError::Refused { why });
         }
-        let shape = self.shape(&scope.kind)?;
+        let shape = self.shape(&scope.kind).await?;
         Ok(match self.list(&shape, scope.parent.as_ref(), since).await? {
-            Found::Listed(listing) => Observation::Listed(listing),
+            Found::Listed(listing) => {
+                if self.tells_ids(scope) {
+                    self.learn_all(&scope.kind, &listing);
+                }
+                Observation::Listed(listing)
+            }
             Found::Nowhere => Observation::NoSuchKind,
             Found::Unchanged => Observation::Unchanged,
         })
     }
 
     async fn read(&self, id: &ResourceId, known: Option<&Observed>) -> Result<Option<Observed>, TargetError> {
-        self.read_one(id, known).await
+        let found = self.read_one(id, known).await?;
+        self.learn(id, found.as_ref());
+        Ok(found)
     }
 
     async fn rehearse(&self, _write: &Write<'_>) -> Result<Rehearsal, TargetError> {
@@ -442,7 +446,13 @@ impl<X: Transport> Target for HttpTarget<X> {
     }
 
     async fn write(&self, write: &Write<'_>, fence: Option<Fence>) -> Result<Outcome, TargetError> {
-        self.carry_out(write, fence).await
+        let outcome = self.carry_out(write, fence).await?;
+        match &outcome {
+            Outcome::Done(observed) => self.learn(write.id(), Some(&**observed)),
+            Outcome::Gone => self.learn(write.id(), None),
+            Outcome::DoneUnseen => {}
+        }
+        Ok(outcome)
     }
 
     fn guarding(&self, write: &Write<'_>) -> Guarding {

@@ -5,6 +5,7 @@ mod body;
 mod driver;
 mod fill;
 mod hide;
+mod ids;
 mod observe;
 mod pages;
 mod response;

@@ -10,6 +10,7 @@ use crate::target::TargetError;
 
 use super::driver::{Call, HttpTarget};
 use super::fill::{Scene, text_of};
+use super::ids::{key_with_ids, with_ids};
 use super::pages::{Ask, Pages, announced};
 use super::response::Answer;
 use super::scan;
@@ -109,6 +110,7 @@ impl<X: Transport> HttpTarget<X> {
                 }
             }
         }
+        let key = key_with_ids(&shape.links, key);
         let scene = Scene { rules: Some(shape.rules), key, params: Some(&self.params), ..Scene::default() };
         let refused = |why: String| TargetError::Refused { why: format!("list of `{}`: {why}", shape.ty.kind) };
         let own_query = self.queries(&scene, &[&self.api.query, &shape.ty.query, &rule.query])?;
@@ -321,7 +323,7 @@ impl<X: Transport> HttpTarget<X> {
         id: &ResourceId,
         known: Option<&Observed>,
     ) -> Result<Option<Observed>, TargetError> {
-        let shape = self.shape(&id.kind)?;
+        let shape = self.shape(&id.kind).await?;
         self.get_one(&shape, id, known, true).await
     }
 
@@ -335,9 +337,10 @@ impl<X: Transport> HttpTarget<X> {
         searched: bool,
     ) -> Result<Option<Observed>, TargetError> {
         let base = known.and_then(|observed| observed.value().ok());
+        let base = base.and_then(|base| with_ids(&shape.links, &base).ok());
         let scene = Scene {
             rules: Some(shape.rules),
-            key: key_fields(shape.rules, &id.key),
+            key: key_with_ids(&shape.links, key_fields(shape.rules, &id.key)),
             base: base.as_ref(),
             params: Some(&self.params),
             ..Scene::default()

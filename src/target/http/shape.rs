@@ -6,6 +6,7 @@ use crate::manifest::api::{ApiDescription, ApiOperation, ApiType, EtagRule, Temp
 use crate::model::{FieldPath, Key, KindRules, MAX_DEPTH, Mark, Observed, Opaque, OwnerRule, Value, parse_json};
 
 use super::fill::text_of;
+use super::ids::{Link, with_names};
 use super::{scan, wire};
 
 /// The largest object that is taken.
@@ -24,6 +25,8 @@ pub(super) struct Shape<'a> {
     /// Where an item's stated fields lie under one name, and nothing else of it has to be turned over, its parts can be
     /// put together as they are: that name, then those at the root that are looked at or belong to the stated fields.
     parted: Option<Vec<String>>,
+    /// Fields that travel as ids.
+    pub(super) links: Vec<Link>,
 }
 
 /// One item of a list.
@@ -37,10 +40,13 @@ pub(super) enum Item {
 }
 
 impl<'a> Shape<'a> {
-    pub(super) fn new(ty: &'a ApiType, rules: &'a KindRules) -> Self {
-        let straight = rules.fields.values().all(|rule| {
-            rule.wire.is_none() && rule.read.is_none() && rule.each.as_ref().is_none_or(|each| each.read.is_none())
-        });
+    /// `ids` are the places of ids by which others refer to objects of this kind.
+    pub(super) fn new(ty: &'a ApiType, rules: &'a KindRules, ids: &[FieldPath]) -> Self {
+        let straight = rules.refs.iter().all(|rule| rule.at.is_none());
+        let straight = straight
+            && rules.fields.values().all(|rule| {
+                rule.wire.is_none() && rule.read.is_none() && rule.each.as_ref().is_none_or(|each| each.read.is_none())
+            });
         let plain = ty.spec.is_root() && straight;
         let mut address = BTreeSet::new();
         let operations = [&ty.create, &ty.update, &ty.delete].into_iter().flatten();
@@ -55,7 +61,7 @@ impl<'a> Shape<'a> {
             EtagRule::None => None,
         };
         let tops = ty.version.iter().chain(&ty.uid).chain(etag);
-        address.extend(tops.filter_map(|path| path.segments().first().cloned()));
+        address.extend(tops.chain(ids).filter_map(|path| path.segments().first().cloned()));
         let mut names = address.clone();
         let paths = rules.key.iter().map(|k| &k.path).chain(rules.owner.iter().map(|o| &o.at));
         names.extend(paths.filter_map(|path| path.segments().first().cloned()));
@@ -74,7 +80,8 @@ impl<'a> Shape<'a> {
             }
             _ => None,
         };
-        Self { ty, rules, names: names.into_iter().collect(), address, plain, parted }
+        let (names, links) = (names.into_iter().collect(), Vec::new());
+        Self { ty, rules, names, address, plain, parted, links }
     }
 
     /// The parts of an item that are to be spliced, or `None` if they overlap and it takes a tree to tell them apart.
@@ -275,6 +282,7 @@ impl<'a> Shape<'a> {
                 out.set(path, read);
             }
         }
+        with_names(&self.links, &mut out);
         Ok(out)
     }
 
@@ -355,7 +363,9 @@ impl Spliced<'_> {
 
 /// The rules and the type of a kind.
 pub(super) fn shape_of<'a>(api: &'a ApiDescription, kind: &crate::model::Kind) -> Option<Shape<'a>> {
-    Some(Shape::new(api.types.get(kind)?, api.table().get(kind)?))
+    let rules = api.table().kinds.values().flat_map(|rules| &rules.refs).filter(|rule| &rule.kind == kind);
+    let ids: Vec<FieldPath> = rules.filter_map(|rule| rule.at.clone()).collect();
+    Some(Shape::new(api.types.get(kind)?, api.table().get(kind)?, &ids))
 }
 
 fn tree(raw: &str) -> Result<Value, String> {

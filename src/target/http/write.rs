@@ -11,6 +11,7 @@ use super::body::{self, Update};
 use super::driver::{Call, HttpTarget};
 use super::fill::Scene;
 use super::hide::Hider;
+use super::ids::{key_with_ids, with_ids};
 use super::observe::key_fields;
 use super::response::Answer;
 use super::shape::{Item, Shape, mark_value};
@@ -30,7 +31,12 @@ fn refused(id: &ResourceId, why: impl std::fmt::Display) -> TargetError {
 impl<X: Transport> HttpTarget<X> {
     pub(super) async fn carry_out(&self, write: &Write<'_>, fence: Option<Fence>) -> Result<Outcome, TargetError> {
         let id = write.id();
-        let shape = self.shape(&id.kind)?;
+        let shape = self.shape(&id.kind).await?;
+        if let Write::Create { desired, .. } | Write::Update { desired, .. } = write
+            && !shape.links.is_empty()
+        {
+            self.find_ids(&shape, &desired.body.value()).await?;
+        }
         let operation = match write {
             Write::Create { .. } => shape.ty.create.as_ref(),
             Write::Update { .. } | Write::Unmark { .. } => shape.ty.update.as_ref(),
@@ -73,15 +79,25 @@ impl<X: Transport> HttpTarget<X> {
             }
         };
         let full = self.full(shape, operation, write, base, base_value.as_ref(), (&stated, &changes, &remove, mark))?;
+        let full = match full {
+            Some(full) if !shape.links.is_empty() => {
+                Some(with_ids(&shape.links, &full).map_err(|why| refused(id, why))?)
+            }
+            full => full,
+        };
         let travelling = match &full {
             Some(full) => Some(shape.wire_shape(full).map_err(|why| refused(id, why))?),
             None => None,
         };
+        let addressed = match &base_value {
+            Some(base) if !shape.links.is_empty() => with_ids(&shape.links, base).ok(),
+            base => base.clone(),
+        };
         let scene = Scene {
             rules: Some(shape.rules),
-            key: key_fields(shape.rules, &id.key),
+            key: key_with_ids(&shape.links, key_fields(shape.rules, &id.key)),
             stated: full.as_ref(),
-            base: base_value.as_ref(),
+            base: addressed.as_ref(),
             params: Some(&self.params),
             all: travelling.as_ref(),
         };

@@ -19,18 +19,37 @@ import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-START, END = "<!-- bench: start -->", "<!-- bench: end -->"
-NOT_RUN = "not run"
+sys.dont_write_bytecode = True
+import watch as daemon  # noqa: E402
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--ctl", required=True)
-parser.add_argument("--floor", required=True)
-parser.add_argument("--quick", action="store_true")
-parser.add_argument("--only", action="append", choices=["plan", "create", "mixed", "dns"])
-parser.add_argument("--any-load", action="store_true")
-parser.add_argument("--rounds", type=int)
-parser.add_argument("--out", default=str(ROOT / "docs/performance.md"))
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+NOT_RUN = "not run"
+# Each part, what it shows, and about how long it takes where nothing else runs.
+PARTS = {
+    "plan": "cold and warm plans of 100, 1,000 and 10,000 unchanged resources beside the floor (1 min)",
+    "create": "create all at 1, 16 and 64 connections beside wrk and xargs with curl (4 min)",
+    "mixed": "1 % deleted, created and changed under 5 % conflicts (1 min)",
+    "dns": "a plan on PowerDNS beside octoDNS with 1 and 16 workers, in one run of interleaved rounds (2 min)",
+    "bucket": "the rate limit, as the other side sees it (15 s)",
+    "watch": "the daemon: a tick, ten changed files, commit to converged, memory, a dead endpoint (8 min)",
+}
+
+parser = argparse.ArgumentParser(
+    prog="bench/run",
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    description="Measures ctl beside its peers and writes the tables of docs/performance.md: all of them in about\n"
+    "16 minutes, after building (some minutes more) and installing the peers (the first time).",
+    epilog="parts:\n" + "\n".join(f"  {name:8} {what}" for name, what in PARTS.items())
+    + "\n\nEach part has a table of its own in the page, with the day's load above it, so that one part can be measured\n"
+    "again alone. A peer that cannot be installed is told as not run. With --quick nothing is written.",
+)
+parser.add_argument("--ctl", required=True, help=argparse.SUPPRESS)
+parser.add_argument("--floor", required=True, help=argparse.SUPPRESS)
+parser.add_argument("--quick", action="store_true", help="fewer rounds and no 10,000, to see that it works (4 min)")
+parser.add_argument("--only", action="append", choices=list(PARTS), help="one part (repeatable)")
+parser.add_argument("--any-load", action="store_true", help="start on a busy machine too: only its ratios mean something")
+parser.add_argument("--rounds", type=int, help="how many rounds [default: 7, of the slow ones 3]")
+parser.add_argument("--out", default=str(ROOT / "docs/performance.md"), help="the page [default: %(default)s]")
 args = parser.parse_args()
 ROUNDS = args.rounds or (3 if args.quick else 7)
 SLOW_ROUNDS = min(ROUNDS, 3)
@@ -243,6 +262,10 @@ def rounds(count, **contestants):
                 missing[name] = why
                 notes.append(f"{name}: not run: {str(why)[:300]}")
     return {name: runs for name, runs in results.items() if name not in missing}
+
+
+def verdict(reached):
+    return "reached" if reached else "missed"
 
 
 def median(runs, what):
@@ -475,42 +498,65 @@ def dns():
     return table
 
 
-def main():
-    load = os.getloadavg()[0]
-    if load > 0.5 and not args.any_load:
-        sys.exit(f"the load average is {load:.2f}: wait until nothing else runs, or say --any-load")
+def watching():
+    """The daemon, one scenario after the other; one that cannot be measured leaves the others their rows."""
     table = []
-    for name, part in (("plan", plans), ("create", creates), ("mixed", mixed), ("dns", dns)):
-        if args.only and name not in args.only:
-            continue
-        print(f"measuring: {name}", file=sys.stderr)
+    for scenario in (daemon.idle, daemon.commits, daemon.growth, daemon.dead):
         try:
-            table += part()
+            table += scenario(sys.modules[__name__])
         except (NotRun, OSError, KeyError, ValueError, subprocess.CalledProcessError) as why:
-            table.append([name, NOT_RUN, "", "", "", ""])
-            notes.append(f"{name}: not run: {str(why)[:300]}")
+            table.append([f"watch: {scenario.__name__}", NOT_RUN, "", "", "", ""])
+            notes.append(f"watch: {scenario.__name__}: not run: {str(why)[:300]}")
+    return table
+
+
+def section(name, part):
+    """The table of one part, as it stands in the page between its markers."""
+    notes.clear()
+    load = os.getloadavg()[0]
+    try:
+        table = part()
+    except (NotRun, OSError, KeyError, ValueError, subprocess.CalledProcessError) as why:
+        table = [[name, NOT_RUN, "", "", "", ""]]
+        notes.append(f"{name}: not run: {str(why)[:300]}")
     version = Run([args.ctl, "version"], codes=range(256)).out.split("\n")[0] or "ctl"
+    # The load of this program and of what it starts is in the second figure.
+    busy = ": a busy machine, so only the ratios mean something" if load > 1 and args.any_load else ""
     lines = [
-        START,
-        f"{version}; {os.cpu_count()} cores; medians of {ROUNDS} interleaved rounds ({SLOW_ROUNDS} for the slow ones); "
-        f"load average {load:.2f} before, {os.getloadavg()[0]:.2f} after"
+        f"<!-- bench: {name} -->",
+        f"{version}; {time.strftime('%Y-%m-%d')}; {os.cpu_count()} cores; medians of {ROUNDS} interleaved rounds "
+        f"({SLOW_ROUNDS} for the slow ones); load average {load:.2f} before, {os.getloadavg()[0]:.2f} after{busy}"
         + ("; a quick run, not for comparison" if args.quick else "") + ".",
         "",
         "| what | wall | CPU | peak memory | requests, counted by the server | beside |",
         "| --- | ---: | ---: | ---: | --- | --- |",
     ]
     lines += ["| " + " | ".join(cells) + " |" for cells in table]
-    lines += [""] + [f"* {' '.join(note.split())}" for note in dict.fromkeys(notes)] + [END]
-    text = "\n".join(lines)
-    print(text)
+    lines += [""] + [f"* {' '.join(note.split())}" for note in dict.fromkeys(notes)]
+    return "\n".join(lines + [f"<!-- bench: end of {name} -->"])
+
+
+def main():
+    load = os.getloadavg()[0]
+    if load > 0.5 and not args.any_load:
+        sys.exit(f"the load average is {load:.2f}: wait until nothing else runs, or say --any-load")
     out = pathlib.Path(args.out)
-    page = out.read_text() if out.exists() else f"# Performance\n\n{START}\n{END}\n"
-    if args.only:
-        return
-    if START not in page or END not in page:
-        sys.exit(f"{out} has no markers: put {START} and {END} on lines of their own where the table goes")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page[: page.index(START)] + text + page[page.index(END) + len(END):])
+    measured = {"plan": plans, "create": creates, "mixed": mixed, "dns": dns,
+                "bucket": lambda: daemon.bucket(sys.modules[__name__]), "watch": watching}
+    for name, part in measured.items():
+        if args.only and name not in args.only:
+            continue
+        print(f"measuring: {name}", file=sys.stderr)
+        text = section(name, part)
+        print(text, flush=True)
+        if args.quick:
+            continue
+        # Written part by part: what was measured is kept, whatever becomes of the rest.
+        page = out.read_text()
+        start, end = f"<!-- bench: {name} -->", f"<!-- bench: end of {name} -->"
+        if start not in page or end not in page:
+            sys.exit(f"{out} has no place for {name}: put `{start}` and `{end}` on lines of their own where it goes")
+        out.write_text(page[: page.index(start)] + text + page[page.index(end) + len(end):])
 
 
 try:

@@ -161,7 +161,6 @@ impl Metrics {
         for error in ErrorType::ALL {
             drop(metrics.errors.get_or_create(&[("error_type", error.as_str().to_owned())]));
         }
-        metrics.is_leader.set(i64::from(!elected));
         metrics.declare(places);
         metrics
     }
@@ -206,7 +205,6 @@ impl Metrics {
             }
         }
         sums.places = places;
-        self.show(&sums);
     }
 
     /// Counts what a watcher says.
@@ -234,7 +232,6 @@ impl Metrics {
                     *counted.entry((kind, *state)).or_default() += count;
                 }
                 sums.resources.insert(target.clone(), counted);
-                self.show(&sums);
             }
             News::Drift { target, cause, .. } => {
                 self.drift.get_or_create(&[("target", target.to_string()), ("cause", (*cause).to_owned())]).inc();
@@ -327,14 +324,11 @@ impl Metrics {
             true => sums.led.insert(target.clone()),
             false => sums.led.remove(target),
         };
-        self.show(&sums);
     }
 
     /// The version of a target that was applied last.
     pub fn config_version(&self, target: &TargetName, number: u64) {
-        let mut sums = self.sums();
-        sums.versions.insert(target.clone(), number);
-        self.show(&sums);
+        self.sums().versions.insert(target.clone(), number);
     }
 
     /// How an endpoint stands.
@@ -353,8 +347,9 @@ impl Metrics {
     /// Everything, in Prometheus' text format (see [`CONTENT_TYPE`]), in an order that stays the same. A metric that has
     /// no value yet is named and explained all the same.
     pub fn text(&self) -> String {
-        // Held so that no sum is seen half done.
+        // Held so that no sum is shown half done.
         let sums = self.sums();
+        self.show(&sums);
         let mut raw = String::new();
         // Writing into a string does not fail.
         let _ = encode_registry(&mut raw, &self.registry);
@@ -398,7 +393,7 @@ impl Metrics {
         self.sums.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts the sums into their gauges.
+    /// Puts the sums into their gauges: when somebody asks, for there may be a thousand targets.
     fn show(&self, sums: &Sums) {
         let highest = sums.versions.values().copied().max().unwrap_or(0);
         self.config_version.set(i64::try_from(highest).unwrap_or(i64::MAX));

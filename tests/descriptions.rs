@@ -13,7 +13,7 @@ use ctl::model::{
     Desired, Diagnostic, EndpointName, FieldPath, Key, Kind, Mark, Meta, Observation, Observed, Origin, OwnRule, Owned,
     ResourceId, Scope, Secret, SecretRef, TargetName, Value, parse_json,
 };
-use ctl::net::{NetError, Transport};
+use ctl::net::{Exchange, NetError, Paced, Tap, Tapped, Transport};
 use ctl::target::{Outcome, Target, TargetError, Write};
 use ctl::world::Clock;
 
@@ -627,4 +627,46 @@ fn the_examples_of_the_documentation_are_descriptions() {
             panic!("{block}\n{errors:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn whoever_listens_to_requests_hears_no_secret() {
+    let (api, _) = ApiDescription::parse("test.yaml", LOGIN).unwrap();
+    let echo = "no: p&w 1, p%26w%201, Token token-0815 and token-0815";
+    let given = answer(200, &[], r#"{"token":"token-0815","lives":60}"#);
+    let script = vec![answer(401, &[], echo), given, answer(422, &[], echo)];
+    let tape = Tape { answers: Arc::new(Mutex::new(script)), ..Tape::default() };
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&heard);
+    let tap = Tap {
+        hide: Arc::new(str::to_owned),
+        tell: Arc::new(move |exchange: &Exchange| sink.lock().unwrap().push(exchange.clone())),
+    };
+    // As the program stacks them.
+    let transport = Paced::new(Tapped::new(tape, Some(tap), Clock::System), None, Clock::System);
+    let auth = Auth::Basic { user: "alice".into(), password: Secret::new("p&w 1") };
+    let config = HttpConfig {
+        description: Arc::new(api),
+        target: "t".parse().unwrap(),
+        endpoint: EndpointName::only(),
+        url: "http://127.0.0.1:8081".into(),
+        access: Access { auth, ..Access::anonymous() },
+        secrets: Arc::new(Safe),
+        params: BTreeMap::new(),
+        clock: Clock::System,
+    };
+    let target = HttpTarget::new(config, transport).unwrap();
+    for _ in 0..2 {
+        assert!(target.observe(&scope("s", None), None).await.is_err());
+    }
+    let heard = heard.lock().unwrap();
+    let told = |i: usize| {
+        let Exchange { method, path, status, answer, .. } = &heard[i];
+        (method.as_str(), path.as_str(), status.unwrap(), answer.as_deref())
+    };
+    assert_eq!(told(0), ("POST", "/login", 401, None), "of a login no answer is kept");
+    assert_eq!(told(1), ("POST", "/login", 200, None));
+    let hidden = "no: <secret>, <secret>, Token <secret> and <secret>";
+    assert_eq!(told(2), ("GET", "/s", 422, Some(hidden)));
+    assert_eq!(heard.len(), 3);
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 
+use super::apply::user;
 use super::args::RemoteArgs;
 use super::load::located;
 use super::{Context, Exit, Stop};
@@ -16,6 +17,7 @@ use crate::credentials::Redactor;
 use crate::model::{Answer, Diagnostic, Digest, Order, Secret, Status};
 use crate::net::{Flow, HttpTransport, NetError, Tls, Transport, is_loopback, without_credentials};
 use crate::source::locate;
+use crate::store::current_process;
 
 /// How long the watcher may take to answer. It answers from memory.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -28,7 +30,7 @@ const SMALL: u64 = 64 << 10;
 /// want. `folder` is the project's, from the repository's root.
 pub(super) fn watch_dir(state: &Path, common_dir: &Path, folder: &str) -> PathBuf {
     let name = format!("{}\n{folder}", common_dir.display());
-    state.join("watch").join(Digest::of(name.as_bytes()).short(12))
+    state.join("watch").join(Digest::of(name.as_bytes()).short(16))
 }
 
 /// What a watcher writes into its folder once it listens.
@@ -44,6 +46,8 @@ pub(super) struct Address {
 pub(super) struct Watcher {
     base: String,
     token: Option<Secret>,
+    /// Who gives orders, as they call themselves.
+    who: String,
     transport: HttpTransport,
     /// The process that wrote the address down; none where a person named it.
     pid: Option<u32>,
@@ -82,7 +86,8 @@ pub(super) fn find(ctx: &Context, args: &RemoteArgs) -> Result<Option<Watcher>, 
     if let Some(token) = &token {
         redactor.learn("token", token);
     }
-    Ok(Some(Watcher { base, token, transport, pid, redactor }))
+    let who = current_process(&user(ctx)).who;
+    Ok(Some(Watcher { base, token, who, transport, pid, redactor }))
 }
 
 /// As [`find`], where nothing can be done without one.
@@ -163,6 +168,10 @@ impl Watcher {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if method == Method::POST {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            // A name that no header can hold is none that anybody could read.
+            if let Ok(who) = HeaderValue::from_str(&self.who) {
+                headers.insert("x-ctl-who", who);
+            }
         }
         if let Some(token) = &self.token {
             #[expect(clippy::disallowed_methods, reason = "the token proves to the watcher who asks")]
@@ -233,7 +242,8 @@ impl Watcher {
     fn refused(&self, status: StatusCode, body: &Bytes) -> Stop {
         let base = &self.base;
         let said = serde_json::from_slice::<Answer>(body).ok();
-        let told = said.as_ref().map(|a| format!(": {}", a.message)).unwrap_or_default();
+        let told = said.as_ref().map(|a| a.message.clone()).or_else(|| plain(body));
+        let told = told.map(|words| format!(": {words}")).unwrap_or_default();
         let (exit, code, message, help) = match status.as_u16() {
             401 if self.token.is_none() => (
                 Exit::Denied,
@@ -244,7 +254,7 @@ impl Watcher {
             401 => (
                 Exit::Denied,
                 "watcher-denied",
-                format!("the watcher at {base} does not know this token"),
+                format!("the watcher at {base} does not know this token{told}"),
                 "use the token of its --token-file (for orders) or --read-token-file",
             ),
             403 => (
@@ -275,6 +285,13 @@ impl Watcher {
         let help = said.and_then(|a| a.help).unwrap_or_else(|| help.to_owned());
         Stop::with(exit, Diagnostic::error(code, self.redactor.hide(&message)).help(help))
     }
+}
+
+/// What a short answer in plain words says; nothing of a page.
+fn plain(body: &Bytes) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?.trim();
+    let short = !text.is_empty() && text.len() <= 300 && !text.starts_with(['<', '{']);
+    short.then(|| text.replace('\n', "; "))
 }
 
 /// Why there is no answer.
@@ -375,28 +392,4 @@ fn base(url: &str) -> Result<String, Stop> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_one_or_is_refused() {
-        assert_eq!(base("http://127.0.0.1:9090/").unwrap(), "http://127.0.0.1:9090");
-        assert_eq!(base("https://ctl.example/a/b").unwrap(), "https://ctl.example/a/b");
-        assert_eq!(base("http://[::1]:9090").unwrap(), "http://[::1]:9090");
-        for bad in [
-            "127.0.0.1:9090",
-            "ftp://x",
-            "http://ann:pw-CANARY@x/",
-            "https://",
-            "http://x/?a=b",
-            "http://x/#a",
-            "http://x y",
-            "file:///etc",
-            "",
-        ] {
-            let stop = base(bad).unwrap_err();
-            assert_eq!(stop.exit, Exit::Usage, "{bad}");
-            assert!(!stop.diagnostics[0].message.contains("CANARY"), "{:?}", stop.diagnostics[0]);
-        }
-    }
-}
+mod tests;

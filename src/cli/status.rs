@@ -237,6 +237,17 @@ impl Pick {
                 && (self.globs.is_empty() || self.globs.iter().any(|glob| glob_matches(glob, &t.target)))
         };
         status.targets.retain(fits);
+        // What keeps only others from being ready is not what was asked about.
+        let (mine, others): (Vec<&String>, Vec<&String>) =
+            known.iter().partition(|name| status.targets.iter().any(|t| &t.target == *name));
+        let names = |line: &str, name: &String| {
+            line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(|word| word == name)
+        };
+        let about_me =
+            |line: &String| !others.iter().any(|name| names(line, name)) || mine.iter().any(|name| names(line, name));
+        let before = status.not_ready.len();
+        status.not_ready.retain(about_me);
+        status.ready |= before > 0 && status.not_ready.is_empty();
         if let Some(glob) = &self.endpoint {
             let names = || status.targets.iter().flat_map(|t| &t.endpoints).map(|e| e.endpoint.as_str());
             if !names().any(|name| glob_matches(glob, name)) {
@@ -294,7 +305,7 @@ fn exit_of(status: &Status) -> Exit {
         exit = exit.and(match () {
             () if all(&["not-allowed"]) => Exit::Denied,
             () if all(&["unreachable"]) => Exit::Unreachable,
-            () if endpoints.iter().any(|e| e.state == State::Refused) => Exit::Refused,
+            () if mine.iter().any(|t| t.state() == State::Refused && t.refusals.is_empty()) => Exit::Refused,
             () => Exit::Partial,
         });
     }

@@ -37,6 +37,8 @@ pub(super) enum Wish {
 pub(super) enum Denial {
     /// No token, or not the right one.
     Token,
+    /// The read token, where it takes the write token.
+    ReadOnly,
     /// Nobody may, for no token was set up for it.
     NoOrders,
     /// It came by another name than this machine's own: a page somewhere may have sent it.
@@ -80,7 +82,11 @@ impl Gate {
         if open {
             return if is_this_machine(headers) { Ok(()) } else { Err(Denial::Host) };
         }
-        Err(if wish == Wish::Order && self.write.is_none() { Denial::NoOrders } else { Denial::Token })
+        Err(match wish {
+            Wish::Order if self.write.is_none() => Denial::NoOrders,
+            Wish::Order if is(&self.read) => Denial::ReadOnly,
+            Wish::Order | Wish::Look => Denial::Token,
+        })
     }
 }
 
@@ -187,7 +193,7 @@ mod tests {
 
     #[test]
     fn each_token_opens_what_it_should_and_nothing_else() {
-        use Denial::{NoOrders, Token};
+        use Denial::{NoOrders, ReadOnly, Token};
         let (none, r, w, bad) = (headers(&[("host", "localhost")]), bearer("r"), bearer("w"), bearer("x"));
         // Tokens, address; then what nobody's, the read, the write and a wrong token get: looking, ordering.
         let all = [Ok(()); 4];
@@ -207,7 +213,7 @@ mod tests {
                 Some("w"),
                 ANYWHERE,
                 [Err(Token), Ok(()), Ok(()), Err(Token)],
-                [Err(Token), Err(Token), Ok(()), Err(Token)],
+                [Err(Token), Err(ReadOnly), Ok(()), Err(Token)],
             ),
         ] {
             let gate = gate(read, write, addr).unwrap();

@@ -150,7 +150,7 @@ impl Claim {
     }
 
     /// True if whoever sent the body knew the secret. Compares in constant time.
-    pub(super) fn is_true(self) -> bool {
+    pub(super) fn holds(self) -> bool {
         match self {
             Self::Proven => true,
             Self::Signed { mac, signatures } => signatures.iter().any(|one| mac.clone().verify_slice(one).is_ok()),
@@ -192,7 +192,7 @@ mod tests {
         let headers = pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         let mut claim = Hook::new(&Secret::new(secret)).unwrap().claim(name, &headers).unwrap()?;
         body.chunks(5).for_each(|chunk| claim.update(chunk));
-        Ok(claim.is_true())
+        Ok(claim.holds())
     }
 
     #[test]

@@ -317,7 +317,7 @@ impl Desk {
         if let Err(refusal) = read(request, |bytes| claim.update(bytes)).await {
             return refusal;
         }
-        if !claim.is_true() {
+        if !claim.holds() {
             return self.refuse_hook("the signature is not that of the body");
         }
         self.control.hint();
@@ -391,6 +391,7 @@ fn harmless(text: &str) -> String {
 fn denied(denial: Denial, wish: Wish) -> Reply {
     let mut reply = match denial {
         Denial::Token => say(StatusCode::UNAUTHORIZED, "send the token as `Authorization: Bearer …`"),
+        Denial::ReadOnly => return say(StatusCode::FORBIDDEN, "the read token gives no orders"),
         Denial::NoOrders => {
             return say(StatusCode::FORBIDDEN, "nobody gives orders here: start with --token-file");
         }

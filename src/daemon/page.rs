@@ -150,9 +150,10 @@ impl Verdict {
         let (sign, class, words) = if !alive {
             ("✗", "bad-bg", "the loop does not turn: restart the watcher".to_owned())
         } else if wanting > 0 {
+            let noun = if all == 1 { "target" } else { "targets" };
             let verb = if wanting == 1 { "needs" } else { "need" };
             let class = if bad || !status.ready { "bad-bg" } else { "warn-bg" };
-            ("✗", class, format!("{wanting} of {all} targets {verb} a look"))
+            ("✗", class, format!("{wanting} of {all} {noun} {verb} a look"))
         } else if !status.ready {
             ("✗", "bad-bg", "not ready".to_owned())
         } else if status.source.stale || !status.source.quarantined.is_empty() {
@@ -193,6 +194,16 @@ impl Html {
         self
     }
 
+    /// The same, with what stands between two backticks as code.
+    fn prose(&mut self, text: &str) -> &mut Self {
+        let mut rest = text;
+        while let Some((before, code, after)) = quoted(rest) {
+            self.text(before).raw("<code>").text(code).raw("</code>");
+            rest = after;
+        }
+        self.text(rest)
+    }
+
     fn count(&mut self, n: usize, word: &str) -> &mut Self {
         self.text(&n.to_string()).raw(" ").text(word).raw(if n == 1 { "" } else { "s" })
     }
@@ -211,14 +222,14 @@ impl Html {
 
     fn why(&mut self, why: Option<&str>) -> &mut Self {
         if let Some(why) = why {
-            self.raw("<p>").text(why).raw("</p>");
+            self.raw("<p>").prose(why).raw("</p>");
         }
         self
     }
 
     fn todo(&mut self, help: Option<&str>) -> &mut Self {
         if let Some(help) = help {
-            self.raw("<p class=\"todo\">").text(help).raw("</p>");
+            self.raw("<p class=\"todo\">").prose(help).raw("</p>");
         }
         self
     }
@@ -241,7 +252,7 @@ impl Html {
             let class = if source.stale { "warn-bg" } else { "dim" };
             self.raw("<span class=\"").raw(class).raw("\">known to be current ").ago(fresh).raw("</span>");
         }
-        if source.stale {
+        if source.stale && source.commit.is_some() {
             self.badge("warn-bg", "◔ the last known good commit stays in force");
         }
         if let Some(next) = source.next.filter(|_| wants) {
@@ -261,7 +272,7 @@ impl Html {
 
     fn quarantined(&mut self, one: &Quarantined) {
         self.raw("<li><code>").text(&one.place).raw("</code> <span class=\"dim\">").text(&one.code).raw("</span> ");
-        self.text(&one.message).raw(match one.kept {
+        self.prose(&one.message).raw(match one.kept {
             true => " <span class=\"dim\">(what it said last stays in force)</span>",
             false => " <span class=\"dim\">(its resources are left alone)</span>",
         });
@@ -306,7 +317,7 @@ impl Html {
             if let Some(endpoint) = &refusal.endpoint {
                 self.text(endpoint).raw(": ");
             }
-            self.text(&refusal.message).raw("</p>").todo(Some(&refusal.help));
+            self.prose(&refusal.message).raw("</p>").todo(Some(&refusal.help));
             if let Some(checksum) = target.checksum.as_deref().filter(|_| refusal.approvable) {
                 self.raw("<p class=\"todo\">if the plan is right: <code>ctl approve ")
                     .text(checksum)
@@ -326,14 +337,23 @@ impl Html {
 
     fn endpoints(&mut self, target: &TargetStatus, status: &Status) {
         let mut endpoints: Vec<&EndpointStatus> = target.endpoints.iter().collect();
+        let says_more = |e: &&EndpointStatus| e.why.is_some() || e.help.is_some() || e.last_request.is_some();
+        if endpoints.len() < 2 && !endpoints.iter().any(says_more) {
+            return;
+        }
         endpoints.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.state.gravity()));
         self.raw("<table><thead><tr><th>endpoint</th><th>state</th><th>what is wrong, and what to do</th>");
         self.raw("<th>last success</th><th>tried again</th></tr></thead><tbody>");
         for endpoint in endpoints.iter().take(MAX_ENDPOINTS) {
-            self.raw("<tr><td>").text(&endpoint.endpoint).raw("</td><td class=\"n\">").state(endpoint.state);
-            self.raw(" <span class=\"dim\">for ").text(&human(endpoint.since.age)).raw("</span></td><td>");
+            self.raw("<tr><td class=\"n\">")
+                .text(&endpoint.endpoint)
+                .raw("</td><td class=\"n\">")
+                .state(endpoint.state);
+            self.raw(" <span class=\"dim\">for ")
+                .text(&human(endpoint.since.age))
+                .raw("</span></td><td class=\"wide\">");
             self.why(endpoint.why.as_deref());
-            if let Some(request) = endpoint.last_request.as_ref().filter(|_| endpoint.state.gravity() > 0) {
+            if let Some(request) = endpoint.last_request.as_ref().filter(|request| tells(endpoint, request)) {
                 self.request(request);
             }
             self.todo(endpoint.help.as_deref());
@@ -444,7 +464,7 @@ impl Html {
             // RFC 3339 to the second, and the date only once it is another one.
             let time = entry.time.get(..19).unwrap_or(&entry.time).replace('T', " ");
             self.raw("<tr><td class=\"n dim\">").text(&time).raw("</td><td class=\"n\">");
-            self.badge(class, &entry.event).raw("</td><td>").text(&entry.message).raw("</td></tr>");
+            self.badge(class, &entry.event).raw("</td><td class=\"wide\">").text(&entry.message).raw("</td></tr>");
         }
         self.raw("</tbody></table><p class=\"dim\">times are UTC; <code>ctl events --since 1h</code> shows more</p></section>");
     }
@@ -456,6 +476,19 @@ impl Html {
             seconds => self.raw("in ").text(&human(seconds)),
         }
     }
+}
+
+/// True if the last request says something about what is wrong: it was not answered well, or what it was part of failed.
+fn tells(endpoint: &EndpointStatus, request: &LastRequest) -> bool {
+    let went_well = request.status.is_some_and(|status| status < 400);
+    matches!(endpoint.state, State::Failing | State::InDoubt) || (endpoint.state != State::Ok && !went_well)
+}
+
+/// The first pair of backticks: what is before it, in it, and after it.
+fn quoted(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('`')?;
+    let (code, after) = rest.split_once('`')?;
+    Some((before, code, after))
 }
 
 fn loudness(pending: &PendingStatus) -> &'static str {
@@ -480,3 +513,7 @@ fn human(seconds: u64) -> String {
         _ => format!("{} d", seconds / 86_400),
     }
 }
+
+#[cfg(test)]
+#[path = "page_tests.rs"]
+mod tests;

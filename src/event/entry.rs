@@ -147,7 +147,7 @@ fn words(news: &News) -> Option<Entry> {
                 .with("rewritten", json!(rewritten))
         }
         News::SourceAway { why, help } => {
-            let message = format!("the source cannot be read: {why}; what was known last stays in force");
+            let message = format!("the source cannot be read: {why}; what it said last stays in force, if anything");
             Entry::new(Level::Warn, "source_away", message).with("why", json!(why)).with("help", json!(help))
         }
         News::SourceBack => Entry::new(Level::Info, "source_back", "the source can be read again".to_owned()),
@@ -406,6 +406,19 @@ mod tests {
             let line = Entry::of(&news, Timestamp::UNIX_EPOCH, &hide).unwrap().line();
             assert!(!line.contains("hun") && line.contains("<se"), "{line}");
         }
+    }
+
+    #[test]
+    fn every_word_of_an_event_is_in_the_manual() {
+        let manual = include_str!("../../docs/reference.md");
+        let text = include_str!("entry.rs").split("#[cfg(test)]").next().unwrap();
+        let mut words = 0;
+        for rest in text.split("Entry::new(").skip(1) {
+            let word = rest.split('"').nth(1).unwrap();
+            assert!(manual.contains(&format!("`{word}`")), "docs/reference.md does not know {word}");
+            words += 1;
+        }
+        assert_eq!(words, 22);
     }
 
     #[test]

@@ -5,9 +5,8 @@
 
 use std::sync::Arc;
 
-use super::parallel::on_all_cores;
 use super::reader::{Built, read};
-use crate::model::{Canonical, Diagnostic, Digest, FieldPath, SourceFile, Spans, Value};
+use crate::model::{Canonical, Diagnostic, Digest, FieldPath, SourceFile, Spans, Value, on_all_cores};
 
 /// Longest file.
 pub const MAX_FILE_BYTES: usize = 4 << 20;

@@ -10,9 +10,9 @@ use std::sync::{Arc, OnceLock};
 
 use super::document::{ParsedFile, attach};
 use super::made::{Made, MadeDocument, make};
-use super::parallel::on_all_cores;
 use super::resource::Context;
 use super::set::{Assembly, MAX_DOCUMENTS, Set, SetFile, Whole, in_order, snapshot};
+use crate::model::on_all_cores;
 use crate::model::{
     Complete, Diagnostic, Kind, KindTable, Project, ResourceId, Revision, Snapshot, SourceFile, TargetName, TreeEntry,
 };

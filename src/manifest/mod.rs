@@ -16,7 +16,6 @@ mod fields;
 mod hint;
 mod incremental;
 mod made;
-mod parallel;
 mod project;
 mod reader;
 mod resource;

@@ -7,11 +7,10 @@ use super::document::{self, ParsedFile, Places, attach, places};
 use super::fields::start_of;
 use super::hint;
 use super::made::{Made, MadeDocument, make};
-use super::parallel::on_all_cores;
 use super::resource::{Context, Trouble};
 use crate::model::{
     Complete, Diagnostic, Digest, FieldPath, Kind, KindTable, Origin, Own, Project, RecordPlace, ResourceId, Revision,
-    Snapshot, SourceFile, Span, TargetName, TreeEntry, Value, glob_matches,
+    Snapshot, SourceFile, Span, TargetName, TreeEntry, Value, glob_matches, on_all_cores,
 };
 
 /// Most documents of one project.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use super::plain::plain_run;
 use super::version::sha256;
 use super::{Digest, Number, SecretRef, Value};
 
@@ -154,7 +155,7 @@ impl Reader<'_> {
         self.at += 1;
         let start = self.at;
         let rest = &self.bytes[start..];
-        let plain = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
+        let plain = plain_run(rest);
         let mut text = self.utf8(start, start + plain)?.to_owned();
         self.at = start + plain;
         loop {
@@ -170,8 +171,7 @@ impl Reader<'_> {
                 Some(0..=0x1f) => return Err(self.fault("a control character inside a string")),
                 Some(_) => {
                     let start = self.at;
-                    let rest = &self.bytes[start..];
-                    let run = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
+                    let run = plain_run(&self.bytes[start..]);
                     text.push_str(self.utf8(start, start + run)?);
                     self.at += run;
                 }
@@ -296,7 +296,8 @@ pub(super) fn write(value: &Value, out: &mut Vec<u8>) {
 fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut from = 0;
-    for (i, byte) in text.bytes().enumerate() {
+    let plain = plain_run(text.as_bytes());
+    for (i, byte) in text.bytes().enumerate().skip(plain) {
         let escape: Option<&[u8]> = match byte {
             b'"' => Some(b"\\\""),
             b'\\' => Some(b"\\\\"),
@@ -415,6 +416,7 @@ impl<'a> Glance<'a> {
         }
         let (start, mut escaped) = (self.at, false);
         loop {
+            self.at += plain_run(&self.bytes[self.at..]);
             match self.bytes.get(self.at)? {
                 b'"' => {
                     self.at += 1;
@@ -427,8 +429,7 @@ impl<'a> Glance<'a> {
                     }
                     self.at += 2;
                 }
-                0..=0x1f => return None,
-                _ => self.at += 1,
+                _ => return None,
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The members of a JSON object, without a tree: for the many objects of which little or nothing has to be known.
 
+use super::plain::plain_run;
+
 /// The members of one JSON object as they are spelled, in their order.
 ///
 /// `None` for anything else, and for an object that is better read as a tree: with an escape in a name, a name that
@@ -71,13 +73,15 @@ impl<'b> Scan<'b> {
     fn string(&mut self) -> Option<()> {
         self.take(b'"')?;
         loop {
-            let rest = self.bytes.get(self.at..)?;
-            self.at += rest.iter().position(|b| matches!(b, b'"' | b'\\'))?;
-            if self.bytes[self.at] == b'"' {
-                self.at += 1;
-                return Some(());
+            self.at += plain_run(self.bytes.get(self.at..)?);
+            match self.bytes.get(self.at)? {
+                b'"' => {
+                    self.at += 1;
+                    return Some(());
+                }
+                b'\\' => self.at += 2,
+                _ => self.at += 1,
             }
-            self.at += 2;
         }
     }
 

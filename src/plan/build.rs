@@ -9,7 +9,7 @@ use super::{fields, guard};
 use crate::diff::{self, Comparison};
 use crate::model::{
     Desired, Diagnostic, FieldPath, KindRules, Mark, Observed, OnRemove, Own, OwnRule, Owned, RecordEntry, ReplaceRule,
-    ResourceId, Scope, ScopeState, Value,
+    ResourceId, Scope, ScopeState, Value, on_all_cores,
 };
 
 /// Makes the plan: the same bytes for the same inputs, whatever order they came in.
@@ -83,6 +83,24 @@ struct Declared<'b> {
     entry: Option<&'b RecordEntry>,
 }
 
+impl<'b> Declared<'b> {
+    /// Its line in the record, if that is of the object that is there.
+    fn recorded(&self) -> Option<&'b RecordEntry> {
+        self.entry.filter(|entry| self.observed.is_none_or(|observed| is_same_object(entry, observed)))
+    }
+}
+
+/// What is found different; nothing where there is nothing to compare, or where it would not be looked at.
+fn compared(one: &Declared<'_>, target: &TargetInput<'_>) -> Comparison {
+    let selected = target.selected.as_ref().is_none_or(|picked| picked.contains(&one.which));
+    match (target.table.get(&one.which.0), one.observed) {
+        (Some(rules), Some(observed)) if selected => {
+            diff::compare_held(&one.desired.body, observed, one.recorded(), rules)
+        }
+        _ => Comparison::default(),
+    }
+}
+
 struct Builder<'b, 'a> {
     input: &'b PlanInput<'a>,
     target: &'b TargetInput<'a>,
@@ -131,8 +149,9 @@ impl<'b, 'a> Builder<'b, 'a> {
             entry: recorded.find(which),
         });
         let declared: Vec<Declared<'b>> = all.collect();
-        let judged = declared.iter().filter_map(|one| {
-            let fate = if self.is_selected(&one.which) { self.judge(one) } else { None };
+        let compared = on_all_cores(&declared, |one| compared(one, self.target));
+        let judged = declared.iter().zip(compared).filter_map(|(one, found)| {
+            let fate = if self.is_selected(&one.which) { self.judge(one, found) } else { None };
             fate.map(|fate| (one.which.clone(), fate))
         });
         self.fates = judged.collect();
@@ -172,8 +191,8 @@ impl<'b, 'a> Builder<'b, 'a> {
         self.target.marks && observed.mark.as_ref().is_some_and(|m| m != self.mark)
     }
 
-    fn judge(&mut self, one: &Declared<'_>) -> Option<Fate> {
-        let &Declared { ref which, desired, observed, entry } = one;
+    fn judge(&mut self, one: &Declared<'_>, found: Comparison) -> Option<Fate> {
+        let (which, desired, observed, entry) = (&one.which, one.desired, one.observed, one.recorded());
         let id = &desired.id;
         let Some(rules) = self.site.rules(&which.0) else {
             self.tell(Diagnostic::error("unknown-kind", format!("{id}: the description has no kind `{}`", which.0)));
@@ -201,8 +220,6 @@ impl<'b, 'a> Builder<'b, 'a> {
             self.refuse("foreign", which, message, "remove it from one of the two projects, or `release` it there");
             return None;
         }
-        let entry = entry.filter(|entry| is_same_object(entry, observed));
-        let found = diff::compare_held(&desired.body, observed, entry, rules);
         for normalised in &found.normalised {
             let made = normalised.made.as_ref().map_or("nothing", |v| v.as_str());
             let sent = normalised.sent.as_ref().map_or("nothing", |v| v.as_str());

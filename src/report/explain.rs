@@ -58,6 +58,11 @@ const TEXTS: &[(&str, &str)] = &[
          it.",
     ),
     (
+        "bad-etcd",
+        "An address given with `--etcd` is none: write each member as `http://HOST:PORT` or \
+         `https://HOST:PORT`.",
+    ),
+    (
         "bad-faults",
         "`--faults` of the reference server is a list such as `slow=200ms,drop-answer=0.05,seed=7`. `ctl serve \
          --help` names all faults.",
@@ -106,6 +111,11 @@ const TEXTS: &[(&str, &str)] = &[
         "An endpoint's `url` is an absolute http or https URL without user and password, or `embedded`. \
          Credentials belong into the operator's file.",
     ),
+    (
+        "blocked",
+        "A cycle of the target could not begin: its record, its manifests or a credential is in the way; the \
+         message says which. It is tried again by itself.",
+    ),
     ("broken-dependency", "`dependsOn` names a resource that nobody declares. Declare it, or take the line out."),
     (
         "broken-reference",
@@ -128,9 +138,19 @@ const TEXTS: &[(&str, &str)] = &[
         "Two paths differ only in upper and lower case. On some file systems they are one file. Rename one.",
     ),
     (
+        "conflict",
+        "Somebody else changed the resource between the reading and the writing, again and again. It is read and \
+         compared anew before each try, and never written blindly. Find out who else writes it.",
+    ),
+    (
         "container",
         "The resource holds others that this plan does not delete by themselves; deleting it would take them \
          along. Declare them, delete them first, or keep the container.",
+    ),
+    (
+        "contested",
+        "A rival keeps changing the field back: three times in ten minutes. It is left alone, and everything else \
+         goes on. Take the field out of the manifest, or stop the rival.",
     ),
     (
         "control-character",
@@ -189,9 +209,20 @@ const TEXTS: &[(&str, &str)] = &[
          be deleted. Look at the plan, then pass its deletes' checksum with `--allow-deletes SUM`.",
     ),
     (
+        "failed",
+        "The server does not take what is to be written; its answer is shown with it. It is tried again by \
+         itself, after longer and longer times. Mend the manifest, or what the server wants first.",
+    ),
+    (
         "first-run",
         "There is no record yet, so nothing is known to be ours and nothing can be deleted in this run. What is \
          declared and already there is adopted.",
+    ),
+    (
+        "folder-gone",
+        "A folder that `manifests` in ctl.yaml names is not in this commit. What it declared would be deleted, and that \
+         may be a slip. If it is meant, pass the deletes' checksum with `--allow-deletes SUM`, then take the folder out \
+         of ctl.yaml.",
     ),
     (
         "foreign",
@@ -202,12 +233,6 @@ const TEXTS: &[(&str, &str)] = &[
         "grant-exclusive",
         "`own: exclusive` deletes whatever is not declared, and this credential grants only a part of the target. \
          Both together would delete what the grants fence off.",
-    ),
-    (
-        "folder-gone",
-        "A folder that `manifests` in ctl.yaml names is not in this commit. What it declared would be deleted, and that \
-         may be a slip. If it is meant, pass the deletes' checksum with `--allow-deletes SUM`, then take the folder out \
-         of ctl.yaml.",
     ),
     (
         "grant-refused",
@@ -242,9 +267,18 @@ const TEXTS: &[(&str, &str)] = &[
          elsewhere it is refused.",
     ),
     (
+        "listen",
+        "The watcher cannot open the address given with `--listen`. Write an address and a port, such as \
+         127.0.0.1:9090; beyond this machine it needs `--token-file`.",
+    ),
+    (
         "locked",
         "Another run holds the record: its intent is open, and its time has not run out. `--wait 5m` waits for it. \
          Nothing has to be unlocked by hand: the intent of a process that is gone is settled by the next run.",
+    ),
+    (
+        "many-sources",
+        "One watcher keeps one project. Run one `ctl watch` for each; they share nothing but the machine.",
     ),
     ("missing-field", "A field that must be there is not. The place of the mapping around it is shown."),
     (
@@ -253,10 +287,26 @@ const TEXTS: &[(&str, &str)] = &[
          everything in it, so it is an error. Correct the path, or take it out of the project.",
     ),
     (
+        "newer-leader",
+        "Another watcher was elected for this target since, and wrote its record. What this one knew is old, so it writes \
+         nothing more; it follows as soon as it leads again.",
+    ),
+    (
         "no-consent",
         "There is no terminal to ask on, and `--yes` is not given. Review the plan, then run with `--yes`, better \
          with `--yes --expect SUM`.",
     ),
+    (
+        "no-election",
+        "`--etcd` names a coordinator, and no election was asked for. Add `--election etcd`, or leave \
+         `--etcd` out.",
+    ),
+    (
+        "no-etcd",
+        "`--election etcd` was asked for without the addresses of etcd. Name its members: `--etcd \
+         http://10.0.0.1:2379,http://10.0.0.2:2379`.",
+    ),
+    ("no-listener", "A webhook needs an address to arrive at: add `--listen ADDR`."),
     ("no-project", "There is no `ctl.yaml` here or above, or it cannot be read. `ctl init` writes one."),
     (
         "no-resource",
@@ -351,6 +401,12 @@ const TEXTS: &[(&str, &str)] = &[
          …}.",
     ),
     (
+        "orders-unreadable",
+        "What people asked of an earlier watcher (suspend, rollback, approve) cannot be read, and to forget \
+         it might let something happen that a person forbade. Look at the file that is named; remove it if \
+         nothing in it is to hold any more.",
+    ),
+    (
         "origin-refused",
         "A repository may name any URL; the operator's file says which are reached. With a credential, the URL's \
          scheme, host and port must be among its `hosts`. Without one, among `allow` (by default this machine and \
@@ -387,6 +443,11 @@ const TEXTS: &[(&str, &str)] = &[
          Take the mark away, apply that, and then delete.",
     ),
     (
+        "record-damaged",
+        "The record of a target is there and is not what `ctl` writes: what is owned is not known for sure, so nothing is \
+         written. `ctl record verify` says what is wrong; `ctl record rebuild` makes it anew from what can be proved.",
+    ),
+    (
         "record-moved",
         "Another run finished between planning and applying, and the plan is another one now. Nothing was written. \
          Run again and look at the new plan.",
@@ -421,6 +482,11 @@ const TEXTS: &[(&str, &str)] = &[
          hand.",
     ),
     (
+        "secret-file",
+        "A file with a token or a webhook's secret cannot be read, is empty, or is too large. Put a long \
+         random text into a file that only you can read.",
+    ),
+    (
         "secret-refused",
         "A `{$secret: NAME}` goes only to the targets and kinds that the operator's file names for it, and only \
          where a shipped or pinned description calls the field secret.",
@@ -436,6 +502,11 @@ const TEXTS: &[(&str, &str)] = &[
         "An interrupted run was looked at, operation by operation: what it made is owned, what it did not do is not, \
          and its intent is gone from the record.",
     ),
+    (
+        "stale-source",
+        "The repository cannot be reached or read, so the last known good commit stays in force: drift is \
+         corrected and nothing is deleted. It is asked again by itself.",
+    ),
     ("state-folder", "The folder for locks and mirrors cannot be written. Choose another one with `--state DIR`."),
     (
         "still-declared",
@@ -445,6 +516,11 @@ const TEXTS: &[(&str, &str)] = &[
         "submodule",
         "A submodule lies among the manifests. Its content belongs to another repository and is not read. Copy \
          the files, or move the submodule out of the folder.",
+    ),
+    (
+        "suspended",
+        "A person stopped the target with `ctl suspend`: nothing is written there, and drift is still reported. \
+         `ctl resume` lets it go on.",
     ),
     (
         "symlink",
@@ -505,6 +581,12 @@ const TEXTS: &[(&str, &str)] = &[
         "watcher-denied",
         "The watcher wants a token, does not know this one, or does not let it give orders: the token of \
          `--read-token-file` may only look.",
+    ),
+    (
+        "watcher-runs",
+        "Another watcher of this project runs on this machine with the same state folder. Look at it with \
+         `ctl status`. Watchers that take over from each other need `--election etcd` and a `--state DIR` \
+         each.",
     ),
     (
         "watcher-unreachable",

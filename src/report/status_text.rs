@@ -43,11 +43,7 @@ pub fn resource_text(status: &Status, address: &str, declared: Option<&str>, sty
     if !fitting.is_empty() {
         return out;
     }
-    let unsure: Vec<&TargetStatus> = status
-        .targets
-        .iter()
-        .filter(|t| t.pending_total > t.pending.len() || t.endpoints.iter().any(|e| !told(e)) || !t.leader)
-        .collect();
+    let unsure: Vec<&TargetStatus> = status.targets.iter().filter(|t| !told(t)).collect();
     let shown = line(address);
     if unsure.is_empty() {
         let at = declared.map(|at| format!(", as {} says", line(at))).unwrap_or_default();
@@ -65,6 +61,12 @@ pub fn resource_text(status: &Status, address: &str, declared: Option<&str>, sty
         if !target.leader {
             out.push_str(&format!("  {}: another watcher leads here, ask that one\n", line(&target.target)));
         }
+        if target.unknown > 0 {
+            out.push_str(&format!("  {}: of {} resources nothing is known\n", line(&target.target), target.unknown));
+        }
+        if target.last_cycle.is_none() {
+            out.push_str(&format!("  {}: nobody has looked at it yet\n", line(&target.target)));
+        }
         for endpoint in &target.endpoints {
             page.endpoint(target, endpoint, &mut out);
         }
@@ -73,9 +75,11 @@ pub fn resource_text(status: &Status, address: &str, declared: Option<&str>, sty
     out
 }
 
-/// True if what is there was looked at and nothing hides a difference.
-fn told(endpoint: &EndpointStatus) -> bool {
-    matches!(endpoint.state, State::Ok | State::Suspended | State::StaleSource)
+/// True if all of a target was looked at and nothing hides a difference.
+fn told(target: &TargetStatus) -> bool {
+    let seen = |e: &EndpointStatus| matches!(e.state, State::Ok | State::Suspended | State::StaleSource);
+    let listed = target.pending_total <= target.pending.len();
+    target.leader && listed && target.unknown == 0 && target.last_cycle.is_some() && target.endpoints.iter().all(seen)
 }
 
 struct Page<'a> {
@@ -230,7 +234,18 @@ impl Page<'_> {
     fn target(&self, target: &TargetStatus, out: &mut String) {
         let before = out.len();
         self.halted(target, out);
-        target.endpoints.iter().for_each(|e| self.endpoint(target, e, out));
+        for endpoint in &target.endpoints {
+            // What is said elsewhere, once for all of them, would only be in the way here.
+            let said = match endpoint.state {
+                State::StaleSource => self.status.source.stale,
+                State::Refused => !target.refusals.is_empty(),
+                State::NotLeader => true,
+                State::Ok | State::Failing | State::Suspended | State::InDoubt => false,
+            };
+            if !said {
+                self.endpoint(target, endpoint, out);
+            }
+        }
         target.refusals.iter().for_each(|r| self.refusal(target, r, out));
         if target.pending_total > 0 {
             out.push_str(&format!("{} at {}\n", plural(target.pending_total, "operation"), line(&target.target)));

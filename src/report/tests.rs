@@ -1,5 +1,7 @@
 //! What the reports look like: transcripts under `tests/fixtures/report/`, rewritten by `CTL_BLESS=1`.
 
+mod standing;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,7 +3,6 @@ use std::path::{Path, PathBuf};
 use super::SourceError;
 use super::discover::{discover, place};
 use super::mirror;
-use crate::model::Digest;
 
 /// Which repository a source names (the git dir that all its work trees share, as a real path) and which folder in it,
 /// from the repository's root. Reads no commit and contacts nobody: a URL is found by its private mirror, if there is
@@ -14,7 +13,7 @@ pub fn locate(text: &str, state_dir: &Path) -> Result<Option<(PathBuf, String)>,
         return Ok(Some((found.common_dir, found.folder)));
     }
     let remote = mirror::parse(text)?;
-    let dir = state_dir.join("mirrors").join(Digest::of(remote.url.as_bytes()).short(32));
+    let dir = mirror::dir_of(&remote.url, state_dir);
     if !dir.join("HEAD").exists() {
         return Ok(None);
     }

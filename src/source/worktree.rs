@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Read as _;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use git2::{ObjectType, Oid};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 
 use super::{Source, SourceError};
 use crate::model::{FileMode, Tree, TreeEntry};
@@ -17,9 +19,9 @@ impl Source {
     pub fn edited_files(&self, tree: &Tree) -> Result<Vec<String>, SourceError> {
         let Some(top) = self.work_tree() else { return Ok(Vec::new()) };
         let mut edited = Vec::new();
-        let staged = Staged::read(&self.place.git_dir);
+        let mut staged = Staged::read(&self.place.git_dir, top);
         for entry in tree.entries.iter().filter(|e| e.mode == FileMode::File) {
-            if staged.as_ref().is_some_and(|staged| staged.vouches(top, entry)) {
+            if staged.as_mut().is_some_and(|staged| staged.vouches(entry)) {
                 continue;
             }
             match read_plain(&top.join(&entry.path), self.options.limits.file) {
@@ -93,44 +95,72 @@ impl Source {
 }
 
 /// What the index knows of the files that it has, so that most of them need not be read.
-struct Staged {
+struct Staged<'a> {
     /// Sorted by path, as the index is.
     entries: Vec<git2::IndexEntry>,
+    /// Where the file is probably found that is asked for next.
+    next: usize,
     /// When the index was written, in seconds and nanoseconds.
     written: (i64, i64),
+    /// The work tree's root.
+    top: &'a Path,
+    /// The folder that was looked into last: most files have the same one as the file before, and the way to it is long.
+    folder: Option<(String, OwnedFd)>,
 }
 
-impl Staged {
+impl<'a> Staged<'a> {
     /// None if there is no index, or one that cannot be read: then every file is looked into.
-    fn read(git_dir: &Path) -> Option<Self> {
+    fn read(git_dir: &Path, top: &'a Path) -> Option<Self> {
         let path = git_dir.join("index");
         let meta = fs::metadata(&path).ok()?;
         let entries = git2::Index::open(&path).ok()?.iter().collect();
-        Some(Self { entries, written: (meta.mtime(), meta.mtime_nsec()) })
+        Some(Self { entries, next: 0, written: (meta.mtime(), meta.mtime_nsec()), top, folder: None })
+    }
+
+    /// Where in the index this path is.
+    fn find(&mut self, path: &[u8]) -> Option<usize> {
+        let at = match self.entries.get(self.next) {
+            Some(entry) if entry.path == path => self.next,
+            _ => self.entries.binary_search_by(|e| e.path.as_slice().cmp(path)).ok()?,
+        };
+        self.next = at + 1;
+        Some(at)
+    }
+
+    /// What is known of the file itself, also where it is a link.
+    fn stat(&mut self, path: &str) -> Option<Stat> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        if self.folder.as_ref().is_none_or(|(known, _)| known != folder) {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let open = rustix::fs::open(self.top.join(folder), flags, Mode::empty()).ok()?;
+            self.folder = Some((folder.to_owned(), open));
+        }
+        let (_, open) = self.folder.as_ref()?;
+        rustix::fs::statat(open, name, AtFlags::SYMLINK_NOFOLLOW).ok()
     }
 
     /// True if git itself would say, without reading the file, that it still is this blob: same times, size and inode as
     /// when it was added. A file as young as the index may have been changed since within one tick, and is read.
-    fn vouches(&self, top: &Path, file: &TreeEntry) -> bool {
-        let Ok(at) = self.entries.binary_search_by(|e| e.path.as_slice().cmp(file.path.as_bytes())) else {
-            return false;
-        };
+    fn vouches(&mut self, file: &TreeEntry) -> bool {
+        let Some(at) = self.find(file.path.as_bytes()) else { return false };
+        let now = self.stat(&file.path);
         let known = &self.entries[at];
         // Neither in conflict, nor assumed to be unchanged, nor left out of the work tree.
         let plain = known.flags & 0xb000 == 0 && known.flags_extended == 0;
         if !plain || Oid::from_str(&file.blob).ok() != Some(known.id) {
             return false;
         }
-        let Ok(now) = fs::symlink_metadata(top.join(&file.path)) else { return false };
-        let is = |known: git2::IndexTime, seconds: i64, nanoseconds: i64| {
+        let Some(now) = now else { return false };
+        let (modified, changed) = ((now.st_mtime, now.st_mtime_nsec as i64), (now.st_ctime, now.st_ctime_nsec as i64));
+        let is = |known: git2::IndexTime, (seconds, nanoseconds): (i64, i64)| {
             i64::from(known.seconds()) == seconds && i64::from(known.nanoseconds()) == nanoseconds
         };
-        now.is_file()
-            && is(known.mtime, now.mtime(), now.mtime_nsec())
-            && is(known.ctime, now.ctime(), now.ctime_nsec())
-            && u64::from(known.file_size) == now.size()
-            && known.ino == now.ino() as u32
-            && (now.mtime(), now.mtime_nsec()) < self.written
+        FileType::from_raw_mode(now.st_mode) == FileType::RegularFile
+            && is(known.mtime, modified)
+            && is(known.ctime, changed)
+            && i64::from(known.file_size) == now.st_size
+            && known.ino == now.st_ino as u32
+            && modified < self.written
     }
 }
 

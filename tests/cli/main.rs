@@ -15,6 +15,7 @@ mod hostile;
 mod ids;
 mod input;
 mod mutations;
+mod operate;
 mod record;
 mod safety;
 mod trust;

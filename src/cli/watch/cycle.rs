@@ -725,6 +725,7 @@ fn hide_all(report: &mut CycleReport, redactor: &Redactor) {
     }
     report.endpoints.values_mut().filter_map(|endpoint| endpoint.why.as_mut()).for_each(hide);
     for op in &mut report.operations {
+        hide(&mut op.differs);
         match &mut op.outcome {
             Outcome::Held(why) | Outcome::Refused(why) => hide(why),
             // Hidden when they were made.

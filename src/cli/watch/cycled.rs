@@ -8,6 +8,7 @@ use crate::event::Ending;
 use crate::model::{Diagnostic, Digest, EndpointName, Kind, RecordHead, TargetName};
 use crate::plan::{Action, Cause, Operation, Refusal, Summary};
 use crate::reconcile::{Blocked, Ended, Reach, Tried, Trouble};
+use crate::report::cause_text;
 
 /// How one cycle of one target went. Whatever failed is in it.
 #[derive(Clone, Debug)]
@@ -72,6 +73,8 @@ pub(in crate::cli) struct OpReport {
     pub action: Action,
     /// Why.
     pub cause: Cause,
+    /// What differs and why, in words; empty for what is done.
+    pub differs: String,
     /// The digest of what is wanted; `None` for what goes.
     pub wanted: Option<Digest>,
     /// The fields that differ.
@@ -255,6 +258,7 @@ impl OpReport {
             kind: op.resource.kind.clone(),
             action: op.change.action(),
             cause: op.cause,
+            differs: if outcome == Outcome::Done { String::new() } else { cause_text(op) },
             wanted: desired.map(|desired| desired.digest),
             fields: fields.collect(),
             source: place.or_else(|| desired.map(|desired| desired.origin.path.to_string())),

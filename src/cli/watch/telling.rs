@@ -348,17 +348,11 @@ fn pending(op: &OpReport) -> Option<PendingStatus> {
         Outcome::InDoubt(why) => ("in-doubt", why.clone(), Some("the next cycle looks again".to_owned())),
         Outcome::Skipped(why) => ("waiting", why.clone(), None),
     };
-    let fields: Vec<&str> = op.fields.iter().map(|field| field.path.as_str()).take(5).collect();
-    let more = if op.fields.len() > 5 { format!(" and {} more", op.fields.len() - 5) } else { String::new() };
-    let cause = match (op.action, fields.is_empty()) {
-        (Action::Update, false) => format!("{}: {}{more} differ", op.cause.as_str(), fields.join(", ")),
-        _ => op.cause.as_str().to_owned(),
-    };
     Some(PendingStatus {
         address: op.address.clone(),
         endpoint: op.endpoint.to_string(),
         action: op.action.as_str().to_owned(),
-        cause,
+        cause: op.differs.clone(),
         source: op.source.clone(),
         state: state.to_owned(),
         why,

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use crate::credentials::{Access, Auth, SecretSource};
 use crate::manifest::api::{ApiDescription, ApiOperation, AuthRule, Body, EtagRule, LoginRule, Method, Template};
 use crate::model::{
-    Cursor, Desired, Diagnostic, EndpointName, FieldPath, KindTable, Observation, Observed, ResourceId, Scope, Secret,
-    TargetName, Value,
+    Cursor, Desired, Diagnostic, EndpointName, FieldPath, Kind, KindTable, Observation, Observed, ResourceId, Scope,
+    Secret, TargetName, Value,
 };
 use crate::net::{Discretion, NetError, Transport};
 use crate::target::{Fence, Greeting, Guarding, Outcome, Rehearsal, Target, TargetError, Write};
@@ -21,6 +21,7 @@ use super::hide::Hider;
 use super::ids::Ids;
 use super::observe::Found;
 use super::response::Answer;
+use super::shape::{Outline, outlines};
 use super::{body, wire};
 
 /// Largest page of a list, in bytes.
@@ -58,6 +59,7 @@ pub struct HttpConfig {
 /// One endpoint of an HTTP API, driven by a description.
 pub struct HttpTarget<X> {
     pub(super) api: Arc<ApiDescription>,
+    pub(super) outlines: BTreeMap<Kind, Arc<Outline>>,
     pub(super) target: TargetName,
     pub(super) endpoint: EndpointName,
     pub(super) origin: String,
@@ -139,6 +141,7 @@ impl<X: Transport> HttpTarget<X> {
             Auth::Login(values) => values.values().for_each(|secret| hider.add(secret)),
         }
         Ok(Self {
+            outlines: outlines(&api),
             api,
             target,
             endpoint,

@@ -11,7 +11,7 @@ use crate::target::TargetError;
 use super::driver::HttpTarget;
 use super::fill::text_of;
 use super::observe::Found;
-use super::shape::{Shape, shape_of};
+use super::shape::Shape;
 
 /// What an id is called that belongs to no object that was listed: it stays visible, and equals no key.
 const STRANGE: &str = "id";
@@ -168,7 +168,9 @@ fn by_id<'a>(rules: &'a [RefRule]) -> impl Iterator<Item = (&'a RefRule, &'a Fie
 impl<X: Transport> HttpTarget<X> {
     /// A kind's shape, with the ids that its references need. Lists what they refer to where that was not listed yet.
     pub(super) async fn shape(&self, kind: &Kind) -> Result<Shape<'_>, TargetError> {
-        let mut shape = shape_of(&self.api, kind)
+        let known = || Some((self.api.types.get(kind)?, self.api.table().get(kind)?, self.outlines.get(kind)?));
+        let mut shape = known()
+            .map(|(ty, rules, outline)| Shape::new(ty, rules, Arc::clone(outline)))
             .ok_or_else(|| TargetError::Refused { why: format!("the API `{}` has no kind `{kind}`", self.api.name) })?;
         for (rule, at) in by_id(&shape.rules.refs) {
             let place = (rule.kind.clone(), at.clone());

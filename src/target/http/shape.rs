@@ -1,9 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::manifest::api::{ApiDescription, ApiOperation, ApiType, EtagRule, Template};
-use crate::model::{FieldPath, Key, KindRules, MAX_DEPTH, Mark, Observed, Opaque, OwnerRule, Value, parse_json};
+use crate::model::{FieldPath, Key, Kind, KindRules, MAX_DEPTH, Mark, Observed, Opaque, OwnerRule, Value, parse_json};
 
 use super::fill::text_of;
 use super::ids::{Link, with_names};
@@ -16,6 +17,14 @@ const OBJECT: usize = 1024 * 1024;
 pub(super) struct Shape<'a> {
     pub(super) ty: &'a ApiType,
     pub(super) rules: &'a KindRules,
+    outline: Arc<Outline>,
+    /// Fields that travel as ids.
+    pub(super) links: Vec<Link>,
+}
+
+/// What is looked at in each item of a kind; made once, and asked about every item.
+#[derive(Debug)]
+pub(super) struct Outline {
     /// Top-level names that must be looked at in every item.
     names: Vec<String>,
     /// Names at the item's root by which it is addressed.
@@ -25,8 +34,6 @@ pub(super) struct Shape<'a> {
     /// Where an item's stated fields lie under one name, and nothing else of it has to be turned over, its parts can be
     /// put together as they are: that name, then those at the root that are looked at or belong to the stated fields.
     parted: Option<Vec<String>>,
-    /// Fields that travel as ids.
-    pub(super) links: Vec<Link>,
 }
 
 /// One item of a list.
@@ -39,9 +46,9 @@ pub(super) enum Item {
     Nothing,
 }
 
-impl<'a> Shape<'a> {
+impl Outline {
     /// `ids` are the places of ids by which others refer to objects of this kind.
-    pub(super) fn new(ty: &'a ApiType, rules: &'a KindRules, ids: &[FieldPath]) -> Self {
+    pub(super) fn new(ty: &ApiType, rules: &KindRules, ids: &[FieldPath]) -> Self {
         let straight = rules.refs.iter().all(|rule| rule.at.is_none());
         let straight = straight
             && rules.fields.values().all(|rule| {
@@ -80,13 +87,19 @@ impl<'a> Shape<'a> {
             }
             _ => None,
         };
-        let (names, links) = (names.into_iter().collect(), Vec::new());
-        Self { ty, rules, names, address, plain, parted, links }
+        Self { names: names.into_iter().collect(), address, plain, parted }
+    }
+}
+
+impl<'a> Shape<'a> {
+    /// A shape without the ids that its references may need.
+    pub(super) fn new(ty: &'a ApiType, rules: &'a KindRules, outline: Arc<Outline>) -> Self {
+        Self { ty, rules, outline, links: Vec::new() }
     }
 
     /// The parts of an item that are to be spliced, or `None` if they overlap and it takes a tree to tell them apart.
     fn parts<'r>(&self, raw: &'r str) -> Result<Option<Spliced<'r>>, String> {
-        let Some(parts) = &self.parted else { return Ok(None) };
+        let Some(parts) = &self.outline.parted else { return Ok(None) };
         let names: Vec<&str> = parts.iter().map(String::as_str).collect();
         let mut outside = scan::pick(raw, &names)?;
         outside.sort_unstable_by_key(|(index, _)| *index);
@@ -96,8 +109,8 @@ impl<'a> Shape<'a> {
         };
         outside.remove(0);
         // Names that must be looked at inside: those that are of interest, and those that might stand there twice.
-        let mut wanted: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        wanted.extend(names[1..].iter().filter(|name| !self.names.iter().any(|n| n == *name)));
+        let mut wanted: Vec<&str> = self.outline.names.iter().map(String::as_str).collect();
+        wanted.extend(names[1..].iter().filter(|name| !self.outline.names.iter().any(|n| n == *name)));
         let inside = scan::pick(spec, &wanted)?;
         if inside.iter().any(|(index, _)| names[1..].contains(&wanted[*index])) {
             return Ok(None);
@@ -131,7 +144,7 @@ impl<'a> Shape<'a> {
         let mut parts = self.parts(raw)?;
         let mut seen = match &mut parts {
             Some(parts) => std::mem::replace(&mut parts.seen, Value::Null),
-            None if self.plain => self.picked(raw)?,
+            None if self.outline.plain => self.picked(raw)?,
             None => self.manifest_shape(&tree(raw)?)?,
         };
         let mut added: Vec<(FieldPath, Value)> = Vec::new();
@@ -192,12 +205,12 @@ impl<'a> Shape<'a> {
                 strip_mark(rule, &mut whole);
             }
             written(&whole)
-        } else if self.plain && mark.is_none() && added.is_empty() {
+        } else if self.outline.plain && mark.is_none() && added.is_empty() {
             page.slice_ref(raw.as_bytes())
-        } else if self.plain && mark.is_none() && simple {
+        } else if self.outline.plain && mark.is_none() && simple {
             splice(raw, &added)
         } else {
-            let mut whole = if self.plain { tree(raw)? } else { seen };
+            let mut whole = if self.outline.plain { tree(raw)? } else { seen };
             for (path, value) in added {
                 whole.set(&path, value);
             }
@@ -216,10 +229,10 @@ impl<'a> Shape<'a> {
     }
 
     fn picked(&self, raw: &str) -> Result<Value, String> {
-        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        let names: Vec<&str> = self.outline.names.iter().map(String::as_str).collect();
         let mut map = BTreeMap::new();
         for (index, text) in scan::pick(raw, &names)? {
-            map.insert(self.names[index].clone(), parse_json(text.as_bytes()).map_err(|e| e.to_string())?);
+            map.insert(self.outline.names[index].clone(), parse_json(text.as_bytes()).map_err(|e| e.to_string())?);
         }
         Ok(Value::Object(map))
     }
@@ -253,7 +266,7 @@ impl<'a> Shape<'a> {
                     map.insert(name.clone(), value.clone());
                 }
             }
-            for name in &self.address {
+            for name in &self.outline.address {
                 if let Some(value) = root.get(name) {
                     map.entry(name.clone()).or_insert_with(|| value.clone());
                 }
@@ -361,11 +374,14 @@ impl Spliced<'_> {
     }
 }
 
-/// The rules and the type of a kind.
-pub(super) fn shape_of<'a>(api: &'a ApiDescription, kind: &crate::model::Kind) -> Option<Shape<'a>> {
-    let rules = api.table().kinds.values().flat_map(|rules| &rules.refs).filter(|rule| &rule.kind == kind);
-    let ids: Vec<FieldPath> = rules.filter_map(|rule| rule.at.clone()).collect();
-    Some(Shape::new(api.types.get(kind)?, api.table().get(kind)?, &ids))
+/// The outlines of all kinds.
+pub(super) fn outlines(api: &ApiDescription) -> BTreeMap<Kind, Arc<Outline>> {
+    let outline = |(kind, ty): (&Kind, &ApiType)| {
+        let rules = api.table().kinds.values().flat_map(|rules| &rules.refs).filter(|rule| &rule.kind == kind);
+        let ids: Vec<FieldPath> = rules.filter_map(|rule| rule.at.clone()).collect();
+        Some((kind.clone(), Arc::new(Outline::new(ty, api.table().get(kind)?, &ids))))
+    };
+    api.types.iter().filter_map(outline).collect()
 }
 
 fn tree(raw: &str) -> Result<Value, String> {
@@ -451,7 +467,10 @@ fn strip_mark(rule: &OwnerRule, item: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Kind;
+
+    fn shape_of<'a>(api: &'a ApiDescription, kind: &Kind) -> Option<Shape<'a>> {
+        Some(Shape::new(api.types.get(kind)?, api.table().get(kind)?, outlines(api).remove(kind)?))
+    }
 
     #[test]
     fn splicing_makes_what_a_tree_would_make() {

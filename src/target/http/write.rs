@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::manifest::api::{ApiOperation, Body, EtagRule, Method, Shape as ListShape};
-use crate::model::{Canonical, FieldPath, Kind, Mark, Observed, ResourceId, SecretMode, Value};
+use crate::model::{Canonical, FieldPath, Kind, Mark, Observed, ResourceId, SecretMode, Value, members};
 use crate::net::Transport;
 use crate::target::{Fence, Outcome, TargetError, Write};
 
@@ -104,19 +104,21 @@ impl<X: Transport> HttpTarget<X> {
         let sent = match &operation.body {
             Body::None => None,
             Body::Template(template) => Some(scene.body(template).map_err(|why| refused(id, why))?),
+            Body::All | Body::Merged | Body::Changes if shape.ty.envelope.is_root() => None,
             Body::All | Body::Merged | Body::Changes => travelling.clone().map(|body| {
-                if shape.ty.envelope.is_root() {
-                    return body;
-                }
                 let mut out = Value::object();
                 out.set(&shape.ty.envelope, body);
                 out
             }),
         };
+        // Without an envelope the whole goes as it is: one copy less of every body.
+        let is_plain =
+            matches!(operation.body, Body::All | Body::Merged | Body::Changes) && shape.ty.envelope.is_root();
+        let plain = travelling.as_ref().filter(|_| is_plain);
         let (secrets, hider) = self.resolve(shape, id, &stated)?;
-        let bytes = sent.map(|value| {
-            let mut out = Vec::with_capacity(256);
-            wire::write_with(&value, &secrets, &mut out);
+        let bytes = sent.as_ref().or(plain).map(|value| {
+            let mut out = Vec::with_capacity(512);
+            wire::write_with(value, &secrets, &mut out);
             Bytes::from(out)
         });
         let mut headers = self.queries(&scene, &[&self.api.headers, &shape.ty.headers, &operation.headers])?;
@@ -238,12 +240,19 @@ fn shown(shape: &Shape<'_>, id: &ResourceId, answer: &Answer, stated: &Value) ->
     if observed.key != id.key {
         return None;
     }
-    let value = observed.value().ok()?;
     let unseen = |name: &String| {
         let rule = shape.rules.field(&FieldPath::parse(&format!("/{}", name.replace('~', "~0").replace('/', "~1"))));
         rule.is_some_and(|rule| rule.initial.is_some() || matches!(rule.secret, Some(SecretMode::WriteOnly)))
     };
-    let whole = stated.as_object()?.keys().all(|name| value.child(name).is_some() || unseen(name));
+    let mut stated = stated.as_object()?.keys();
+    // A tree is made only where the members cannot be told by sight.
+    let whole = match members(&observed.body) {
+        Some(seen) => stated.all(|name| seen.iter().any(|(there, _)| there == name) || unseen(name)),
+        None => {
+            let seen = observed.value().ok()?;
+            stated.all(|name| seen.child(name).is_some() || unseen(name))
+        }
+    };
     whole.then_some(observed)
 }
 

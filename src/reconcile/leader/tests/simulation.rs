@@ -6,8 +6,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use super::super::candidate::{Answer, Ask, Candidate, ElectionEvent, LEASE, Lane, Next};
 use crate::model::TargetName;
+use crate::reconcile::leader::candidate::{Answer, Ask, Candidate, ElectionEvent, LEASE, Lane, Next};
 use crate::store::{CoordinatorError, LeaseId, Seat};
 use crate::target::Fence;
 use crate::world::Entropy;

@@ -105,7 +105,7 @@ impl Drop for Process {
         self.kill();
         if std::thread::panicking() {
             let said = self.said();
-            let start = said.char_indices().rev().nth(4000).map_or(0, |(at, _)| at);
+            let start = said.char_indices().rev().nth(20_000).map_or(0, |(at, _)| at);
             eprintln!("-- the end of {}:\n{}", self.log.display(), &said[start..]);
         }
     }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::githttp::Remote;
 use crate::process::{Process, free_addresses};
 use crate::proxy::{Fault, Proxy};
-use crate::watchers::Watchers;
+use crate::watchers::{TOKEN, Watchers};
 use crate::{http, within};
 
 /// One write that a server answered.
@@ -130,14 +130,25 @@ pub(crate) struct Scene {
     pub(crate) remote: Remote,
     pub(crate) servers: Vec<Server>,
     folder: TempDir,
+    /// Whether the record is pushed to the remote, or stays with whoever applies.
+    shared: bool,
 }
 
 impl Scene {
-    /// Starts the servers and commits services `s0`, `s1`, … with port 1.
+    /// Starts the servers and commits services `s0`, `s1`, … with port 1. The record is pushed to the remote.
     pub(crate) fn of(targets: usize, services: usize) -> Self {
+        Self::new(targets, services, true)
+    }
+
+    /// The same for one watcher, which keeps the record in its own mirror.
+    pub(crate) fn alone(targets: usize, services: usize) -> Self {
+        Self::new(targets, services, false)
+    }
+
+    fn new(targets: usize, services: usize, shared: bool) -> Self {
         let folder = TempDir::new().unwrap();
         let servers = (0..targets).map(|at| Server::start(folder.path(), &format!("t{at}"))).collect();
-        let scene = Self { remote: Remote::new(), servers, folder };
+        let scene = Self { remote: Remote::new(), servers, folder, shared };
         scene.commit(services, 1);
         scene
     }
@@ -154,11 +165,11 @@ impl Scene {
         self.remote.rewrite([("ctl.yaml", project.as_str()), ("manifests/all.yaml", &manifests(services, port))])
     }
 
-    /// `ctl.yaml`, with the record shared through the remote.
+    /// `ctl.yaml`.
     pub(crate) fn project(&self) -> String {
-        let mut text = "apiVersion: ctl/v1\nkind: Project\nmetadata: {name: scene}\nmanifests: [manifests/]\n\
-                        record: {push: origin}\ntargets:\n"
-            .to_owned();
+        let record = if self.shared { "record: {push: origin}\n" } else { "" };
+        let head = "apiVersion: ctl/v1\nkind: Project\nmetadata: {name: scene}\nmanifests: [manifests/]\n";
+        let mut text = format!("{head}{record}targets:\n");
         for (at, server) in self.servers.iter().enumerate() {
             writeln!(text, "  t{at}: {{api: ctl, url: \"{}\"}}", server.proxy.url()).unwrap();
         }
@@ -188,6 +199,10 @@ impl Scene {
     /// The same with another interval.
     pub(crate) fn watch_every(&self, interval: &str, count: usize, flags: &[String]) -> Watchers {
         let url = self.remote.url();
+        let token = self.folder.path().join("token");
+        std::fs::write(&token, TOKEN).unwrap();
+        std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let token = token.display().to_string();
         // A commit of the record needs a name; the machine's own settings stay out of it.
         let env = [
             ("GIT_CONFIG_GLOBAL", "/dev/null"),
@@ -198,8 +213,20 @@ impl Scene {
         ];
         Watchers::of(count, &env, |state, listen| {
             let listen = listen.to_string();
-            let args =
-                ["watch", &url, "--state", state, "--listen", &listen, "--interval", interval, "--output", "json"];
+            let args = [
+                "watch",
+                &url,
+                "--state",
+                state,
+                "--listen",
+                &listen,
+                "--interval",
+                interval,
+                "--output",
+                "json",
+                "--token-file",
+                &token,
+            ];
             args.into_iter().map(str::to_owned).chain(flags.iter().cloned()).collect()
         })
     }

@@ -15,6 +15,9 @@ use crate::http;
 use crate::process::{Process, free_addresses};
 use crate::within;
 
+/// What proves that an order may be given.
+pub(crate) const TOKEN: &str = "only-for-tests-0123456789";
+
 struct Watcher {
     process: Process,
     listen: SocketAddr,
@@ -115,6 +118,15 @@ impl Watchers {
     pub(crate) fn status(&self, watcher: usize) -> Option<Status> {
         let (status, text) = http::get(self.address(watcher), "/v1/status")?;
         (status == 200).then(|| serde_json::from_str(&text).unwrap())
+    }
+
+    /// Gives one of them an order, as a person does: `ctl ORDER… --server URL`.
+    pub(crate) fn order(&self, watcher: usize, order: &[&str]) {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ctl"));
+        command.args(order).args(["--server", &format!("http://{}", self.address(watcher))]);
+        let output =
+            command.current_dir(self.folder.path()).env("NO_PROXY", "*").env("CTL_TOKEN", TOKEN).output().unwrap();
+        assert!(output.status.success(), "{order:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// Who says, of those that answer, that it leads at the target.

@@ -151,7 +151,7 @@ fn one_member_of_etcd_is_not_missed_and_two_close_the_gate() {
 fn a_revoked_lease_and_a_cut_line_cost_the_leadership_and_no_more() {
     let Some(stage) = stage() else { return };
     let leader = stage.cluster.leader();
-    let keys = stage.cluster.keys(leader, "ctl").unwrap();
+    let keys = stage.cluster.keys(leader, "/ctl").unwrap();
     let leases: std::collections::BTreeSet<String> =
         keys.into_iter().map(|(_, lease)| lease).filter(|lease| lease != "0").collect();
     assert!(!leases.is_empty(), "leaders hold leases");

@@ -44,7 +44,7 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
         within(ctx, &mut wait, |left| acquire(ctx, &mut session, &here, left)).await?;
     }
     let mut planned = session.plan(ctx, cancel).await;
-    if settle_open(ctx, &mut session, &planned.sightings, &here)? {
+    if settled(ctx, &mut session, &planned, &here)? {
         planned = session.plan_again(planned);
     }
     if args.output == Output::Text {
@@ -90,7 +90,7 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
     let moved = session.records.values().map(|(tip, _)| tip.clone()).collect::<Vec<_>>() != before;
     if moved || !session.locked.is_empty() {
         let reviewed = std::mem::replace(&mut planned, session.plan(ctx, cancel).await);
-        if settle_open(ctx, &mut session, &planned.sightings, &here)? {
+        if settled(ctx, &mut session, &planned, &here)? {
             planned = session.plan_again(planned);
         }
         if unlocked(&planned, &session) != unlocked(&reviewed, &session) {
@@ -123,6 +123,13 @@ async fn within<F: Future>(ctx: &Context, wait: &mut Duration, waiting: impl FnO
     let done = waiting(*wait).await;
     *wait = wait.saturating_sub(ctx.clock.boot().saturating_sub(began));
     done
+}
+
+/// Settles what interrupted runs left, and says so. True if a record changed.
+fn settled(ctx: &Context, session: &mut Session, planned: &Planned, here: &Here) -> Result<bool, Stop> {
+    let settled = settle_open(ctx, session, &planned.sightings, here)?;
+    ctx.tell(&settled.diagnostics);
+    Ok(settled.changed)
 }
 
 /// The checksum of what is to be done at the targets that no other run holds.

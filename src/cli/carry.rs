@@ -195,7 +195,7 @@ pub(super) async fn carry_out(
     if how.cancel.is_cancelled() {
         exit = exit.and(Exit::Interrupted);
     }
-    let exit = exit.after_writing(applied.wrote());
+    let exit = exit.after_writing(applied.may_have_written());
     Ok(Carried { applied, exit, took, diagnostics, records })
 }
 

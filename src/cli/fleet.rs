@@ -1,6 +1,6 @@
 //! The endpoints of a run, each with its driver, after the operator's file agreed to each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -158,6 +158,23 @@ impl Fleet {
         let url = embedded.url.clone();
         self.embedded.push(embedded);
         Ok((url, access))
+    }
+
+    /// True if a server of it lives in this process.
+    pub(super) fn is_embedded(&self) -> bool {
+        !self.embedded.is_empty()
+    }
+
+    /// Takes over the endpoints of an older fleet of the same targets, with their connections, rates and retry budgets,
+    /// but for those that are refused now and those that are named.
+    pub(super) fn keep(&mut self, older: &mut Self, but: &BTreeSet<EndpointName>) {
+        let known: Vec<Place> = self.peers.keys().filter(|(_, endpoint)| !but.contains(endpoint)).cloned().collect();
+        for place in known {
+            if let Some(peer) = older.peers.remove(&place) {
+                self.requests.extend(older.requests.remove(&place).map(|count| (place.clone(), count)));
+                self.peers.insert(place, peer);
+            }
+        }
     }
 
     /// Stops the embedded servers, so that everything they hold is on disk.

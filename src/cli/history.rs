@@ -5,7 +5,7 @@ use super::load;
 use super::session::{choose, operator};
 use super::stores::{self, Stores};
 use super::{Context, Exit, Stop};
-use crate::model::{Record, RecordHead, TargetName};
+use crate::model::{RecordHead, TargetName};
 use crate::report::sanitize::line;
 use crate::store::{RecordName, Store, Tip};
 
@@ -17,13 +17,13 @@ pub(super) fn run(ctx: &Context, args: &HistoryArgs) -> Result<Exit, Stop> {
     let mut versions = Vec::new();
     for target in choose(&loaded.project, &args.targets)? {
         let name = RecordName { project: loaded.project.name.clone(), target: target.clone() };
-        let history = stores.history(&name, args.limit).map_err(|e| stores::stop(&e))?;
-        versions.extend(history.into_iter().map(|(tip, record)| (target.clone(), tip, record)));
+        let found = stores.versions(&name, args.limit).map_err(|e| stores::stop(&e))?;
+        versions.extend(found.into_iter().map(|(tip, head)| (target.clone(), tip, head)));
     }
     match args.output {
         Plain::Json => {
             let list: Vec<serde_json::Value> =
-                versions.iter().filter_map(|(target, tip, record)| as_json(target, tip, record)).collect();
+                versions.iter().map(|(target, tip, head)| as_json(target, tip, head)).collect();
             let document = serde_json::json!({"format_version": "1.0", "versions": list});
             ctx.print_json(&document);
         }
@@ -31,8 +31,7 @@ pub(super) fn run(ctx: &Context, args: &HistoryArgs) -> Result<Exit, Stop> {
         Plain::Text => {
             let mut rows =
                 vec![["VERSION", "TIME", "COMMIT", "RESULT", "OPERATIONS", "TOOK", "WHO"].map(str::to_owned)];
-            for (target, _, record) in &versions {
-                let Some(head) = &record.head else { continue };
+            for (target, _, head) in &versions {
                 rows.push([
                     format!("{target}@{}", head.number),
                     when(head),
@@ -53,9 +52,8 @@ pub(super) fn run(ctx: &Context, args: &HistoryArgs) -> Result<Exit, Stop> {
 }
 
 /// One version as JSON.
-pub(super) fn as_json(target: &TargetName, tip: &Tip, record: &Record) -> Option<serde_json::Value> {
-    let head = record.head.as_ref()?;
-    Some(serde_json::json!({
+pub(super) fn as_json(target: &TargetName, tip: &Tip, head: &RecordHead) -> serde_json::Value {
+    serde_json::json!({
         "target": target.as_str(),
         "version": head.number,
         "time": when(head),
@@ -68,7 +66,7 @@ pub(super) fn as_json(target: &TargetName, tip: &Tip, record: &Record) -> Option
         "duration_ms": head.duration_ms,
         "who": head.who,
         "record": tip.to_string(),
-    }))
+    })
 }
 
 /// When a version was applied.

@@ -12,7 +12,8 @@ use crate::credentials::ApiOrigin;
 use crate::manifest::api::ApiDescription;
 use crate::manifest::{self, PROJECT_FILE, ParsedFile, SetInput};
 use crate::model::{
-    Complete, Diagnostic, FieldPath, KindTable, Project, Revision, Snapshot, SourceFile, TargetName, Tree, TreeEntry,
+    Complete, Desired, Diagnostic, FieldPath, KindTable, Project, Revision, Snapshot, SourceFile, TargetName, Tree,
+    TreeEntry,
 };
 use crate::net::{Git, Limits};
 use crate::source::{Source, SourceError, SourceOptions};
@@ -83,6 +84,23 @@ pub(super) fn read_at(source: Arc<Source>, tree: Arc<Complete<Tree>>) -> Result<
     read(source, tree, None, Loading::default())
 }
 
+/// The same, of a commit that has the project file and the descriptions of one that was read before.
+pub(super) fn read_as(source: Arc<Source>, tree: Arc<Complete<Tree>>, before: &Opened) -> Loaded {
+    let Opened { project, apis, diagnostics } = before.clone();
+    let loading = Loading::default();
+    let mut loaded = Loaded::empty(source, tree, loading);
+    (loaded.project, loaded.apis, loaded.diagnostics) = (project, apis, diagnostics);
+    loaded
+}
+
+/// What the project file and the descriptions say.
+#[derive(Clone)]
+pub(super) struct Opened {
+    project: Project,
+    apis: BTreeMap<TargetName, Api>,
+    diagnostics: Vec<Diagnostic>,
+}
+
 /// What only a command at a work tree knows.
 #[derive(Default)]
 struct Loading {
@@ -97,18 +115,7 @@ fn read(
     trusted: Option<&Revision>,
     loading: Loading,
 ) -> Result<Loaded, Stop> {
-    let mut loaded = Loaded {
-        project: empty_project(),
-        apis: BTreeMap::new(),
-        revision: source.revision().clone(),
-        source,
-        diagnostics: Vec::new(),
-        tree,
-        looking: loading.looking,
-        dirty: loading.contents,
-        is_dirty: loading.is_dirty,
-        texts: Mutex::default(),
-    };
+    let mut loaded = Loaded::empty(source, tree, loading);
     let path = joined(loaded.source.folder(), PROJECT_FILE);
     let file = loaded.trusted_file(&path, trusted)?.ok_or_else(|| no_project(&path))?;
     let (project, warnings) = manifest::read_project(&file).map_err(invalid)?;
@@ -119,6 +126,31 @@ fn read(
 }
 
 impl Loaded {
+    fn empty(source: Arc<Source>, tree: Arc<Complete<Tree>>, loading: Loading) -> Self {
+        Self {
+            project: empty_project(),
+            apis: BTreeMap::new(),
+            revision: source.revision().clone(),
+            source,
+            diagnostics: Vec::new(),
+            tree,
+            looking: loading.looking,
+            dirty: loading.contents,
+            is_dirty: loading.is_dirty,
+            texts: Mutex::default(),
+        }
+    }
+
+    /// What the project file and the descriptions say, as they were read.
+    pub(super) fn opened(&self) -> Opened {
+        Opened { project: self.project.clone(), apis: self.apis.clone(), diagnostics: self.diagnostics.clone() }
+    }
+
+    /// The files of the commit.
+    pub(super) fn tree(&self) -> &Arc<Complete<Tree>> {
+        &self.tree
+    }
+
     /// Waits for the look at the work tree, and warns of what differs there.
     pub(super) fn look_back(&mut self) {
         let edited = self.looking.take().and_then(|look| look.join().ok()).unwrap_or_default();
@@ -259,7 +291,7 @@ impl Loaded {
             missing_folders: entries.missing_folders.clone(),
         });
         let snapshot = manifest::assemble(input).map_err(invalid)?;
-        let unfit = self.unfit(&snapshot);
+        let unfit = self.unfit(&snapshot.desired);
         if !unfit.is_empty() {
             return Err(invalid(unfit));
         }
@@ -270,9 +302,9 @@ impl Loaded {
     }
 
     /// What the APIs cannot hold although it is a good manifest: a stated mark, an object that is never touched.
-    fn unfit(&self, snapshot: &Snapshot) -> Vec<Diagnostic> {
+    pub(super) fn unfit<'d>(&self, desired: impl IntoIterator<Item = &'d Arc<Desired>>) -> Vec<Diagnostic> {
         let mut found = Vec::new();
-        for desired in &snapshot.desired {
+        for desired in desired {
             let (Some(api), Some(target)) =
                 (self.apis.get(&desired.id.target), self.project.targets.get(&desired.id.target))
             else {

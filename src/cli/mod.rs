@@ -17,6 +17,7 @@ mod load;
 mod notify;
 mod order;
 mod plan;
+mod reader;
 mod record;
 mod release;
 mod remote;

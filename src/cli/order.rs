@@ -159,8 +159,8 @@ fn recorded(ctx: &Context, source: &str, project: &str, target: &str, version: u
     let operator = session::operator(ctx).ok()?;
     let stores = Stores::open(ctx, &loaded, &operator).ok()?;
     let name = RecordName { project: loaded.project.name.clone(), target: target.parse().ok()? };
-    let history = stores.history(&name, 1000).ok()?;
-    history.into_iter().filter_map(|(_, record)| record.head).find(|head| head.number == version)
+    let versions = stores.versions(&name, 1000).ok()?;
+    versions.into_iter().map(|(_, head)| head).find(|head| head.number == version)
 }
 
 /// The refused plan that a prefix names.

@@ -110,7 +110,7 @@ fn record_json(target: &TargetName, tip: Option<&Tip>, record: &Record) -> serde
             })
         })
         .collect();
-    let version = tip.and_then(|tip| as_json(target, tip, record));
+    let version = tip.zip(record.head.as_ref()).map(|(tip, head)| as_json(target, tip, head));
     serde_json::json!({
         "target": target.as_str(), "version": version, "identities": identities, "intents": intents,
         "resources": entries,

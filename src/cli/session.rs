@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{LeaveArgs, LimitArgs, SelectionArgs, SourceArgs};
@@ -21,14 +22,14 @@ use crate::model::{
     Kind, Project, Record, RecordPlace, Scope, Secret, Snapshot, Spans, TargetName, Value,
 };
 use crate::net::without_credentials;
-use crate::plan::{self, Change, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
+use crate::plan::{self, Change, EdgeReason, EndpointInput, Operation, Plan, PlanInput, Refusal, TargetInput};
 use crate::reconcile::{
     self, Before, PATIENCE, Peer, Place, Revisited, Scopes, Sighting, Trouble, observe_again, revisit,
 };
 use crate::report::Progress;
 use crate::source::Ancestry;
 use crate::store::Tip;
-use crate::target::{Rehearsal, Target, Write};
+use crate::target::{Rehearsal, Target, TargetError, Write};
 
 /// Everything that a run knows before it plans.
 pub(super) struct Session {
@@ -218,11 +219,11 @@ impl Session {
             targets: vec![target],
             fleet,
             locked: BTreeMap::new(),
+            damaged: BTreeMap::new(),
             record_key,
             selection: Selection::default(),
             leave: Leave::default(),
             accept_rewrite: None,
-            damaged: BTreeMap::new(),
             alone: false,
             places: Mutex::default(),
         }
@@ -402,6 +403,11 @@ impl Session {
     /// The record of one endpoint.
     pub(super) fn endpoint_record(&self, target: &TargetName, endpoint: &EndpointName) -> Option<&EndpointRecord> {
         self.records.get(target)?.1.endpoints.get(endpoint)
+    }
+
+    /// True if the value of a secret is another one now than was sent, as far as a `record-key` can tell.
+    pub(super) fn has_changed_secrets(&self) -> bool {
+        !self.records_with_changed_secrets().is_empty()
     }
 
     fn records_with_changed_secrets(&self) -> BTreeMap<Place, EndpointRecord> {
@@ -681,7 +687,9 @@ impl Session {
             return;
         }
         let folders = self.snapshot.missing_folders.join(", ");
-        let deletes = plan.operations.iter().filter(|op| op.change.action() == plan::Action::Delete);
+        // What is made again by the same plan has its own guard.
+        let gone = |op: &&Operation| op.change.action() == plan::Action::Delete && op.replaces.is_none();
+        let deletes = plan.operations.iter().filter(gone);
         let targets: BTreeSet<TargetName> = deletes.map(|op| op.resource.target.clone()).collect();
         plan.refusals.extend(targets.into_iter().map(|target| Refusal {
             gate: "folder-gone",
@@ -718,44 +726,40 @@ impl Session {
     }
 
     /// Asks the targets what the writes would do, where they can tell. One rejection refuses the whole target: no
-    /// delete before every create and update has been found good.
+    /// delete before every create and update has been found good. Nothing is sent for what is refused already, and what
+    /// waits for another operation cannot be tried before that is done.
     pub(super) async fn rehearse(&self, plan: &mut Plan) {
-        let mut refusals = Vec::new();
-        for op in &mut plan.operations {
-            let place = (op.resource.target.clone(), op.endpoint.clone());
-            let Some(peer) = self.fleet.peers.get(&place) else { continue };
-            let changes: BTreeMap<FieldPath, Canonical> = match &op.change {
-                Change::Update { .. } => {
-                    op.fields.iter().filter_map(|f| Some((f.path.clone(), f.after.clone()?))).collect()
+        let waits = |op: &Operation| op.after.iter().any(|after| after.reason != EdgeReason::Adopts);
+        let asked = plan.operations.iter().enumerate().filter(|(_, op)| !waits(op) && !plan.refuses(op));
+        let asked = asked.filter_map(|(i, op)| {
+            let peer = self.fleet.peers.get(&(op.resource.target.clone(), op.endpoint.clone()))?;
+            Some(async move { Some((i, rehearsed(peer, op).await?)) })
+        });
+        let found: Vec<(usize, Result<Rehearsal, TargetError>)> =
+            futures::stream::iter(asked).buffer_unordered(REHEARSALS).filter_map(std::future::ready).collect().await;
+        for (i, said) in found {
+            let why = match said {
+                Ok(Rehearsal::NotOffered | Rehearsal::NotYet(_)) => continue,
+                Ok(Rehearsal::Accepted) => {
+                    plan.operations[i].rehearsed = true;
+                    continue;
                 }
-                _ => BTreeMap::new(),
+                Ok(Rehearsal::Rejected(diagnostic)) => format!("the target would not take it: {}", diagnostic.message),
+                Err(error) => format!("the target does not say whether it would take it: {error}"),
             };
-            let mark = peer.mark.as_ref();
-            let write = match &op.change {
-                Change::Create { desired } => Write::Create { desired, mark },
-                Change::Update { desired, base, remove } => {
-                    Write::Update { desired, base, changes: &changes, remove, mark }
-                }
-                Change::Delete { owned, .. } => Write::Delete { id: &op.resource, owned },
-                Change::Adopt { .. } | Change::Forget { .. } | Change::Rename { .. } => continue,
-            };
-            match peer.driver.rehearse(&write).await {
-                Ok(Rehearsal::NotOffered | Rehearsal::NotYet(_)) => {}
-                Ok(Rehearsal::Accepted) => op.rehearsed = true,
-                Ok(Rehearsal::Rejected(diagnostic)) => {
-                    refusals.push((op.resource.clone(), op.endpoint.clone(), diagnostic.message.clone()));
-                }
-                Err(error) => refusals.push((op.resource.clone(), op.endpoint.clone(), error.to_string())),
-            }
+            let op = &plan.operations[i];
+            plan.refusals.push(Refusal {
+                gate: "rehearsal",
+                target: op.resource.target.clone(),
+                endpoint: Some(op.endpoint.clone()),
+                kind: Some(op.resource.kind.clone()),
+                message: format!("{}: {why}", op.resource),
+                help: "mend the manifest, or the description".to_owned(),
+            });
         }
-        plan.refusals.extend(refusals.into_iter().map(|(resource, endpoint, why)| Refusal {
-            gate: "rehearsal",
-            target: resource.target.clone(),
-            endpoint: Some(endpoint),
-            kind: Some(resource.kind.clone()),
-            message: format!("{resource}: the target would not take it: {why}"),
-            help: "mend the manifest, or the description".to_owned(),
-        }));
+        plan.refusals.sort_by(|a, b| {
+            (&a.target, &a.endpoint, a.gate, &a.message).cmp(&(&b.target, &b.endpoint, b.gate, &b.message))
+        });
     }
 
     /// A record whose target is gone from `ctl.yaml` is shown by each plan.
@@ -845,6 +849,25 @@ fn unknown_there(wanted: &[Arc<Desired>], record: Option<&EndpointRecord>) -> us
     let declared: BTreeSet<(&Kind, &Key)> = wanted.iter().map(|d| (&d.id.kind, &d.id.key)).collect();
     let entries = record.iter().flat_map(|r| r.entries.keys());
     wanted.len() + entries.filter(|(kind, key)| !declared.contains(&(kind, key))).count()
+}
+
+/// Rehearsals under way at once.
+const REHEARSALS: usize = 8;
+
+/// What an endpoint says of one operation; `None` where nothing would be written.
+async fn rehearsed(peer: &Peer<Driver>, op: &Operation) -> Option<Result<Rehearsal, TargetError>> {
+    let changes: BTreeMap<FieldPath, Canonical> = match &op.change {
+        Change::Update { .. } => op.fields.iter().filter_map(|f| Some((f.path.clone(), f.after.clone()?))).collect(),
+        _ => BTreeMap::new(),
+    };
+    let mark = peer.mark.as_ref();
+    let write = match &op.change {
+        Change::Create { desired } => Write::Create { desired, mark },
+        Change::Update { desired, base, remove } => Write::Update { desired, base, changes: &changes, remove, mark },
+        Change::Delete { owned, .. } => Write::Delete { id: &op.resource, owned },
+        Change::Adopt { .. } | Change::Forget { .. } | Change::Rename { .. } => return None,
+    };
+    Some(peer.driver.rehearse(&write).await)
 }
 
 /// Two projects of one name would share a record: the second folder is refused. Asked whenever records are read, because

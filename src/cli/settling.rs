@@ -11,14 +11,23 @@ use crate::model::{
 use crate::reconcile::{Here, Hold, Place, Seen, Sighting, follow, is_as_sent, settle_intent, standing};
 use crate::store::{RecordName, Store, is_gone};
 
-/// Settles every expired intent of the run's targets from what was just seen. True if a record changed.
+/// What settling came to.
+#[derive(Debug, Default)]
+pub(super) struct Settling {
+    /// True if a record changed: what was planned before is to be planned again.
+    pub changed: bool,
+    /// What is to be said of it.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Settles every expired intent of the run's targets from what was just seen.
 pub(super) fn settle_open(
     ctx: &Context,
     session: &mut Session,
     sightings: &BTreeMap<Place, Sighting>,
     here: &Here,
-) -> Result<bool, Stop> {
-    let mut settled = false;
+) -> Result<Settling, Stop> {
+    let mut settled = Settling::default();
     let mark = Mark::of(&session.project().name);
     let alive = |process: &crate::model::Process| !is_gone(process, &here.process);
     for target in session.targets.clone() {
@@ -45,15 +54,16 @@ pub(super) fn settle_open(
                 intent.holder.who,
                 intent.operations.len()
             );
-            ctx.tell(&[Diagnostic::note("settled", message)]);
+            settled.diagnostics.push(Diagnostic::note("settled", message));
             for (op, why) in &settlement.in_doubt {
                 let message = format!("{target}:{}/{} is in doubt: {why}", op.kind, op.key);
                 let help = "look at it; if it is to be managed, `ctl apply` will offer to adopt it";
-                ctx.tell(&[Diagnostic::warning("in-doubt", message).help(help)]);
+                settled.diagnostics.push(Diagnostic::warning("in-doubt", message).help(help));
             }
             for (op, why) in &settlement.later {
                 let message = format!("{target}:{}/{} could not be looked at: {why}", op.kind, op.key);
-                ctx.tell(&[Diagnostic::warning("not-settled", message).help("the next run looks again")]);
+                let help = "the next run looks again";
+                settled.diagnostics.push(Diagnostic::warning("not-settled", message).help(help));
             }
             after = settlement.record;
         }
@@ -83,7 +93,7 @@ pub(super) fn settle_open(
             Err(error) => return Err(stores::stop(&error)),
         };
         session.records.insert(target, (Some(tip), after));
-        settled = true;
+        settled.changed = true;
     }
     Ok(settled)
 }

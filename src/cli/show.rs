@@ -37,17 +37,16 @@ fn version(ctx: &Context, args: &ShowArgs, target: &str, number: u64) -> Result<
     };
     let target: TargetName = target.parse().map_err(|_| missing())?;
     let name = RecordName { project: loaded.project.name.clone(), target: target.clone() };
-    let history = stores.history(&name, usize::MAX).map_err(|e| stores::stop(&e))?;
-    let found = history.iter().find(|(_, r)| r.head.as_ref().is_some_and(|head| head.number == number));
-    let (tip, record) = found.ok_or_else(missing)?;
-    let Some(head) = &record.head else { return Err(missing()) };
+    let versions = stores.versions(&name, usize::MAX).map_err(|e| stores::stop(&e))?;
+    let (tip, head) = versions.iter().find(|(_, head)| head.number == number).ok_or_else(missing)?;
+    let record = stores.at(&name, tip).map_err(|e| stores::stop(&e))?;
     let resources = record.endpoints.iter().flat_map(|(e, known)| known.entries.values().map(move |entry| (e, entry)));
     match args.output {
         Plain::Json => {
             let resources: Vec<serde_json::Value> =
                 resources.map(|(endpoint, entry)| entry_json(&target, endpoint, entry)).collect();
             let document = serde_json::json!({
-                "format_version": "1.0", "version": as_json(&target, tip, record), "resources": resources,
+                "format_version": "1.0", "version": as_json(&target, tip, head), "resources": resources,
             });
             ctx.print(&format!("{document:#}\n"));
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::load::{Loaded, git};
 use super::{Context, Exit, Stop};
 use crate::credentials::Operator;
-use crate::model::{Diagnostic, Digest, ProjectName, Record, RecordPlace, TargetName};
+use crate::model::{Diagnostic, Digest, ProjectName, Record, RecordHead, RecordPlace, TargetName};
 use crate::net::Limits;
 use crate::store::{FileStore, GitPlace, GitStore, RECORD_REFS, RecordName, Salvage, Store, StoreError, Tip};
 
@@ -120,6 +120,14 @@ impl Store for Stores {
 
     fn history(&self, name: &RecordName, limit: usize) -> Result<Vec<(Tip, Record)>, StoreError> {
         self.of(&name.target)?.history(name, limit)
+    }
+
+    fn versions(&self, name: &RecordName, limit: usize) -> Result<Vec<(Tip, RecordHead)>, StoreError> {
+        self.of(&name.target)?.versions(name, limit)
+    }
+
+    fn at(&self, name: &RecordName, tip: &Tip) -> Result<Record, StoreError> {
+        self.of(&name.target)?.at(name, tip)
     }
 
     fn is_shared(&self) -> bool {

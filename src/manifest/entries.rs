@@ -1,6 +1,7 @@
 //! Which files of a tree are manifests, and which names no tree of ours may hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 
 use super::document::MAX_FILE_BYTES;
 use super::fields::start_of;
@@ -48,7 +49,8 @@ pub fn manifest_entries<'t>(
     let mut out = ManifestEntries::default();
     let mut errors = Vec::new();
     let mut found: BTreeSet<&str> = BTreeSet::new();
-    let mut lower: BTreeMap<String, &str> = BTreeMap::new();
+    // Its order never shows.
+    let mut lower: HashMap<Cow<'_, str>, &str> = HashMap::with_capacity(tree.entries.len());
     for entry in &tree.entries {
         let Some(folder) = folders.iter().find(|f| below(&entry.path, f)) else { continue };
         found.insert(folder);
@@ -87,7 +89,7 @@ pub fn manifest_entries<'t>(
             errors.push(at(Diagnostic::error("too-large", message), entry).help("split it"));
             continue;
         }
-        if let Some(other) = lower.insert(entry.path.to_lowercase(), &entry.path) {
+        if let Some(other) = lower.insert(lowercase(&entry.path), &entry.path) {
             let message = format!("`{}` and `{other}` differ in case only", entry.path);
             out.diagnostics.push(
                 at(Diagnostic::warning("case-collision", message), entry)
@@ -117,6 +119,12 @@ pub fn manifest_entries<'t>(
         }
     }
     if errors.is_empty() { Ok(out) } else { Err(errors) }
+}
+
+/// Most paths are lowercase as they are.
+fn lowercase(path: &str) -> Cow<'_, str> {
+    let is_lower = path.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    if is_lower { Cow::Borrowed(path) } else { Cow::Owned(path.to_lowercase()) }
 }
 
 fn at(diagnostic: Diagnostic, entry: &TreeEntry) -> Diagnostic {
@@ -153,6 +161,8 @@ fn bad_name(path: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::model::{RecordPlace, Revision};
 

@@ -12,9 +12,9 @@ use super::document::{ParsedFile, attach};
 use super::made::{Made, MadeDocument, make};
 use super::resource::Context;
 use super::set::{Assembly, MAX_DOCUMENTS, Set, SetFile, Whole, in_order, snapshot};
-use crate::model::on_all_cores;
 use crate::model::{
     Complete, Diagnostic, Kind, KindTable, Project, ResourceId, Revision, Snapshot, SourceFile, TargetName, TreeEntry,
+    on_all_cores,
 };
 
 /// Everything that the next snapshot is made of. Files are named, and were given to [`Incremental::learn`] unless they
@@ -125,6 +125,11 @@ impl Incremental {
     /// How many files are in force.
     pub fn len(&self) -> usize {
         self.force.files.len()
+    }
+
+    /// How many versions are kept that are not in force.
+    pub fn aside(&self) -> usize {
+        self.aside.len()
     }
 
     /// True if nothing is in force.

@@ -172,7 +172,7 @@ pub struct Process {
 pub struct IntentOp {
     /// Where.
     pub endpoint: EndpointName,
-    /// `create`, `update`, `delete`, `adopt`, `forget`, `rename`.
+    /// `create`, `update`, `delete`, `adopt`, `forget`, `rename`, `release`.
     pub action: String,
     /// What sort of thing.
     pub kind: Kind,

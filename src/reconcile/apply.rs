@@ -104,6 +104,16 @@ impl Applied {
         counts
     }
 
+    /// True if something may have been written: a request was sent, and it was not one attempt that was refused for who
+    /// sent it.
+    pub fn may_have_written(&self) -> bool {
+        let let_in = |r: &OpResult| {
+            let refused = matches!(r.ending, Ending::Failed { .. }) && r.trouble == Some(Trouble::Authentication);
+            !refused || r.attempts > 1
+        };
+        self.results.iter().any(|result| result.sent_at.is_some() && let_in(result))
+    }
+
     /// True if at least one request to write was sent.
     pub fn wrote(&self) -> bool {
         self.results.iter().any(|result| result.sent_at.is_some())

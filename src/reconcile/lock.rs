@@ -28,8 +28,8 @@ pub enum Hold {
     Expired(&'static str),
 }
 
-/// Says whether an open intent still is a lock, to somebody who has no run of their own there now. `alive` tells whether a process of this very boot and PID namespace still
-/// runs (with that start time); `wall` is the Unix second.
+/// Says whether an open intent still is a lock, to somebody who has no run of their own there now. `alive` tells whether
+/// a process of this very boot and PID namespace still runs (with that start time); `wall` is the Unix second.
 pub fn standing(intent: &Intent, here: &Here, wall: i64, alive: &dyn Fn(&Process) -> bool) -> Hold {
     let (holder, me) = (&intent.holder, &here.process);
     if let (Some(theirs), Some(ours)) = (intent.token, here.token)

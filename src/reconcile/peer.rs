@@ -131,6 +131,11 @@ impl<T> Peer<T> {
         self.lane().budget.take(now)
     }
 
+    /// Retries that may start now.
+    pub fn retries_left(&self, now: Duration) -> f64 {
+        self.lane().budget.left(now)
+    }
+
     pub(super) fn note_pages(&self, scope: &Scope, pages: usize) {
         self.lane().pages.insert(scope.clone(), pages.max(1));
     }

@@ -126,20 +126,25 @@ fn backoff(retries: u32) -> Duration {
 
 /// Keeps retries from multiplying the load of a server that is down: over any time from the start they are at most 20 %
 /// of the first attempts plus one a second. The first ten seconds' worth is lent at once, so that a short run can retry.
+/// What is not used is kept up to a hundred retries: a process that was well for a week may not storm a server for a day.
 #[derive(Clone, Debug)]
 pub struct RetryBudget {
     since: Duration,
     first_attempts: u64,
     retries: u64,
+    /// Allowance that was given and not kept.
+    forgone: f64,
 }
 
 /// Seconds of allowance that are lent at the start.
 const LENT: f64 = 10.0;
+/// Retries that are kept for later.
+const KEPT: f64 = 100.0;
 
 impl RetryBudget {
     /// Starts to count at `now`.
     pub fn new(now: Duration) -> Self {
-        Self { since: now, first_attempts: 0, retries: 0 }
+        Self { since: now, first_attempts: 0, retries: 0, forgone: 0.0 }
     }
 
     /// Notes a first attempt.
@@ -149,13 +154,20 @@ impl RetryBudget {
 
     /// True, and counted, if one more retry is within the budget.
     pub fn take(&mut self, now: Duration) -> bool {
-        let seconds = now.saturating_sub(self.since).as_secs_f64().max(LENT);
-        let allowed = self.first_attempts as f64 * 0.2 + seconds;
-        if (self.retries + 1) as f64 > allowed {
+        if self.left(now) < 1.0 {
             return false;
         }
         self.retries += 1;
         true
+    }
+
+    /// Retries that may start now.
+    pub fn left(&mut self, now: Duration) -> f64 {
+        let seconds = now.saturating_sub(self.since).as_secs_f64().max(LENT);
+        let given = self.first_attempts as f64 * 0.2 + seconds;
+        let left = given - self.retries as f64 - self.forgone;
+        self.forgone += (left - KEPT).max(0.0);
+        left.min(KEPT)
     }
 }
 
@@ -260,6 +272,22 @@ mod tests {
         let limit = first as f64 * 1.2 + 600.0;
         assert!(with as f64 <= limit, "{with}");
         assert!(without as f64 > limit, "the control run must exceed it: {without}");
+    }
+
+    #[test]
+    fn a_quiet_week_saves_up_no_storm() {
+        let mut budget = RetryBudget::new(Duration::ZERO);
+        let week = Duration::from_secs(7 * 86_400);
+        // A tick of two requests every 30 s, all answered.
+        for tick in 0..week.as_secs() / 30 {
+            budget.first();
+            budget.first();
+            assert!(budget.left(Duration::from_secs(tick * 30)) <= KEPT);
+        }
+        let at_once = (0..100_000).take_while(|_| budget.take(week)).count();
+        assert_eq!(at_once as f64, KEPT);
+        let later = week + Duration::from_secs(60);
+        assert_eq!((0..1000).take_while(|_| budget.take(later)).count(), 60, "and then one a second");
     }
 
     proptest! {

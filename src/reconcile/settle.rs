@@ -38,8 +38,9 @@ pub fn settle(
 ) -> Settled {
     let body = op.body.as_ref();
     match (op.action.as_str(), seen) {
-        // Nothing was going to be written; the next plan says it again.
-        ("adopt" | "forget", _) => Settled::Stays,
+        // Nothing was going to be written; the next plan says it again. A release takes marks off at most, and what it did
+        // not come to strike stays ours.
+        ("adopt" | "forget" | "release", _) => Settled::Stays,
         (_, Seen::Unknown(why)) => Settled::Later(why.to_owned()),
         ("delete", Seen::Absent) => Settled::Gone,
         ("delete", Seen::There(_)) => Settled::Stays,

@@ -199,6 +199,12 @@ const TEXTS: &[(&str, &str)] = &[
          wrong path or branch. If it is meant, `--allow-deletes SUM` lets exactly this plan through.",
     ),
     (
+        "emptied",
+        "A watcher read a commit that wants nothing at all, where the one before it wanted something. That is more \
+         often a slip than a wish, so the state before stays in force. Put the manifests back; or, if it is meant, stop \
+         watching and run `ctl apply`, which asks.",
+    ),
+    (
         "eventual",
         "The API's lists lag behind its writes. That something is not listed proves nothing there, so a single \
          run deletes nothing of this kind.",
@@ -446,6 +452,12 @@ const TEXTS: &[(&str, &str)] = &[
         "record-damaged",
         "The record of a target is there and is not what `ctl` writes: what is owned is not known for sure, so nothing is \
          written. `ctl record verify` says what is wrong; `ctl record rebuild` makes it anew from what can be proved.",
+    ),
+    (
+        "record-fenced",
+        "Under election a later leader wrote this record, so that whoever leads no more may not. Nothing was written, and \
+         the leader goes on. If etcd was made anew its numbers began again, below those in the record: `ctl record \
+         rebuild` forgets them.",
     ),
     (
         "record-moved",

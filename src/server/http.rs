@@ -127,6 +127,7 @@ impl Server {
         }
         let token = token.map(|token| Digest::of(token.as_bytes()));
         let limiter = config.rate.map(|rate| Mutex::new(Limiter::new(rate)));
+        store.begin(config.entropy.next());
         Ok(Self { store, config, token, limiter, counts: Mutex::default() })
     }
 

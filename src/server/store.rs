@@ -86,6 +86,11 @@ impl Store {
         &self.schema
     }
 
+    /// Begins a life of the store: no ETag of a list outlives it.
+    pub(super) fn begin(&self, life: u64) {
+        self.view.write().unwrap_or_else(PoisonError::into_inner).begin(life);
+    }
+
     /// True while writes can be taken.
     pub fn is_ready(&self) -> bool {
         !self.broken.load(Ordering::Acquire)

@@ -77,6 +77,9 @@ pub struct Delta {
 /// All objects at one revision of the store.
 #[derive(Clone, Default, Debug)]
 pub struct View {
+    /// Goes into the ETags of lists, so that none of another life is good in this one: a store in memory, or one that was
+    /// put back from a backup, counts the same revisions again.
+    life: u64,
     revision: u64,
     kinds: BTreeMap<String, Collection>,
 }
@@ -95,7 +98,12 @@ impl View {
     /// list and no place in one outlives a restart that it should not.
     pub fn at(revision: u64, kinds: impl IntoIterator<Item = String>) -> Self {
         let empty = || Collection { items: BTreeMap::new(), changed: revision, membership: revision };
-        Self { revision, kinds: kinds.into_iter().map(|kind| (kind, empty())).collect() }
+        Self { life: 0, revision, kinds: kinds.into_iter().map(|kind| (kind, empty())).collect() }
+    }
+
+    /// Begins a life: any number that no earlier one had.
+    pub(super) fn begin(&mut self, life: u64) {
+        self.life = life;
     }
 
     /// The store's revision.
@@ -170,7 +178,7 @@ impl View {
             }
             Some(token) => (Bound::Excluded(token.name.as_str()), token.revision, token.pages + 1),
         };
-        let etag = format!("{kind}.{}", collection.changed);
+        let etag = format!("{kind}.{:x}.{}", self.life, collection.changed);
         if conditions.if_none_match.as_ref().is_some_and(|tags| tags.names(&etag)) {
             return Ok(answer(StatusCode::NOT_MODIFIED, Some(&etag), Bytes::new()));
         }

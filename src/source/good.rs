@@ -55,6 +55,8 @@ struct Header {
     common_dir: PathBuf,
     /// When it was written, Unix seconds.
     written: i64,
+    /// How many resources it wants.
+    resources: usize,
     /// Files of which another version than the commit's is in force; none for a file that is left out.
     kept: BTreeMap<String, Option<String>>,
 }
@@ -66,6 +68,8 @@ pub struct GoodNote {
     pub name: String,
     /// The time, Unix seconds.
     pub written: i64,
+    /// How many resources it wants.
+    pub resources: usize,
     /// Files (by path) of which another version (a blob) than the commit's is in force, and files left out.
     pub kept: BTreeMap<String, Option<String>>,
 }
@@ -110,10 +114,16 @@ impl GoodError {
     /// The same for people, with what to do now.
     pub fn diagnostic(&self) -> Diagnostic {
         let (code, help) = match self {
-            Self::Absent { .. } => ("good-absent", "it is written once a commit was read without an error".to_owned()),
-            Self::Refused { .. } => ("good-refused", "remove the file: the next good commit writes it anew".to_owned()),
-            Self::Io { .. } => ("good-unwritable", "see who may write the state folder, and whether it is full".into()),
-            Self::TooLarge { .. } => ("good-too-large", "split the project".to_owned()),
+            Self::Absent { .. } => {
+                ("source-good-absent", "it is written once a commit was read without an error".to_owned())
+            }
+            Self::Refused { .. } => {
+                ("source-good-refused", "remove the file: the next good commit writes it anew".to_owned())
+            }
+            Self::Io { .. } => {
+                ("source-good-unwritable", "see who may write the state folder, and whether it is full".into())
+            }
+            Self::TooLarge { .. } => ("source-good-too-large", "split the project".to_owned()),
             Self::Source(error) => return error.diagnostic(),
         };
         Diagnostic::error(code, self.to_string()).help(help)
@@ -138,9 +148,9 @@ impl Good {
             folder: source.folder().to_owned(),
             common_dir: source.common_dir().to_owned(),
             written: note.written,
+            resources: note.resources,
             kept: note.kept,
         };
-        let before = before.filter(|good| good.is_whole());
         let good = Gathering { source, before, seen: HashMap::new(), bytes: Vec::new() }.good(header)?;
         good.store(dir)?;
         Ok(good)
@@ -171,6 +181,11 @@ impl Good {
         self.header.written
     }
 
+    /// How many resources it wants.
+    pub fn resources(&self) -> usize {
+        self.header.resources
+    }
+
     /// Files of which another version than the commit's is in force, and files left out.
     pub fn kept(&self) -> &BTreeMap<String, Option<String>> {
         &self.header.kept
@@ -180,6 +195,28 @@ impl Good {
     pub fn blob(&self, id: &str) -> Option<&[u8]> {
         let object = self.objects.get(&Oid::from_str(id).ok()?).filter(|o| o.kind == ObjectType::Blob)?;
         self.bytes.get(object.from..object.to)
+    }
+
+    /// The version (a blob) of a file that was in force; none if the file was not there, or left out.
+    pub fn in_force(&self, path: &str) -> Option<String> {
+        if let Some(kept) = self.header.kept.get(path) {
+            return kept.clone();
+        }
+        let data = |id: Oid, kind| {
+            let object = self.objects.get(&id).filter(|object| object.kind == kind)?;
+            self.bytes.get(object.from..object.to)
+        };
+        let mut here = tree_line(data(Oid::from_str(self.revision.as_str()).ok()?, ObjectType::Commit)?)?;
+        let mut steps = path.split('/').peekable();
+        while let Some(step) = steps.next() {
+            let found = entries(data(here, ObjectType::Tree)?)?.into_iter().find(|e| e.name == step.as_bytes())?;
+            match steps.peek() {
+                Some(_) if found.is_tree() => here = found.id,
+                None if found.is_file() => return Some(found.id.to_string()),
+                _ => return None,
+            }
+        }
+        None
     }
 
     /// The commit as a source that is read like any other: trees and files come from the state, and nothing else is
@@ -204,12 +241,6 @@ impl Good {
             return Err(SourceError::NoProject { commit, folder, uncommitted: false });
         }
         Ok(source)
-    }
-
-    /// True if memory still holds what was hashed.
-    fn is_whole(&self) -> bool {
-        let at = MAGIC.len() + 32;
-        self.bytes.get(MAGIC.len()..at).is_some_and(|digest| digest == Digest::of(&self.bytes[at..]).as_bytes())
     }
 
     /// Everything that reading the project may ask for is there.

@@ -46,6 +46,9 @@ pub struct Keeper {
     rev: Option<String>,
     origin: Origin,
     last: Option<Revision>,
+    /// Whether the move to it was a rewrite, and whether it is to be told once more.
+    rewritten: bool,
+    again: bool,
     fetched: Option<Duration>,
     tidied: Option<Duration>,
 }
@@ -80,7 +83,17 @@ impl Keeper {
         } else {
             (Origin::Local { typed: text.to_owned(), held: None }, rev.map(str::to_owned))
         };
-        Ok(Self { options, clock, rev, origin, last: None, fetched: None, tidied: None })
+        Ok(Self {
+            options,
+            clock,
+            rev,
+            origin,
+            last: None,
+            rewritten: false,
+            again: false,
+            fetched: None,
+            tidied: None,
+        })
     }
 
     /// Which source this is, in words that stay the same while it is away. Holds no credentials.
@@ -116,12 +129,10 @@ impl Keeper {
         self.fetched
     }
 
-    /// Forgets the commit, so that the next look says that it has moved: for one whose content could not be read.
+    /// Makes the next look say once more that the source has moved, and whether history was rewritten since the last
+    /// commit that was not forgotten: for one whose content could not be read.
     pub fn forget(&mut self) {
-        self.last = None;
-        if let Origin::Local { held: Some(held), .. } = &mut self.origin {
-            held.tip = None;
-        }
+        self.again = true;
     }
 
     /// Where the source stands now. A local repository costs reading one ref; a URL is fetched by a child, whose whole
@@ -129,16 +140,18 @@ impl Keeper {
     pub fn look(&mut self) -> Result<Look, SourceError> {
         self.fetched = None;
         let revision = if self.is_remote() { self.fetch(false)? } else { self.read_ref()? };
-        let Some(revision) = revision else { return Ok(Look::Same) };
-        if self.last.as_ref() == Some(&revision) {
+        let (Some(revision), last) = (revision.or_else(|| self.last.clone()), self.last.take()) else {
             return Ok(Look::Same);
-        }
-        let rewritten = match &self.last {
-            Some(last) => !self.leads_to(last, &revision),
-            None => false,
         };
+        let again = std::mem::take(&mut self.again);
+        let same = last.as_ref() == Some(&revision);
+        if !same {
+            let rewritten = last.as_ref().is_some_and(|last| !self.leads_to(last, &revision));
+            // What was not read yet was not gone along either.
+            self.rewritten = rewritten || (again && self.rewritten);
+        }
         self.last = Some(revision.clone());
-        Ok(Look::Moved { revision, rewritten })
+        Ok(if same && !again { Look::Same } else { Look::Moved { revision, rewritten: self.rewritten } })
     }
 
     /// Brings every object of a URL again, for a commit of which one is missing; opens a local repository afresh. To be

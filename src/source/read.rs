@@ -166,24 +166,37 @@ impl Source {
         self.tree_at(&self.revision, folder)
     }
 
-    /// The same in another commit.
-    pub fn tree_at(&self, revision: &Revision, folder: &str) -> Result<Complete<Tree>, SourceError> {
-        self.patient(|repo| self.walk(repo, revision, folder))
+    /// The same, at the price of what changed since `before`, which was read from this repository: a folder that is
+    /// still the same object is not looked into again.
+    pub fn tree_after(&self, before: Option<&Tree>) -> Result<Complete<Tree>, SourceError> {
+        let before = before.filter(|before| before.folder == self.folder);
+        self.patient(|repo| self.walk(repo, &self.revision, &self.folder, before))
     }
 
-    fn walk(&self, repo: &Repository, revision: &Revision, folder: &str) -> Result<Complete<Tree>, SourceError> {
+    /// The same in another commit.
+    pub fn tree_at(&self, revision: &Revision, folder: &str) -> Result<Complete<Tree>, SourceError> {
+        self.patient(|repo| self.walk(repo, revision, folder, None))
+    }
+
+    fn walk(
+        &self,
+        repo: &Repository,
+        revision: &Revision,
+        folder: &str,
+        before: Option<&Tree>,
+    ) -> Result<Complete<Tree>, SourceError> {
         let short = revision.short();
+        let shallow = self.is_shallow();
         let missing = || SourceError::NoFolder { commit: short.to_owned(), folder: folder.to_owned() };
-        let id = tree_of(repo, revision, self.is_shallow())?;
-        let id = if folder.is_empty() {
-            id
-        } else {
-            let root = find_tree(repo, id, self.is_shallow())?;
-            let entry = entry_at(&root, folder, self.is_shallow())?;
-            entry.filter(|e| e.kind() == Some(ObjectType::Tree)).ok_or_else(missing)?.id()
-        };
-        let mut walk = Walk { repo, short, limits: &self.options.limits, shallow: self.is_shallow(), entries: vec![] };
-        walk.folder(id, folder, 0)?;
+        let id = folder_of(repo, revision, folder, shallow)?.ok_or_else(missing)?;
+        // An old commit that is gone by now saves nothing, and that is all.
+        let before = before.and_then(|tree| {
+            let id = folder_of(repo, &tree.revision, folder, shallow).ok()??;
+            Some((id, tree.entries.as_slice()))
+        });
+        let (known, before) = before.map_or((&[][..], None), |(id, entries)| (entries, Some(id)));
+        let mut walk = Walk { repo, short, limits: &self.options.limits, shallow, entries: vec![], known };
+        walk.folder(id, before, folder, 0)?;
         let mut entries = walk.entries;
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         let tally = Tally { parts: 1, items: entries.len(), announced: None, ended: true };
@@ -285,6 +298,16 @@ fn find_tree(repo: &Repository, id: Oid, shallow: bool) -> Result<git2::Tree<'_>
     repo.find_tree(id).map_err(|e| SourceError::Object { id: id.to_string(), why: e.message().to_owned(), shallow })
 }
 
+/// The tree of a folder of a commit; none if the commit has no such folder.
+fn folder_of(repo: &Repository, revision: &Revision, folder: &str, shallow: bool) -> Result<Option<Oid>, SourceError> {
+    let id = tree_of(repo, revision, shallow)?;
+    if folder.is_empty() {
+        return Ok(Some(id));
+    }
+    let entry = entry_at(&find_tree(repo, id, shallow)?, folder, shallow)?;
+    Ok(entry.filter(|e| e.kind() == Some(ObjectType::Tree)).map(|e| e.id()))
+}
+
 /// What stands at a path of a tree; none if nothing does. A folder on the way that cannot be read is an error: what is
 /// in it is not known.
 fn entry_at(tree: &git2::Tree<'_>, path: &str, shallow: bool) -> Result<Option<git2::TreeEntry<'static>>, SourceError> {
@@ -332,14 +355,35 @@ struct Walk<'a> {
     limits: &'a Limits,
     shallow: bool,
     entries: Vec<TreeEntry>,
+    /// What an earlier walk found, sorted by path.
+    known: &'a [TreeEntry],
 }
 
 impl Walk<'_> {
-    fn folder(&mut self, id: Oid, path: &str, depth: usize) -> Result<(), SourceError> {
+    /// Takes over what an earlier walk found below a folder, if it found anything.
+    fn take_over(&mut self, path: &str) -> bool {
+        let known = self.known;
+        let start = if path.is_empty() { String::new() } else { format!("{path}/") };
+        let from = known.partition_point(|e| e.path.as_str() < start.as_str());
+        let len = known[from..].partition_point(|e| e.path.starts_with(&start));
+        // One that holds folders alone is no more work than looking.
+        if len == 0 || self.entries.len() + len > self.limits.files {
+            return false;
+        }
+        self.entries.extend_from_slice(&known[from..from + len]);
+        true
+    }
+
+    /// `before` is what stood there when the earlier walk went by.
+    fn folder(&mut self, id: Oid, before: Option<Oid>, path: &str, depth: usize) -> Result<(), SourceError> {
         if depth > self.limits.folder_depth {
             return Err(SourceError::TooDeep { path: shown(path.as_bytes()), limit: self.limits.folder_depth });
         }
+        if before == Some(id) && self.take_over(path) {
+            return Ok(());
+        }
         let tree = find_tree(self.repo, id, self.shallow)?;
+        let before = before.and_then(|id| self.repo.find_tree(id).ok());
         let mut names: Vec<Vec<u8>> = tree.iter().map(|entry| entry.name_bytes().to_vec()).collect();
         names.sort_unstable();
         let twice = names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| &*pair[0]);
@@ -356,7 +400,8 @@ impl Walk<'_> {
             let full = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
             let mode = match entry.filemode_raw() & 0o170_000 {
                 0o040_000 => {
-                    self.folder(entry.id(), &full, depth + 1)?;
+                    let old = before.as_ref().and_then(|tree| tree.get_name_bytes(bytes)).map(|old| old.id());
+                    self.folder(entry.id(), old, &full, depth + 1)?;
                     continue;
                 }
                 0o100_000 => FileMode::File,

@@ -6,6 +6,7 @@
 //! * what fails says so in its body (`code`, as gRPC counts them); the HTTP status alone would be ambiguous: 404 is a
 //!   lease that is gone, and an address that is no gateway.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -95,7 +96,8 @@ impl<T: Transport> Etcd<T> {
         let body = Bytes::from(body.to_string());
         let count = self.members.len();
         let first = self.favourite.load(Ordering::Relaxed);
-        let mut failures = Vec::new();
+        // The first of each says more than the second.
+        let mut failures = BTreeMap::new();
         let mut no_leader = false;
         for attempt in 0..ROUNDS * count {
             let left = end.saturating_sub(self.clock.boot());
@@ -105,7 +107,12 @@ impl<T: Transport> Etcd<T> {
             let at = (first + attempt) % count;
             let Some(member) = self.members.get(at) else { continue };
             let others = u32::try_from(count - attempt % count).unwrap_or(1);
-            let failure = match self.ask_one(member, path, body.clone(), left / others).await {
+            // In tenths of a second, because it is shown.
+            let part = Duration::from_millis(u64::try_from((left / others).as_millis()).unwrap_or(0) / 100 * 100);
+            if part.is_zero() {
+                break;
+            }
+            let failure = match self.ask_one(member, path, body.clone(), part).await {
                 Ok(answer) => {
                     self.favourite.store(at, Ordering::Relaxed);
                     return Ok(answer);
@@ -118,12 +125,9 @@ impl<T: Transport> Etcd<T> {
                 // What one member says of leases, rights and its own language, all of them say.
                 Err(error) => return Err(error),
             };
-            let failure = format!("{}: {failure}", member.origin);
-            if !failures.contains(&failure) {
-                failures.push(failure);
-            }
+            failures.entry(at).or_insert_with(|| format!("{}: {failure}", member.origin));
         }
-        let why = failures.join("; ");
+        let why = failures.into_values().collect::<Vec<_>>().join("; ");
         Err(if no_leader { CoordinatorError::NoLeader { why } } else { CoordinatorError::Unreachable { why } })
     }
 

@@ -1,5 +1,5 @@
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -7,10 +7,10 @@ use rustix::fs::{FlockOperation, flock};
 use super::codec::{self, Files, damaged};
 use super::lock::{io_error, open_private, private_folder};
 use super::{RecordName, Salvage, Store, StoreError, Tip};
-use crate::model::{Digest, ProjectName, Record};
+use crate::model::{Digest, ProjectName, Record, RecordHead};
 
-/// Generations that are kept.
-const KEPT: u64 = 100;
+/// Generations that are kept: a version has two, its intent and its outcome, and a few more where a run took long.
+const KEPT: u64 = 250;
 
 /// Records in a folder: `<project>/<target>/head` names the newest of `<number>-<digest>.record` beside it.
 ///
@@ -63,6 +63,30 @@ fn read_generation(folder: &Path, tip: &Tip) -> Result<Record, StoreError> {
         return Err(damaged(&path.display().to_string(), None, "it is not what its digest says".to_owned()));
     }
     codec::decode(&unpack(&bytes)?)
+}
+
+/// The newest outcome that a generation speaks of, without reading its lines. Its digest is checked where it is read
+/// whole.
+fn read_outcome(folder: &Path, tip: &Tip) -> Result<Option<RecordHead>, StoreError> {
+    let (number, digest) = parse_tip(&tip.0).ok_or_else(|| damaged(&tip.0, None, "it is no generation".to_owned()))?;
+    let path = folder.join(file_name(number, &digest));
+    let io = |error: std::io::Error| io_error(&path, &error);
+    let mut file = BufReader::new(File::open(&path).map_err(io)?);
+    loop {
+        let mut header = String::new();
+        if (&mut file).take(1 << 10).read_line(&mut header).map_err(io)? == 0 {
+            return Err(damaged(codec::HEAD, None, "it is missing".to_owned()));
+        }
+        let bad = || damaged(&path.display().to_string(), None, "it is not what was written".to_owned());
+        let (len, name) = header.trim_end_matches('\n').split_once(' ').ok_or_else(bad)?;
+        let len: u32 = len.parse().map_err(|_| bad())?;
+        if name == codec::HEAD {
+            let mut bytes = Vec::new();
+            file.take(u64::from(len)).read_to_end(&mut bytes).map_err(io)?;
+            return codec::decode_head(&bytes);
+        }
+        file.seek_relative(i64::from(len)).map_err(io)?;
+    }
 }
 
 fn file_name(number: u64, digest: &Digest) -> String {
@@ -212,24 +236,32 @@ impl Store for FileStore {
     }
 
     fn history(&self, name: &RecordName, limit: usize) -> Result<Vec<(Tip, Record)>, StoreError> {
+        let versions = self.versions(name, limit)?;
+        versions.into_iter().map(|(tip, _)| Ok((tip.clone(), self.at(name, &tip)?))).collect()
+    }
+
+    fn versions(&self, name: &RecordName, limit: usize) -> Result<Vec<(Tip, RecordHead)>, StoreError> {
         let folder = self.folder(name);
         let Some((_, newest)) = read_head(&folder)? else { return Ok(Vec::new()) };
-        let mut found: Vec<(Tip, Record)> = Vec::new();
+        let mut found: Vec<(Tip, RecordHead)> = Vec::new();
         for (number, tip) in generations(&folder).map_err(|e| io_error(&folder, &e))?.into_iter().rev() {
             if number > newest {
                 continue; // written before a crash, never pointed at
             }
-            let record = read_generation(&folder, &tip)?;
-            let Some(outcome) = record.head.as_ref().map(|h| h.number) else { break };
+            let Some(head) = read_outcome(&folder, &tip)? else { break };
             // An intent's generation repeats the outcome before it; the oldest of a number is the outcome itself.
-            if found.last().and_then(|(_, r)| r.head.as_ref()).is_some_and(|h| h.number == outcome) {
+            if found.last().is_some_and(|(_, newer)| newer.number == head.number) {
                 found.pop();
             } else if found.len() == limit {
                 break;
             }
-            found.push((tip, record));
+            found.push((tip, head));
         }
         Ok(found)
+    }
+
+    fn at(&self, name: &RecordName, tip: &Tip) -> Result<Record, StoreError> {
+        read_generation(&self.folder(name), tip)
     }
 
     fn is_shared(&self) -> bool {

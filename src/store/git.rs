@@ -9,7 +9,7 @@ use super::lock::{io_error, private_folder};
 use super::parallel::in_chunks;
 use super::refs::{self, Answer};
 use super::{RecordName, Salvage, Store, StoreError, Tip};
-use crate::model::{Digest, ProjectName, Record};
+use crate::model::{Digest, ProjectName, Record, RecordHead};
 use crate::net::{Git, Limits, RemoteRule, check_remote_url, without_credentials};
 use crate::world::Clock;
 
@@ -338,25 +338,41 @@ impl Store for GitStore {
     }
 
     fn history(&self, name: &RecordName, limit: usize) -> Result<Vec<(Tip, Record)>, StoreError> {
+        let versions = self.versions(name, limit)?;
+        versions.into_iter().map(|(tip, _)| Ok((tip.clone(), self.at(name, &tip)?))).collect()
+    }
+
+    fn versions(&self, name: &RecordName, limit: usize) -> Result<Vec<(Tip, RecordHead)>, StoreError> {
         let repo = self.repository()?;
-        let mut next = self.tip(&repo, name)?;
-        let mut found = Vec::new();
-        let mut number = |id: Oid| -> Result<Option<u64>, StoreError> {
+        let head = |id: Oid| -> Result<Option<RecordHead>, StoreError> {
             let tree = repo.find_commit(id).and_then(|c| c.tree()).map_err(|e| unreadable(&e))?;
             let entry = tree.get_name(HEAD).ok_or_else(|| damaged(HEAD, None, "it is missing".to_owned()))?;
             let blob = repo.find_blob(entry.id()).map_err(|e| unreadable(&e))?;
-            Ok(codec::decode_head(blob.content())?.map(|head| head.number))
+            codec::decode_head(blob.content())
         };
-        while let Some(id) = next.filter(|_| found.len() < limit) {
-            let before = repo.find_commit(id).map_err(|e| unreadable(&e))?.parent_id(0).ok();
-            let outcome = number(id)?;
+        let mut next = match self.tip(&repo, name)? {
+            Some(id) => Some((id, head(id)?)),
+            None => None,
+        };
+        let mut found = Vec::new();
+        while let Some((id, here)) = next.take_if(|_| found.len() < limit) {
+            let parent = repo.find_commit(id).map_err(|e| unreadable(&e))?.parent_id(0).ok();
+            let before = match parent {
+                Some(parent) => Some((parent, head(parent)?)),
+                None => None,
+            };
+            let number = |head: &Option<RecordHead>| head.as_ref().map(|head| head.number);
             // An intent's commit repeats the number of the outcome before it.
-            if outcome.is_some() && outcome != before.map(&mut number).transpose()?.flatten() {
-                found.push((Tip(id.to_string()), self.load(&repo, id)?));
-            }
+            let is_outcome = number(&here) != before.as_ref().and_then(|(_, head)| number(head));
+            found.extend(here.filter(|_| is_outcome).map(|head| (Tip(id.to_string()), head)));
             next = before;
         }
         Ok(found)
+    }
+
+    fn at(&self, _name: &RecordName, tip: &Tip) -> Result<Record, StoreError> {
+        let repo = self.repository()?;
+        self.load(&repo, Oid::from_str(&tip.0).map_err(|_| StoreError::Moved)?)
     }
 
     fn is_shared(&self) -> bool {

@@ -8,6 +8,7 @@ mod file;
 mod git;
 mod lock;
 mod memory;
+mod memory_coordinator;
 mod parallel;
 mod process;
 mod refs;
@@ -17,7 +18,7 @@ mod tests;
 
 use std::fmt;
 
-use crate::model::{ProjectName, Record, TargetName};
+use crate::model::{ProjectName, Record, RecordHead, TargetName};
 
 pub use coordinator::{Coordinator, CoordinatorError, LeaseId, Seat};
 pub use etcd::{BadEtcd, Etcd, EtcdConfig};
@@ -25,6 +26,7 @@ pub use file::FileStore;
 pub use git::{GitPlace, GitStore, RECORD_REFS};
 pub use lock::{LocalLock, LockError};
 pub use memory::MemoryStore;
+pub use memory_coordinator::{Lost, MemoryCoordinator};
 pub use process::{current_process, is_expired, is_gone, same_machine};
 pub use salvage::Salvage;
 
@@ -98,6 +100,18 @@ pub trait Store: Send + Sync {
 
     /// The newest `limit` outcomes (heads), newest first.
     fn history(&self, name: &RecordName, limit: usize) -> Result<Vec<(Tip, Record)>, StoreError>;
+
+    /// The heads of the newest `limit` outcomes, newest first: what a list of versions needs, without their lines.
+    fn versions(&self, name: &RecordName, limit: usize) -> Result<Vec<(Tip, RecordHead)>, StoreError> {
+        let history = self.history(name, limit)?;
+        Ok(history.into_iter().filter_map(|(tip, record)| Some((tip, record.head?))).collect())
+    }
+
+    /// The record as it stood at one of [`Store::versions`].
+    fn at(&self, name: &RecordName, tip: &Tip) -> Result<Record, StoreError> {
+        let history = self.history(name, usize::MAX)?;
+        history.into_iter().find(|(at, _)| at == tip).map(|(_, record)| record).ok_or(StoreError::Moved)
+    }
 
     /// True if other machines see it.
     fn is_shared(&self) -> bool;

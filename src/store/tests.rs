@@ -230,6 +230,8 @@ fn history_tells_outcomes_and_not_intents() {
         let numbers = |limit| -> Vec<u64> {
             let history = store.history(&name(), limit).unwrap();
             assert!(history.iter().all(|(_, r)| r.intents.is_empty()), "{backend}");
+            let versions = store.versions(&name(), limit).unwrap();
+            assert!(versions.iter().zip(&history).all(|(v, h)| v.0 == h.0 && Some(&v.1) == h.1.head.as_ref()));
             history.into_iter().map(|(_, r)| r.head.unwrap().number).collect()
         };
         assert_eq!((numbers(10), numbers(2)), (vec![3, 2, 1], vec![3, 2]), "{backend}");
@@ -303,14 +305,20 @@ fn a_changed_file_generation_is_damage() {
 }
 
 #[test]
-fn the_folder_keeps_the_last_hundred() {
+fn the_folder_keeps_the_last_hundred_versions() {
     let dir = TempDir::new().unwrap();
     let store = FileStore::new(dir.path());
     let mut tip = None;
-    for n in 1..=105 {
-        tip = Some(store.swap(&name(), tip.as_ref(), &record(n, 1), "n").unwrap());
+    for n in 1..=150 {
+        let begun = with_intent(tip.as_ref().map_or_else(Record::default, |_| record(n - 1, 1)), "r");
+        let intent = store.swap(&name(), tip.as_ref(), &begun, "intent").unwrap();
+        tip = Some(store.swap(&name(), Some(&intent), &record(n, 1), "n").unwrap());
     }
-    assert_eq!(store.history(&name(), 1000).unwrap().len(), 100);
+    let kept = store.versions(&name(), 100).unwrap();
+    assert_eq!(kept.iter().map(|(_, head)| head.number).collect::<Vec<_>>(), (51..=150).rev().collect::<Vec<_>>());
+    assert_eq!(store.at(&name(), &kept[99].0).unwrap(), record(51, 1));
+    let files = fs::read_dir(dir.path().join("shop/dns")).unwrap().count();
+    assert!(files < 260, "{files} files");
 }
 
 #[test]

@@ -542,3 +542,45 @@ fn rsp_21_a_hundred_thousand_headers_are_refused() {
     };
     concludes_nothing(answer, 8, "");
 }
+
+/// A server that says beforehand what it would take.
+fn rehearsing(answer: (u16, &'static str)) -> (Fake, Sandbox) {
+    let fake = Fake::scripted(move |asked| {
+        let wanted = String::from_utf8_lossy(&asked.body).into_owned();
+        let bad = wanted.contains("999");
+        asked
+            .path
+            .starts_with("/v1/check")
+            .then(|| if bad { plain(answer.0, "", answer.1) } else { plain(200, "", "{}") })
+    });
+    let sandbox = project(&fake.url(), "");
+    let api =
+        API.replace("    write: {put: all}\n", "    write: {put: all}\n    validate: {post: \"/check/{name}\"}\n");
+    sandbox.write("apis/fake.yaml", &api).commit("it can be asked");
+    (fake, sandbox)
+}
+
+#[test]
+fn one_rejected_rehearsal_keeps_the_whole_target_as_it_is() {
+    for (answer, why) in [
+        ((422, "{\"message\": \"too large\"}"), "the target would not take it"),
+        ((503, "{}"), "the target does not say whether it would take it"),
+    ] {
+        let (fake, sandbox) = rehearsing(answer);
+        // A plan sends nothing but reads.
+        sandbox.run(["plan"]).exits(0).says("Not rehearsed");
+        assert_eq!(fake.writes(), 0);
+        sandbox.run(["apply", "--yes"]).exits(0).says("2 created");
+        let asked = fake.asked();
+        let first = |what: &str| asked.iter().position(|a| a.method != "GET" && a.path.starts_with(what)).unwrap();
+        let checks = asked.iter().filter(|a| a.path.starts_with("/v1/check")).count();
+        assert!(checks == 2 && first("/v1/check") < first("/v1/things"), "{asked:?}");
+        // One goes, one would be rejected: neither happens.
+        sandbox.remove("manifests/a.yaml").write("manifests/b.yaml", &thing("b", "size: 999")).commit("too large");
+        let before = fake.asked().iter().filter(|a| a.method != "GET" && a.path.starts_with("/v1/things")).count();
+        sandbox.run(["apply", "--yes"]).exits(7).says(why);
+        let after = fake.asked().iter().filter(|a| a.method != "GET" && a.path.starts_with("/v1/things")).count();
+        assert_eq!((before, fake.names()), (after, vec!["a".to_owned(), "b".to_owned()]));
+        assert!(!sandbox.run(["record", "show"]).stdout.contains("open intent"));
+    }
+}

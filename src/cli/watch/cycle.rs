@@ -36,11 +36,14 @@ use crate::store::{LocalLock, LockError, RecordName, Store, Tip, is_gone};
 use crate::target::{Fence, Target};
 
 /// How long an endpoint may take to say who it is. One that takes longer is away, and the others do not wait for it.
-const GREETING: Duration = Duration::from_secs(3);
+const GREETING: Duration = Duration::from_secs(5);
 /// How often a cycle plans again because another run wrote the record meanwhile.
 const AGAIN: usize = 2;
 /// For how many operations the lines are looked up where they are declared.
 const LOCATED: usize = 100;
+
+/// How many milliseconds a cycle of this process may take to let go of the lock.
+const GIVING_BACK: usize = 50;
 
 /// What stays between the cycles of one target: connections, rates, retry budgets, the last lists, the record.
 pub(in crate::cli) struct Warm {
@@ -48,6 +51,8 @@ pub(in crate::cli) struct Warm {
     fleet: Option<Fleet>,
     /// What the fleet was made of.
     made_of: Option<MadeOf>,
+    /// Endpoints that did not let us in: their credentials are read again.
+    denied: BTreeSet<EndpointName>,
     sightings: BTreeMap<Place, Sighting>,
     record: Option<(Option<Tip>, Record)>,
     record_key: Option<Result<Option<Secret>, Diagnostic>>,
@@ -140,7 +145,17 @@ impl Locks {
         if let Some(lock) = shared.upgrade() {
             return Ok(lock);
         }
-        match LocalLock::take(&ctx.state, basis.loaded.source.common_dir(), me) {
+        let mut taken = LocalLock::take(&ctx.state, basis.loaded.source.common_dir(), me);
+        for _ in 0..GIVING_BACK {
+            match &taken {
+                // Another cycle of this process is just giving it back.
+                Err(LockError::Held { holder: Some(holder) }) if holder == me => {}
+                _ => break,
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            taken = LocalLock::take(&ctx.state, basis.loaded.source.common_dir(), me);
+        }
+        match taken {
             Ok(lock) => {
                 let lock = Arc::new(lock);
                 *shared = Arc::downgrade(&lock);
@@ -165,6 +180,7 @@ impl Warm {
             target,
             fleet: None,
             made_of: None,
+            denied: BTreeSet::new(),
             sightings: BTreeMap::new(),
             record: None,
             record_key: None,
@@ -201,18 +217,25 @@ impl Warm {
             operator: Arc::as_ptr(&basis.operator).addr(),
         };
         let same = self.made_of.as_ref() == Some(&made_of);
-        match self.fleet.take() {
-            Some(fleet) if same && fleet.refusals.is_empty() => return Ok(fleet),
-            Some(fleet) => fleet.dismiss().await,
-            None => {}
-        }
+        let denied = std::mem::take(&mut self.denied);
+        let mut kept = match self.fleet.take() {
+            Some(fleet) if same && fleet.refusals.is_empty() && denied.is_empty() => return Ok(fleet),
+            // Who was let in before keeps its connections, its rate and its retry budget.
+            Some(fleet) if same && !fleet.is_embedded() => Some(fleet),
+            Some(fleet) => {
+                fleet.dismiss().await;
+                None
+            }
+            None => None,
+        };
         if !same {
             self.forget();
         }
-        let targets = [self.target.clone()];
-        let fleet =
-            Fleet::muster(ctx, &basis.loaded, &basis.operator, &targets, &basis.limits, basis.listener.as_ref())
-                .await?;
+        let (targets, listener) = ([self.target.clone()], basis.listener.as_ref());
+        let mut fleet = Fleet::muster(ctx, &basis.loaded, &basis.operator, &targets, &basis.limits, listener).await?;
+        if let Some(kept) = &mut kept {
+            fleet.keep(kept, &denied);
+        }
         self.made_of = Some(made_of);
         Ok(fleet)
     }
@@ -247,7 +270,12 @@ pub(in crate::cli) async fn probe(
     let greeted = match fleet.peers.get(&place) {
         Some(peer) => match tokio::time::timeout(GREETING, peer.driver.greet()).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(redactor.hide(&error.to_string())),
+            Ok(Err(error)) => {
+                if Trouble::of(&error) == Trouble::Authentication {
+                    warm.denied.insert(endpoint.clone());
+                }
+                Err(redactor.hide(&error.to_string()))
+            }
             Err(_) => Err(format!("no answer within {} s", GREETING.as_secs())),
         },
         None => {
@@ -274,16 +302,18 @@ impl Cycle<'_> {
         let outcome = self.with(warm, fleet, report).await;
         if let Some(fleet) = &warm.fleet {
             for ((_, endpoint), count) in requests(fleet) {
-                let before = sent.get(&(warm.target.clone(), endpoint.clone())).copied().unwrap_or_default();
-                report.endpoints.entry(endpoint).or_default().requests = count.saturating_sub(before);
+                let place = (warm.target.clone(), endpoint);
+                let before = sent.get(&place).copied().unwrap_or_default();
+                let left = fleet.peers.get(&place).map(|peer| peer.retries_left(self.ctx.clock.boot()) as u64);
+                let endpoint = report.endpoints.entry(place.1).or_default();
+                (endpoint.requests, endpoint.retries_left) = (count.saturating_sub(before), left);
             }
         }
         let head = warm.record.as_ref().and_then(|(_, record)| record.head.as_ref());
         report.standing = head.map(VersionInfo::of);
-        if report.endpoints.values().any(|endpoint| endpoint.trouble == Some(Trouble::Authentication)) {
-            // The credential may have been changed meanwhile: it is read again.
-            warm.made_of = None;
-        }
+        // A credential may have been changed meanwhile: it is read again.
+        let denied = report.endpoints.iter().filter(|(_, e)| e.trouble == Some(Trouble::Authentication));
+        warm.denied = denied.map(|(name, _)| name.clone()).collect();
         outcome
     }
 
@@ -352,7 +382,8 @@ impl Cycle<'_> {
             let (away, near) = self.parted(std::mem::take(&mut warm.sightings), &warm.target);
             let revisited = session.look_again(&near, context).await;
             warm.sightings = near.into_iter().chain(away).collect();
-            if revisited.unchanged {
+            // The value of a secret may be another one though no list shows it.
+            if revisited.unchanged && !session.has_changed_secrets() {
                 (report.quiet, report.clean) = (true, order.away.is_empty());
                 (report.checksum, report.deletes_checksum) = (Some(still.checksum), Some(still.deletes_checksum));
                 report.summary = still.summary;
@@ -403,9 +434,11 @@ impl Cycle<'_> {
         };
         let mut planned = session.look_from(before, false, context).await;
         if lock.is_some() && self.may_write(target).is_ok() {
-            if settle_open(ctx, session, &planned.sightings, &order.here)? {
+            let settled = settle_open(ctx, session, &planned.sightings, &order.here)?;
+            if settled.changed {
                 planned = session.plan_again(planned);
             }
+            planned.plan.diagnostics.extend(settled.diagnostics);
         }
         let result = self.carry(session, &mut planned, lock, context, report).await;
         report.refusals.clone_from(&planned.plan.refusals);
@@ -419,6 +452,7 @@ impl Cycle<'_> {
         });
         report.clean &= order.away.is_empty() && !self.is_in_the_dark(&planned);
         warm.sightings = planned.sightings;
+        note_silent(report);
         result.map(drop)
     }
 
@@ -438,7 +472,7 @@ impl Cycle<'_> {
         let sums = (planned.checksum, planned.plan.deletes_checksum());
         (report.checksum, report.deletes_checksum) = (Some(sums.0), Some(sums.1));
         report.summary = planned.plan.summary();
-        report.diagnostics.extend(planned.plan.diagnostics.iter().cloned());
+        report.diagnostics.clone_from(&planned.plan.diagnostics);
         report.exit = planned.exit.and(refusal_exit(&planned.plan));
         report.version = None;
         let may_write = self.may_write(&target);
@@ -508,7 +542,8 @@ impl Cycle<'_> {
     /// Lets through what an operator let through. What nobody may allow stays refused.
     fn consent(&self, session: &mut Session, planned: &mut Planned) {
         const LINEAGE: [&str; 3] = ["older-commit", "shallow", "rewritten-history"];
-        const DELETES: [&str; 6] = ["deletes", "empty", "container", "exclusive-first-run", "protected", "replace"];
+        const DELETES: [&str; 7] =
+            ["deletes", "empty", "container", "exclusive-first-run", "folder-gone", "protected", "replace"];
         let plan_approved = self.order.approved.contains(&planned.checksum);
         let deletes = planned.plan.deletes_checksum();
         if plan_approved || self.order.approved.contains(&deletes) {
@@ -516,12 +551,12 @@ impl Cycle<'_> {
                 true => session.consent(&planned.plan),
                 false => session.consent_to_deletes(deletes),
             }
-            let checksum = planned.checksum;
-            let seen = std::mem::take(&mut planned.sightings);
-            planned.plan = session.plan_of(&seen);
-            (planned.checksum, planned.sightings) = (planned.plan.checksum(), seen);
+            let approved = session.plan_of(&planned.sightings);
             session.withdraw();
-            debug_assert_eq!(checksum, planned.checksum, "consent changes no operation");
+            // Consent was for these operations, and not for others that it might have led to.
+            if approved.checksum() == planned.checksum {
+                planned.plan = approved;
+            }
         }
         let pinned = self.order.pinned || plan_approved;
         planned.plan.refusals.retain(|refusal| match refusal.gate {
@@ -582,9 +617,7 @@ impl Cycle<'_> {
         let (Some(ours), Some((_, record))) = (self.order.here.token, session.records.get(target)) else {
             return Ok(());
         };
-        let head = record.head.as_ref().and_then(|head| head.token);
-        let newest = record.intents.iter().filter_map(|intent| intent.token).chain(head).max();
-        match newest.filter(|newest| *newest > ours) {
+        match record.highest_token().filter(|newest| *newest > ours) {
             None => Ok(()),
             Some(newest) => {
                 let message =
@@ -638,7 +671,7 @@ impl Cycle<'_> {
                         identity: session.identity(&report.target, endpoint, sighting),
                         trouble: sighting.trouble.iter().min().copied(),
                         why: unknown,
-                        requests: 0,
+                        ..EndpointReport::default()
                     }
                 }
                 (None, Some(refusal)) => EndpointReport {
@@ -659,7 +692,7 @@ impl Cycle<'_> {
             (None, Some(why)) => Outcome::Held(why.clone()),
             (None, None) => why.map_or(Outcome::Pending, |why| Outcome::Held(why.to_owned())),
         };
-        plan.operations.iter().map(|op| OpReport::of(op, outcome(op), 0)).collect()
+        plan.operations.iter().map(|op| OpReport::of(op, outcome(op), (0, None))).collect()
     }
 
     /// The operations of a cycle that wrote.
@@ -672,9 +705,22 @@ impl Cycle<'_> {
                 (Ending::Skipped { .. }, None, Some(why)) => Outcome::Held(why.clone()),
                 (ending, _, _) => Outcome::of(ending, &hide),
             };
-            OpReport::of(op, outcome, result.attempts)
+            OpReport::of(op, outcome, (result.attempts, result.trouble))
         });
         reports.collect()
+    }
+}
+
+/// An endpoint that took no write at all, because it could not be reached, is away.
+fn note_silent(report: &mut CycleReport) {
+    for (name, endpoint) in &mut report.endpoints {
+        let sent = || report.operations.iter().filter(|op| &op.endpoint == name && op.attempts > 0);
+        let silent = sent().next().is_some() && sent().all(|op| op.trouble == Some(Trouble::Unreachable));
+        if let Some(first) = sent().next().filter(|_| silent && endpoint.trouble.is_none()) {
+            endpoint.reached = false;
+            endpoint.trouble = Some(Trouble::Unreachable);
+            endpoint.why = first.outcome.why().map(str::to_owned);
+        }
     }
 }
 
@@ -734,3 +780,6 @@ fn hide_all(report: &mut CycleReport, redactor: &Redactor) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

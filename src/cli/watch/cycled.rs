@@ -58,6 +58,8 @@ pub(in crate::cli) struct EndpointReport {
     pub why: Option<String>,
     /// Requests that it was sent in this cycle.
     pub requests: u64,
+    /// Retries that may start there now, where it was let in.
+    pub retries_left: Option<u64>,
 }
 
 /// One operation of the plan.
@@ -85,6 +87,8 @@ pub(in crate::cli) struct OpReport {
     pub outcome: Outcome,
     /// How often it was sent.
     pub attempts: u32,
+    /// The sort of trouble.
+    pub trouble: Option<Trouble>,
 }
 
 /// One field that differs.
@@ -240,7 +244,7 @@ impl OpReport {
     }
 
     /// An operation and what became of it.
-    pub(super) fn of(op: &Operation, outcome: Outcome, attempts: u32) -> Self {
+    pub(super) fn of(op: &Operation, outcome: Outcome, (attempts, trouble): (u32, Option<Trouble>)) -> Self {
         let desired = op.change.desired();
         let digest = |value: &Option<crate::model::Canonical>, secret: bool| {
             value.as_ref().filter(|_| !secret).map(crate::model::Canonical::digest)
@@ -264,11 +268,25 @@ impl OpReport {
             source: place.or_else(|| desired.map(|desired| desired.origin.path.to_string())),
             outcome,
             attempts,
+            trouble,
         }
     }
 }
 
 impl Outcome {
+    /// Why it is not done; `None` where it is, or will be.
+    pub(in crate::cli) fn why(&self) -> Option<&str> {
+        match self {
+            Self::Held(why)
+            | Self::Refused(why)
+            | Self::Failed { why, .. }
+            | Self::Conflict(why)
+            | Self::InDoubt(why)
+            | Self::Skipped(why) => Some(why),
+            Self::Pending | Self::Done => None,
+        }
+    }
+
     /// How an operation ended, secrets hidden.
     pub(super) fn of(ending: &Ending, hide: &dyn Fn(&str) -> String) -> Self {
         match ending {

@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::cycle::{Basis, Locks};
 use crate::cli::args::LimitArgs;
 use crate::cli::fleet::Listener;
+use crate::cli::reader::{Lenient, Reader};
 use crate::cli::session::{agree, choose, operator};
 use crate::cli::stores::Stores;
-use crate::cli::{Context, Exit, Stop, load};
+use crate::cli::{Context, Stop, load};
 use crate::model::{Digest, Quarantined, Revision, TargetName};
 use crate::net::Limits;
 use crate::reconcile::Place;
@@ -27,6 +28,7 @@ pub(super) struct Desired {
     locks: Arc<Locks>,
     good: Option<Good>,
     basis: Option<Arc<Basis>>,
+    reader: Reader,
     generation: u64,
     /// Counts how often the operator's file was read again because somebody asked for it.
     epoch: u64,
@@ -75,6 +77,8 @@ pub(super) struct Moved {
     pub wanted: BTreeMap<TargetName, Digest>,
     /// Manifests that cannot be read.
     pub quarantined: Vec<Quarantined>,
+    /// Which version of them is in force, by path.
+    pub kept: BTreeMap<String, Option<String>>,
     /// True if it does not follow the one before.
     pub rewritten: bool,
     /// Blobs that had to be read.
@@ -103,6 +107,7 @@ impl Desired {
             locks: Arc::default(),
             good: None,
             basis: None,
+            reader: Reader::default(),
             generation: 0,
             epoch: 0,
             again: false,
@@ -166,9 +171,18 @@ impl Desired {
 
     fn read(&mut self, ctx: &Context) -> Result<Moved, Stop> {
         let started = ctx.clock.boot();
+        if self.basis.is_none() && self.good.is_none() {
+            // What an earlier watcher knew of files that are bad now. What does not verify is not used, and replaced.
+            self.good = Good::read(&self.dir, &self.keeper.name()).ok();
+        }
         let source = Arc::new(self.keeper.source().map_err(|e| load::stop(&e))?);
         let (basis, moved) = self.assemble(ctx, Arc::clone(&source))?;
-        let note = GoodNote { name: self.keeper.name(), written: ctx.clock.wall().as_second(), kept: BTreeMap::new() };
+        let note = GoodNote {
+            name: self.keeper.name(),
+            written: ctx.clock.wall().as_second(),
+            resources: basis.snapshot.desired.len(),
+            kept: moved.kept.clone(),
+        };
         let warning = match Good::write(&self.dir, &source, note, self.good.as_ref()) {
             Ok(good) => {
                 self.good = Some(good);
@@ -183,7 +197,7 @@ impl Desired {
 
     /// An object that is missing is asked for once more before the commit counts as unreadable.
     fn read_after_mending(&mut self, ctx: &Context, stop: Stop) -> Result<Moved, Stop> {
-        if stop.exit == Exit::Invalid && !stop.diagnostics.iter().any(|d| d.code.starts_with("source-")) {
+        if !stop.diagnostics.iter().any(|d| d.code == "source-object-missing") {
             return Err(stop);
         }
         match self.keeper.mend() {
@@ -193,12 +207,12 @@ impl Desired {
     }
 
     fn assemble(&mut self, ctx: &Context, source: Arc<Source>) -> Result<(Arc<Basis>, Moved), Stop> {
-        let tree = Arc::new(source.tree(source.folder()).map_err(|e| load::stop(&e))?);
-        let mut loaded = load::read_at(source, tree)?;
+        let mut loaded = self.reader.open(source)?;
         let operator = operator(ctx)?;
         agree(&mut loaded, &operator);
         let stores = Arc::new(Stores::open(ctx, &loaded, &operator)?);
-        let snapshot = loaded.snapshot(ctx, true)?;
+        let Lenient { snapshot, quarantined, kept, deletes_held, blobs } =
+            self.reader.read(&loaded, self.good.as_ref(), false)?;
         let targets = choose(&loaded.project, &self.globs)?;
         let mut places = BTreeSet::new();
         for target in &targets {
@@ -215,16 +229,17 @@ impl Desired {
             locks: Arc::clone(&self.locks),
             listener: Some(Arc::clone(&self.listener)),
             limits: self.limits.clone(),
-            deletes_held: None,
+            deletes_held,
             generation: self.generation,
         });
         let moved = Moved {
             basis: Arc::clone(&basis),
             places,
             wanted,
-            quarantined: Vec::new(),
+            quarantined,
+            kept,
             rewritten: false,
-            blobs: 0,
+            blobs,
             took: Duration::ZERO,
             fetched: None,
             warning: None,
@@ -253,9 +268,11 @@ impl Desired {
             Ok(source) => source,
             Err(error) => return Some(Err(error.to_string())),
         };
+        // What its files said last is in it too.
+        self.good = Some(good);
         match self.assemble(ctx, Arc::new(source)) {
             Ok((basis, moved)) => {
-                (self.basis, self.good, self.recalled) = (Some(basis), Some(good), true);
+                (self.basis, self.recalled) = (Some(basis), true);
                 Some(Ok((moved, Duration::from_secs(age))))
             }
             Err(stop) => {

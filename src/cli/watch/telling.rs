@@ -8,7 +8,7 @@ use super::cycled::{CycleReport, OpReport, Outcome};
 use super::desired::{Moved, Read};
 use super::standing::by_endpoint;
 use crate::event::{ErrorType, Level, News};
-use crate::model::{Kind, MAX_PENDING, PendingStatus, RefusalStatus};
+use crate::model::{Kind, MAX_PENDING, PendingStatus, Quarantined, RefusalStatus};
 use crate::plan::{Action, Cause};
 use crate::reconcile::{Input, Looked, Trouble};
 
@@ -20,6 +20,7 @@ const APPROVABLE: &[&str] = &[
     "replace",
     "container",
     "exclusive-first-run",
+    "folder-gone",
     "older-commit",
     "shallow",
     "rewritten-history",
@@ -79,6 +80,16 @@ fn came_back(board: &Board) {
     }
 }
 
+/// The file of a place: what is wrong with it may move to another line.
+fn file(place: &str) -> &str {
+    let without = |text: &str| {
+        let (rest, number) = text.rsplit_once(':')?;
+        number.bytes().all(|b| b.is_ascii_digit()).then_some(rest.len())
+    };
+    let line = without(place).unwrap_or(place.len());
+    &place[..without(&place[..line]).unwrap_or(line)]
+}
+
 fn in_force(board: &Board, moved: &Moved) {
     let basis = &moved.basis;
     let now = board.clock.boot();
@@ -89,12 +100,14 @@ fn in_force(board: &Board, moved: &Moved) {
         let mut facts = board.facts();
         let first = facts.project.is_none();
         facts.project = Some(basis.loaded.project.name.to_string());
-        let before: BTreeSet<String> = facts.source.quarantined.iter().map(|q| q.place.clone()).collect();
-        let after: BTreeSet<String> = moved.quarantined.iter().map(|q| q.place.clone()).collect();
+        let paths = |list: &[Quarantined]| list.iter().map(|q| file(&q.place).to_owned()).collect::<BTreeSet<_>>();
+        let (before, after) = (paths(&facts.source.quarantined), paths(&moved.quarantined));
         facts.source.commit = Some(basis.loaded.revision.clone());
         facts.source.deletes_held.clone_from(&basis.deletes_held);
-        facts.source.quarantined.clone_from(&moved.quarantined);
-        let new: Vec<_> = moved.quarantined.iter().filter(|q| !before.contains(&q.place)).cloned().collect();
+        let old = std::mem::replace(&mut facts.source.quarantined, moved.quarantined.clone());
+        let same = |a: &Quarantined, b: &Quarantined| file(&a.place) == file(&b.place) && a.code == b.code;
+        let is_new = |q: &&Quarantined| !old.iter().any(|before| same(before, q));
+        let new: Vec<_> = moved.quarantined.iter().filter(is_new).cloned().collect();
         (new, before.difference(&after).cloned().collect::<Vec<_>>(), first)
     };
     if first {
@@ -129,6 +142,9 @@ pub(super) fn cycled(board: &Board, basis: &Basis, report: &CycleReport) {
     let (seen, news) = (seen(board, report), news(report));
     let queue = seen.pending_total;
     board.facts().seen.insert(target.clone(), seen);
+    if let Some(left) = report.endpoints.values().filter_map(|endpoint| endpoint.retries_left).min() {
+        board.metrics.retry_budget(target, left as f64);
+    }
     for item in news {
         board.say(&item);
     }

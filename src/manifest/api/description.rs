@@ -143,6 +143,8 @@ pub struct ApiType {
     pub update: Option<ApiOperation>,
     /// `None` where the API cannot delete one.
     pub delete: Option<ApiOperation>,
+    /// Asks whether a create or an update would go through, and writes nothing.
+    pub validate: Option<ApiOperation>,
     /// Items and bodies live under this pointer.
     pub envelope: FieldPath,
     /// Inside an item, the stated fields live here; key fields and [`ApiType::root`] at the item's root.

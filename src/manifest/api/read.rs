@@ -44,6 +44,7 @@ const TYPE: &[&str] = &[
     "server",
     "owner",
     "known",
+    "validate",
     "exact",
     "eventual",
     "headers",
@@ -51,7 +52,7 @@ const TYPE: &[&str] = &[
     "fields",
     "revalidate",
 ];
-const TYPE_LATER: &[&str] = &["batch", "validate", "after-apply", "document", "rename", "requires"];
+const TYPE_LATER: &[&str] = &["batch", "after-apply", "document", "rename", "requires"];
 
 impl ApiDescription {
     /// Reads a description. `file` is its name, for messages. Warnings come with it; errors instead of it.
@@ -692,6 +693,15 @@ impl Reader<'_> {
                 }
             },
         };
+        let validate = match map.get("validate") {
+            Some(value) => {
+                let here = format!("{place}/validate");
+                let validate = self.operation(&here, value, Method::Post, None, None)?;
+                self.writes_nothing(&here, &validate, [&create, &update]);
+                Some(validate)
+            }
+            None => None,
+        };
         let etag = map.get("etag").map_or_else(|| defaults.etag.clone(), |v| self.etag(&format!("{place}/etag"), v));
         let version = map.get("version").and_then(|v| self.text(place, v)).map(|v| FieldPath::parse(&v));
         if etag == EtagRule::None && version.is_none() && update.as_ref().is_some_and(|u| u.body == Body::Merged) {
@@ -715,6 +725,7 @@ impl Reader<'_> {
             create,
             update,
             delete,
+            validate,
             envelope,
             spec: map.get("spec").and_then(|v| self.pointer(&format!("{place}/spec"), v)).unwrap_or_default(),
             root: self.texts(&format!("{place}/root"), map.get("root")).into_iter().collect(),
@@ -936,6 +947,18 @@ impl Reader<'_> {
             item,
             missing_is_absent: map.get("empty").and_then(Value::as_str) == Some("missing"),
         }))
+    }
+
+    /// A rehearsal that is the write itself would be one, before anybody noted that it is under way.
+    fn writes_nothing(&mut self, place: &str, validate: &ApiOperation, writes: [&Option<ApiOperation>; 2]) {
+        let same = |write: &&ApiOperation| {
+            (write.method, &write.path, &write.query) == (validate.method, &validate.path, &validate.query)
+        };
+        if validate.method == Method::Delete {
+            self.error(place, "a rehearsal deletes nothing: post, put or patch");
+        } else if writes.into_iter().flatten().find(same).is_some() {
+            self.error(place, "this is the write itself; say in `path` or `query` what makes it a rehearsal");
+        }
     }
 
     fn operation(

@@ -52,6 +52,9 @@ fn what_is_wrong_is_said_with_a_place_and_a_suggestion() {
             "{s: {path: \"/s/{n}\", refs: {f: {kind: p, as: /id}}}, p: {path: \"/p/{n}\"}}",
             "and needs `at`, where it is found",
         ),
+        ("s: {path: \"/s/{n}\", write: {put: all}, validate: {put: \"/s/{n}\"}}", "this is the write itself"),
+        ("s: {path: \"/s/{n}\", validate: {delete: \"/s/{n}\"}}", "a rehearsal deletes nothing"),
+        ("s: {path: \"/s/{n}\", validate: {post: all}}", "needs `path:`"),
         ("s: {path: \"/s/{n}\", update: {put: al}}", "takes a path, or one of"),
         ("s: {path: \"/s/{n}\"}", "nothing guards against a write in between"),
     ] {

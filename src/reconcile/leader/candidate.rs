@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::term::{GATE, Held, Shares, Term, said_of};
 use crate::model::{Digest, TargetName};
 use crate::store::{CoordinatorError, LeaseId, Seat};
 use crate::target::Fence;
@@ -11,8 +12,6 @@ use crate::world::Entropy;
 pub const LEASE: Duration = Duration::from_secs(30);
 /// How often it is renewed.
 const RENEW: Duration = Duration::from_secs(5);
-/// How long after the send time of the last acknowledged renewal requests may start.
-const GATE: Duration = Duration::from_secs(15);
 /// Every request to a target, and every push of a record, ends within this time after the gate was asked.
 pub const REQUEST: Duration = Duration::from_secs(10);
 /// How long after a failure or a loss it is tried again.
@@ -22,10 +21,6 @@ const LOOK: Duration = Duration::from_secs(1);
 /// At most how long after its registration a new candidate waits before it claims anything: those that start together
 /// see each other first.
 const SETTLE: Duration = Duration::from_secs(2);
-/// At most how long a target must have been free before a candidate takes it beyond its share.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long shares must have been uneven before one is handed over.
-const UNEVEN: Duration = Duration::from_secs(10);
 /// The longest time that a step waits; nothing depends on it.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -133,50 +128,7 @@ pub(super) struct Candidate {
     away: BTreeSet<Lane>,
     closed: Option<&'static str>,
     over: bool,
-    events: Vec<ElectionEvent>,
-}
-
-/// A lease, and all that ends with it.
-#[derive(Debug)]
-struct Term {
-    lease: LeaseId,
-    /// When the last acknowledged renewal was sent.
-    acked: Duration,
-    renew_at: Duration,
-    registered: bool,
-    /// No claims before this time.
-    claims_from: Duration,
-    look_at: Duration,
-    seats: BTreeMap<TargetName, Held>,
-    free: BTreeMap<TargetName, Free>,
-    claims: VecDeque<TargetName>,
-    /// Keys of our lease that are not wanted any more.
-    strays: Vec<(String, u64)>,
-    uneven_since: Option<Duration>,
-}
-
-#[derive(Debug)]
-struct Held {
-    token: Fence,
-    /// When the last look that found it in order was sent.
-    seen: Duration,
-    /// When its gate was shut, so that another may have it.
-    leaving: Option<Duration>,
-}
-
-impl Term {
-    /// Both the lease and the key were found in order by something that was sent less than 15 s ago.
-    fn is_open(&self, held: &Held, now: Duration) -> bool {
-        let good = self.acked.min(held.seen);
-        // A time from the future is none that was measured on this clock.
-        held.leaving.is_none() && good <= now && now - good < GATE
-    }
-}
-
-#[derive(Debug)]
-struct Free {
-    since: Duration,
-    patience: Duration,
+    events: VecDeque<ElectionEvent>,
 }
 
 impl Candidate {
@@ -201,13 +153,21 @@ impl Candidate {
             away: BTreeSet::new(),
             closed: None,
             over: false,
-            events: Vec::new(),
+            events: VecDeque::new(),
         }
     }
 
-    /// What happened since this was last asked.
-    pub(super) fn take_events(&mut self) -> Vec<ElectionEvent> {
+    /// What happened and was not taken yet, oldest first.
+    pub(super) fn take_events(&mut self) -> VecDeque<ElectionEvent> {
         std::mem::take(&mut self.events)
+    }
+
+    pub(super) fn next_event(&mut self) -> Option<ElectionEvent> {
+        self.events.pop_front()
+    }
+
+    pub(super) fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     pub(super) fn me(&self) -> &str {
@@ -281,7 +241,7 @@ impl Candidate {
         for (target, held) in &mut term.seats {
             if !self.targets.contains(target) && held.leaving.is_none() {
                 held.leaving = Some(now);
-                self.events.push(lost(target, "it is not among our targets any more"));
+                self.events.push_back(lost(target, "it is not among our targets any more"));
             }
         }
     }
@@ -423,10 +383,8 @@ impl Candidate {
                     term.look_at = now;
                 }
             }
-            (Ask::Claim(lease, target), Answer::Stands(seat)) => {
-                if self.lease() == Some(*lease) {
-                    self.claimed(target, &seat, sent);
-                }
+            (Ask::Claim(lease, target), Answer::Stands(seat)) if self.lease() == Some(*lease) => {
+                self.claimed(target, &seat, sent);
             }
             (Ask::GiveUp(lease, key, created), Answer::GivenUp) => {
                 let barred = now.saturating_add(REQUEST);
@@ -440,12 +398,10 @@ impl Candidate {
                     self.barred.insert(target, barred);
                 }
             }
-            (Ask::Look(lease), Answer::Seen(seats, watchers)) => {
-                if self.lease() == Some(*lease) {
-                    self.seen(&seats, &watchers, sent, now);
-                }
+            (Ask::Look(lease), Answer::Seen(seats, watchers)) if self.lease() == Some(*lease) => {
+                self.seen(&seats, &watchers, sent, now);
             }
-            // An answer to another question: whoever asks pairs them.
+            // An answer about a lease that is lost, or to another question.
             _ => {}
         }
     }
@@ -463,7 +419,7 @@ impl Candidate {
         let wanted = self.targets.contains(target) && self.closed.is_none();
         if wanted {
             term.seats.insert(target.clone(), Held { token, seen: sent, leaving: None });
-            self.events.push(ElectionEvent::Won { target: target.clone(), token });
+            self.events.push_back(ElectionEvent::Won { target: target.clone(), token });
         } else {
             // Nobody was told that it is ours, so nothing is under way there.
             term.strays.push((seat.key.clone(), seat.created));
@@ -486,39 +442,31 @@ impl Candidate {
                 self.claimed(target, seat, sent);
             }
         }
-        let roster = &self.roster;
-        let registration = self.lease().map(|lease| format!("{}{roster}{lease}", self.watchers));
-        let prefix = format!("{}{roster}", self.watchers);
+        let prefix = format!("{}{}", self.watchers, self.roster);
         let Some(term) = &mut self.term else { return };
-        for target in &self.targets {
+        let registration = format!("{prefix}{}", term.lease);
+        for target in self.targets.iter().filter(|target| !term.seats.contains_key(*target)) {
             match by_target.get(target) {
-                None if !term.seats.contains_key(target) => {
-                    self.holders.remove(target);
-                    let patience = self.entropy.jitter(PATIENCE);
-                    term.free.entry(target.clone()).or_insert(Free { since: sent, patience });
-                }
-                Some(seat) if !term.seats.contains_key(target) => {
-                    term.free.remove(target);
-                    self.holders.insert(target.clone(), said_of(seat));
-                }
-                _ => {
-                    term.free.remove(target);
-                }
+                None => drop(self.holders.remove(target)),
+                Some(seat) => drop(self.holders.insert(target.clone(), said_of(seat))),
             }
         }
         // Those with the same targets share them; one key each, or for a moment two.
         let peers: BTreeSet<LeaseId> =
             watchers.iter().filter(|seat| seat.key.starts_with(&prefix)).filter_map(|seat| seat.lease).collect();
-        let me = term.lease;
-        let mine = watchers.iter().filter(|seat| seat.lease == Some(me));
-        term.registered &= mine.clone().any(|seat| Some(&seat.key) == registration.as_ref());
-        term.strays.extend(
-            mine.filter(|seat| Some(&seat.key) != registration.as_ref()).map(|seat| (seat.key.clone(), seat.created)),
-        );
-        let others = peers.iter().filter(|lease| **lease != me).count();
-        self.choose_claims(others + 1, now);
-        self.hand_over(&by_target, &peers, now);
-        let Some(term) = &mut self.term else { return };
+        let mine = watchers.iter().filter(|seat| seat.lease == Some(term.lease));
+        let (registered, strays): (Vec<_>, Vec<_>) = mine.partition(|seat| seat.key == registration);
+        term.registered &= !registered.is_empty();
+        term.strays.extend(strays.into_iter().map(|seat| (seat.key.clone(), seat.created)));
+        let shares = Shares { targets: &self.targets, stand: &by_target, peers: &peers, entropy: &self.entropy };
+        term.note_free(&shares, sent);
+        term.claims.clear();
+        if self.closed.is_none() {
+            term.choose_claims(&shares, &self.barred, now);
+            let given = term.hand_over(&shares, now);
+            let why = "it is handed over to a watcher that has fewer targets";
+            self.events.extend(given.map(|target| lost(&target, why)));
+        }
         let all_ours = self.targets.iter().all(|t| term.seats.get(t).is_some_and(|held| held.leaving.is_none()));
         let calm = all_ours && term.seats.len() == self.targets.len() && peers.len() < 2;
         term.look_at = now.saturating_add(if calm { RENEW } else { LOOK });
@@ -527,96 +475,15 @@ impl Candidate {
     /// What is not as we made it is lost: a foreign writer's, a vanished one's, one that was made anew.
     fn check_held(&mut self, by_target: &BTreeMap<TargetName, &Seat>, sent: Duration, now: Duration) {
         let Some(term) = &mut self.term else { return };
-        let (lease, me) = (term.lease, &self.me);
-        let (mut gone, mut touched) = (Vec::new(), Vec::new());
-        for (target, held) in &mut term.seats {
-            let why = match by_target.get(target) {
-                Some(seat)
-                    if seat.created == held.token.0
-                        && seat.lease == Some(lease)
-                        && &seat.value == me
-                        && seat.untouched =>
-                {
-                    held.seen = held.seen.max(sent);
-                    continue;
-                }
-                Some(seat) if seat.created == held.token.0 && seat.lease == Some(lease) => {
-                    // It stands as long as our lease: nobody else can have it unless we give it up.
-                    if held.leaving.is_none() {
-                        held.leaving = Some(now);
-                        touched.push((target.clone(), format!("somebody wrote to our key: {}", said_of(seat))));
-                    }
-                    continue;
-                }
-                Some(seat) if seat.created == held.token.0 => format!("somebody wrote to our key: {}", said_of(seat)),
-                Some(seat) => format!("another holds its key: {}", said_of(seat)),
-                None => "its key is gone".to_owned(),
-            };
-            gone.push((target.clone(), held.leaving.is_some(), why));
-        }
-        if self.closed.is_none() {
-            self.events.extend(touched.iter().map(|(target, why)| lost(target, why)));
-        }
-        for (target, leaving, why) in gone {
-            term.seats.remove(&target);
-            self.barred.insert(target.clone(), now.saturating_add(REQUEST));
-            if !leaving && self.closed.is_none() {
-                self.events.push(lost(&target, &why));
+        for (target, why) in term.check(by_target, &self.me, sent, now) {
+            if !term.seats.contains_key(&target) {
+                self.barred.insert(target.clone(), now.saturating_add(REQUEST));
             }
-        }
-    }
-
-    /// Free targets up to our share at once; more only when nobody took them for a while.
-    fn choose_claims(&mut self, watchers: usize, now: Duration) {
-        let Some(term) = &mut self.term else { return };
-        term.claims.clear();
-        if self.closed.is_some() || now < term.claims_from {
-            return;
-        }
-        let share = self.targets.len().div_ceil(watchers.max(1));
-        let mut mine = term.seats.values().filter(|held| held.leaving.is_none()).count();
-        // In another order for each, so that not all try for the same one.
-        let mut free: Vec<_> = term
-            .free
-            .iter()
-            .filter(|(target, _)| !self.barred.contains_key(*target))
-            .map(|(target, free)| (self.entropy.next(), target, free))
-            .collect();
-        free.sort_by_key(|(chance, ..)| *chance);
-        for (_, target, free) in free {
-            if mine < share || now >= free.since.saturating_add(free.patience) {
-                mine += 1;
-                term.claims.push_back(target.clone());
+            if let Some(why) = why
+                && self.closed.is_none()
+            {
+                self.events.push_back(lost(&target, &why));
             }
-        }
-    }
-
-    /// Gives one target to a watcher that has two fewer, if nothing is free and it has been so for a while. Of all
-    /// watchers only the richest does it, so that they do not all give at once.
-    fn hand_over(&mut self, by_target: &BTreeMap<TargetName, &Seat>, peers: &BTreeSet<LeaseId>, now: Duration) {
-        let Some(term) = &mut self.term else { return };
-        let me = term.lease;
-        let held_by = |lease: LeaseId| {
-            let of = |target: &&TargetName| by_target.get(*target).is_some_and(|seat| seat.lease == Some(lease));
-            self.targets.iter().filter(of).count()
-        };
-        let busy = !term.free.is_empty() || term.seats.values().any(|held| held.leaving.is_some());
-        let mine = held_by(me);
-        let counts: Vec<(usize, LeaseId)> = peers.iter().map(|lease| (held_by(*lease), *lease)).collect();
-        let poorest = counts.iter().map(|(count, _)| *count).min().unwrap_or(mine);
-        let richest = counts.iter().all(|(count, lease)| *lease == me || (*count, *lease) < (mine, me));
-        if busy || !peers.contains(&me) || self.closed.is_some() || !richest || mine < poorest + 2 {
-            term.uneven_since = None;
-            return;
-        }
-        let since = *term.uneven_since.get_or_insert(now);
-        if now < since.saturating_add(UNEVEN) {
-            return;
-        }
-        term.uneven_since = None;
-        if let Some((target, held)) = term.seats.iter_mut().next_back() {
-            held.leaving = Some(now);
-            self.events.push(lost(target, "it is handed over to a watcher that has fewer targets"));
         }
     }
 
@@ -624,8 +491,11 @@ impl Candidate {
         let Some(term) = self.term.take() else { return };
         for (target, held) in term.seats {
             if held.leaving.is_none() && self.closed.is_none() {
-                self.events.push(lost(&target, why));
+                self.events.push_back(lost(&target, why));
             }
+            // A lease that ended by itself was useless long before; one that somebody revoked was not.
+            let shut = held.leaving.unwrap_or(now).min(term.acked.min(held.seen).saturating_add(GATE));
+            self.barred.insert(target, shut.saturating_add(REQUEST));
         }
         // Never the old lease again, and not at once.
         self.grant_at = now.saturating_add(RETRY);
@@ -654,13 +524,13 @@ impl Candidate {
                 | CoordinatorError::NoLeader { .. }
                 | CoordinatorError::Unreachable { .. } => None,
             };
-            self.events.push(ElectionEvent::Unreachable { why: error.to_string(), help });
+            self.events.push_back(ElectionEvent::Unreachable { why: error.to_string(), help });
         }
     }
 
     fn is_back(&mut self, lane: Lane) {
         if self.away.remove(&lane) && self.away.is_empty() {
-            self.events.push(ElectionEvent::Reachable);
+            self.events.push_back(ElectionEvent::Reachable);
         }
     }
 
@@ -684,12 +554,4 @@ fn roster(targets: &BTreeSet<TargetName>) -> String {
 
 fn lost(target: &TargetName, why: &str) -> ElectionEvent {
     ElectionEvent::Lost { target: target.clone(), why: why.to_owned() }
-}
-
-/// Who holds a key, for people.
-fn said_of(seat: &Seat) -> String {
-    match seat.lease {
-        Some(_) => seat.value.clone(),
-        None => format!("{}; it goes with no lease, so it stays until `etcdctl del {}`", seat.value, seat.key),
-    }
 }

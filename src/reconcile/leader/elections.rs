@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +12,7 @@ use crate::store::{Coordinator, CoordinatorError};
 use crate::target::Fence;
 use crate::world::{Clock, Entropy};
 
-/// Events that wait to be read. What does not fit is dropped: the gate knows without them.
+/// Events that wait to be read.
 const EVENTS: usize = 1024;
 
 /// Who stands for what.
@@ -44,6 +45,24 @@ struct Shared {
     events: mpsc::Sender<ElectionEvent>,
     /// Something changed that a waiting lane may want to see.
     changed: Notify,
+}
+
+impl Shared {
+    /// Passes events on as far as there is place; what happened to a thousand targets at once comes bit by bit.
+    fn tell(&self, candidate: &mut Candidate) {
+        while candidate.has_events() {
+            match self.events.try_reserve() {
+                Ok(place) => {
+                    if let Some(event) = candidate.next_event() {
+                        place.send(event);
+                    }
+                }
+                Err(TrySendError::Full(())) => return,
+                // Nobody listens.
+                Err(TrySendError::Closed(())) => drop(candidate.take_events()),
+            }
+        }
+    }
 }
 
 impl Elections {
@@ -168,10 +187,8 @@ impl Elections {
     fn change<R>(&self, change: impl FnOnce(&mut Candidate, Duration) -> R) -> R {
         let mut candidate = self.candidate();
         let out = change(&mut candidate, self.shared.clock.boot());
-        // Under the lock, so that they come in the order in which they happened. What nobody reads is dropped.
-        for event in candidate.take_events() {
-            drop(self.shared.events.try_send(event));
-        }
+        // Under the lock, so that they come in the order in which they happened. What finds no place waits.
+        self.shared.tell(&mut candidate);
         drop(candidate);
         self.shared.changed.notify_waiters();
         out

@@ -15,6 +15,7 @@
 mod candidate;
 mod elected;
 mod elections;
+mod term;
 #[cfg(test)]
 mod tests;
 

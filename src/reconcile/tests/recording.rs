@@ -193,6 +193,8 @@ fn each_operation_of_an_expired_intent_is_settled_by_what_is_there() {
         ("adopt", false, Seen::There(&equal), "stays"),
         ("forget", true, Seen::Absent, "stays"),
         ("forget", true, Seen::Unknown("away"), "stays"),
+        ("release", true, Seen::There(&equal), "stays"),
+        ("release", true, Seen::Unknown("away"), "stays"),
     ] {
         let found = settle(&op(action), recorded.then_some(&entry), look, &mark(), &as_sent);
         assert_eq!(word(found), expected, "{action}, {look:?}");

@@ -29,7 +29,7 @@ impl Repo {
 
 fn note(kept: &[(&str, Option<&str>)]) -> GoodNote {
     let kept = kept.iter().map(|(path, blob)| ((*path).to_owned(), blob.map(str::to_owned))).collect();
-    GoodNote { name: "shop".into(), written: 1_767_323_045, kept }
+    GoodNote { name: "shop".into(), written: 1_767_323_045, resources: 1, kept }
 }
 
 fn refused(result: Result<Good, GoodError>) -> String {
@@ -127,6 +127,13 @@ fn versions_in_force_that_are_not_the_commits_are_kept_too() {
     let good = repo.read_good().unwrap();
     assert_eq!(good.kept(), &note(&kept).kept);
     assert_eq!(good.blob(&old), Some(&b"a: 1\n"[..]));
+    assert_eq!(good.in_force("deploy/manifests/a.yaml").as_deref(), Some(&*old));
+    assert_eq!(good.in_force("deploy/manifests/z.yaml"), None);
+    let own = sh(&repo.path(), &["rev-parse", "HEAD:deploy/ctl.yaml"]);
+    assert_eq!(good.in_force("deploy/ctl.yaml"), Some(own));
+    for path in ["deploy/none.yaml", "deploy/manifests", "deploy/ctl.yaml/x", ""] {
+        assert_eq!(good.in_force(path), None, "{path}");
+    }
     // A version that nobody has any more is left out.
     let gone = "1".repeat(40);
     let written = Good::write(&repo.shelf(), &repo.open(), note(&[("a", Some(&gone))]), None).unwrap();

@@ -53,6 +53,14 @@ fn a_force_push_is_a_move_that_says_so() {
     sh(&repo.path(), &["commit", "-q", "--amend", "--allow-empty", "-m", "otherwise"]);
     assert_eq!(local.look().unwrap(), rewritten(&repo.head()));
     assert_eq!(remote.look().unwrap(), rewritten(&repo.head()));
+    // A rewrite that could not be read stays one, also when commits follow it.
+    local.forget();
+    assert_eq!(local.look().unwrap(), rewritten(&repo.head()));
+    local.forget();
+    repo.commit("on top");
+    assert_eq!(local.look().unwrap(), rewritten(&repo.head()));
+    assert_eq!(local.look().unwrap(), Look::Same);
+    assert_eq!(remote.look().unwrap(), forward(&repo.head()));
     // The way back is no way forward either.
     sh(&repo.path(), &["reset", "-q", "--hard", "HEAD~1"]);
     assert_eq!(local.look().unwrap(), rewritten(&repo.head()));

@@ -161,7 +161,7 @@ fn places(value: &Value, field: &FieldPath) -> Vec<FieldPath> {
 }
 
 /// The references of a kind that travel as ids.
-fn by_id<'a>(rules: &'a [RefRule]) -> impl Iterator<Item = (&'a RefRule, &'a FieldPath)> {
+fn by_id(rules: &[RefRule]) -> impl Iterator<Item = (&RefRule, &FieldPath)> {
     rules.iter().filter_map(|rule| Some((rule, rule.at.as_ref()?)))
 }
 

@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::manifest::api::{ApiOperation, Body, EtagRule, Method, Shape as ListShape};
-use crate::model::{Canonical, FieldPath, Kind, Mark, Observed, ResourceId, SecretMode, Value, members};
+use crate::model::{Canonical, Diagnostic, FieldPath, Kind, Mark, Observed, ResourceId, SecretMode, Value, members};
 use crate::net::Transport;
-use crate::target::{Fence, Outcome, TargetError, Write};
+use crate::target::{Fence, Outcome, Rehearsal, TargetError, Write};
 
 use super::body::{self, Update};
 use super::driver::{Call, HttpTarget};
@@ -54,6 +54,27 @@ impl<X: Transport> HttpTarget<X> {
         }
         let answer = self.send(&ready.call).await?;
         self.judge(&shape, operation, write, &answer, ready.stated.as_ref())
+    }
+
+    /// Sends what would be written to where the API says whether it would take it.
+    pub(super) async fn try_out(&self, write: &Write<'_>) -> Result<Rehearsal, TargetError> {
+        let shape = self.shape(&write.id().kind).await?;
+        let (Some(operation), Write::Create { .. } | Write::Update { .. }) = (&shape.ty.validate, write) else {
+            return Ok(Rehearsal::NotOffered);
+        };
+        let answer = self.send(&self.prepare(&shape, operation, write)?.call).await?;
+        Ok(match answer.status {
+            _ if answer.is_success() => match answer.not_ok(&operation.ok) {
+                None => Rehearsal::Accepted,
+                Some(why) => Rehearsal::Rejected(Box::new(Diagnostic::error("rehearsal", why))),
+            },
+            400 | 409 | 412 | 422 => {
+                let why = self.refusal(&answer).to_string();
+                Rehearsal::Rejected(Box::new(Diagnostic::error("rehearsal", why)))
+            }
+            // Anything else says nothing about what was asked.
+            _ => return Err(self.refusal(&answer)),
+        })
     }
 
     fn prepare(&self, shape: &Shape<'_>, operation: &ApiOperation, write: &Write<'_>) -> Result<Ready, TargetError> {

@@ -1,2 +1,6 @@
 mod claims;
+mod gates;
 mod simulation;
+
+use super::candidate::{Answer, Ask, Candidate, ElectionEvent, LEASE, Lane, Next};
+use super::{Candidacy, Elected, Elections};

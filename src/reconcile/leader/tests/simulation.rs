@@ -4,13 +4,16 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+
+use super::{Answer, Ask, Candidate, ElectionEvent, LEASE, Lane, Next};
 use crate::model::TargetName;
-use crate::reconcile::leader::candidate::{Answer, Ask, Candidate, ElectionEvent, LEASE, Lane, Next};
-use crate::store::{CoordinatorError, LeaseId, Seat};
+use crate::store::{Coordinator as _, CoordinatorError, MemoryCoordinator};
 use crate::target::Fence;
-use crate::world::Entropy;
+use crate::world::{Clock, Entropy, ScriptedClock};
 
 const SECOND: u64 = 1_000_000;
 /// When faults end.
@@ -22,64 +25,26 @@ const END: u64 = CALM + HELD_BACK + 140 * SECOND;
 const ELECTIONS: &str = "/ctl/election/shop/";
 const WATCHERS: &str = "/ctl/watchers/shop/";
 
-/// The coordinator's own state.
-#[derive(Default)]
-struct Coordinator {
-    revision: u64,
-    leases: BTreeMap<LeaseId, u64>,
-    keys: BTreeMap<String, Seat>,
-    granted: i64,
-}
-
-impl Coordinator {
-    fn expire(&mut self, now: u64) {
-        self.leases.retain(|_, end| *end > now);
-        let leases = &self.leases;
-        self.keys.retain(|_, seat| seat.lease.is_none_or(|lease| leases.contains_key(&lease)));
-    }
-
-    fn answer(&mut self, candidate: &Candidate, ask: &Ask, now: u64) -> Result<Answer, CoordinatorError> {
-        self.expire(now);
-        let ttl = micros(LEASE);
-        match ask {
-            Ask::Grant => {
-                self.granted += 1;
-                self.leases.insert(LeaseId(self.granted), now + ttl);
-                Ok(Answer::Granted(LeaseId(self.granted)))
-            }
-            Ask::KeepAlive(lease) => {
-                let end = self.leases.get_mut(lease).ok_or(CoordinatorError::LeaseLost)?;
-                *end = now + ttl;
-                Ok(Answer::Kept(LEASE))
-            }
-            Ask::Register(lease, key) => self.claim(key, candidate.me(), *lease),
-            Ask::Claim(lease, target) => self.claim(&candidate.key(target), candidate.me(), *lease),
-            Ask::Look(_) => {
-                let below = |prefix: &str| {
-                    self.keys.values().filter(|seat| seat.key.starts_with(prefix)).cloned().collect::<Vec<_>>()
-                };
-                Ok(Answer::Seen(below(ELECTIONS), below(WATCHERS)))
-            }
-            Ask::GiveUp(_, key, created) => {
-                if self.keys.get(key).is_some_and(|seat| seat.created == *created) {
-                    self.keys.remove(key);
-                }
-                Ok(Answer::GivenUp)
-            }
+/// Asks the coordinator, which answers at once; what is lost and late between the two is the world's.
+fn answer(coordinator: &MemoryCoordinator, candidate: &Candidate, ask: &Ask) -> Result<Answer, CoordinatorError> {
+    let within = ask.within();
+    match ask {
+        Ask::Grant => coordinator.grant(LEASE, within).now_or_never().unwrap().map(Answer::Granted),
+        Ask::KeepAlive(lease) => coordinator.keep_alive(*lease, within).now_or_never().unwrap().map(Answer::Kept),
+        Ask::Register(lease, key) => {
+            coordinator.claim(key, candidate.me(), *lease, within).now_or_never().unwrap().map(Answer::Stands)
         }
-    }
-
-    fn claim(&mut self, key: &str, value: &str, lease: LeaseId) -> Result<Answer, CoordinatorError> {
-        if !self.keys.contains_key(key) {
-            if !self.leases.contains_key(&lease) {
-                return Err(CoordinatorError::LeaseLost);
-            }
-            self.revision += 1;
-            let (key, value) = (key.to_owned(), value.to_owned());
-            let seat = Seat { key: key.clone(), value, created: self.revision, untouched: true, lease: Some(lease) };
-            self.keys.insert(key, seat);
+        Ask::Claim(lease, target) => {
+            let key = candidate.key(target);
+            coordinator.claim(&key, candidate.me(), *lease, within).now_or_never().unwrap().map(Answer::Stands)
         }
-        Ok(Answer::Stands(self.keys[key].clone()))
+        Ask::Look(_) => {
+            let mut found = coordinator.look(&candidate.prefixes(), within).now_or_never().unwrap()?.into_iter();
+            Ok(Answer::Seen(found.next().unwrap(), found.next().unwrap()))
+        }
+        Ask::GiveUp(_, key, created) => {
+            coordinator.give_up(key, *created, within).now_or_never().unwrap().map(|()| Answer::GivenUp)
+        }
     }
 }
 
@@ -171,7 +136,9 @@ struct World {
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     pending: BTreeMap<u64, What>,
     sequence: u64,
-    coordinator: Coordinator,
+    coordinator: MemoryCoordinator,
+    /// The coordinator's clock, which goes as the world does.
+    clock: Arc<ScriptedClock>,
     away_until: u64,
     watchers: Vec<Watcher>,
     targets: BTreeSet<TargetName>,
@@ -186,6 +153,7 @@ struct World {
 /// Runs one simulation and says what happened.
 pub(super) fn simulate(seed: u64, rules: Rules) -> Found {
     let targets = (0..rules.targets).map(|n| format!("t{n}").parse().unwrap()).collect();
+    let clock = ScriptedClock::starting_at(jiff::Timestamp::UNIX_EPOCH);
     let mut world = World {
         rules,
         now: 0,
@@ -193,7 +161,8 @@ pub(super) fn simulate(seed: u64, rules: Rules) -> Found {
         queue: BinaryHeap::new(),
         pending: BTreeMap::new(),
         sequence: 0,
-        coordinator: Coordinator::default(),
+        coordinator: MemoryCoordinator::new(Clock::Scripted(Arc::clone(&clock))),
+        clock,
         away_until: 0,
         watchers: Vec::new(),
         targets,
@@ -260,6 +229,7 @@ impl World {
             if time > END {
                 break;
             }
+            self.clock.advance(Duration::from_micros(time - self.now));
             self.now = time;
             let Some(what) = self.pending.remove(&sequence) else { continue };
             self.happen(what);
@@ -338,7 +308,7 @@ impl World {
         let answer = if self.now < self.away_until {
             Err(CoordinatorError::NoLeader { why: "two of three are gone".to_owned() })
         } else {
-            self.coordinator.answer(&self.watchers[at].candidate, &ask, self.now)
+            answer(&self.coordinator, &self.watchers[at].candidate, &ask)
         };
         if let Some(reply_at) = reply_at {
             self.at(reply_at, What::Deliver { watcher: at, lane, ask, sent, answer });
@@ -398,7 +368,7 @@ impl World {
             }
             *highest = token.max(*highest);
             // Long ones and short ones; the longest are what the arithmetic is made for.
-            let end = now + if self.chance.next() % 2 == 0 { lasts } else { lasts / 20 };
+            let end = now + if self.chance.next().is_multiple_of(2) { lasts } else { lasts / 20 };
             under_way.push(Under { watcher: at, token, end });
         }
         let next = now + SECOND / 5 + self.below(SECOND);
@@ -428,11 +398,7 @@ impl World {
             }
             4 | 5 => self.away_until = now + self.below(if self.below(3) == 0 { 80 } else { 12 } * SECOND),
             // A new leader of the coordinator gives every lease its whole time again.
-            6 => {
-                let end = now + micros(LEASE);
-                self.coordinator.expire(now);
-                self.coordinator.leases.values_mut().for_each(|until| *until = end);
-            }
+            6 => self.coordinator.extend(),
             7 if !self.watchers[at].dead && alive > 1 => {
                 self.watchers[at].dead = true;
                 for under_way in self.under_way.values_mut() {

@@ -32,6 +32,9 @@ pub struct Pace {
     pub stale: Duration,
 }
 
+/// A watcher has looked for the first time after this at the latest, whatever its interval.
+const LONGEST_START: Duration = Duration::from_secs(30);
+
 impl Pace {
     /// The usual pace around an interval.
     pub fn every(interval: Duration) -> Self {
@@ -287,8 +290,9 @@ impl Machine {
             stopping: false,
             done: false,
         };
-        // Many watchers that start together (a rollout, a power cut) do not ask together.
-        machine.look_next = now + machine.jittered(pace.interval / 20);
+        // Many watchers that start together (a rollout, a power cut) do not ask together; but whoever starts one with an
+        // interval of a day does not wait an hour for it.
+        machine.look_next = now + (pace.interval / 10).min(LONGEST_START).mul_f64(machine.chance());
         machine
     }
 

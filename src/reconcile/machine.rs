@@ -471,7 +471,8 @@ impl Machine {
 
     fn go(&mut self, now: Duration, commands: &mut Vec<Command>) {
         if self.stopping {
-            let busy = self.looking || self.targets.values().any(|w| w.running || !w.probing.is_empty());
+            // A look writes nothing, and may take as long as a fetch that hangs: it is not waited for.
+            let busy = self.targets.values().any(|w| w.running || !w.probing.is_empty());
             if !busy && !self.done {
                 self.done = true;
                 commands.push(Command::Done);

@@ -515,6 +515,11 @@ const TEXTS: &[(&str, &str)] = &[
          and its intent is gone from the record.",
     ),
     (
+        "source-object-missing",
+        "An object that the commit needs is not in the repository: it was pruned, or a fetch was cut. `git fsck` names what \
+         is missing; `git fetch --refetch` brings it again.",
+    ),
+    (
         "stale-source",
         "The repository cannot be reached or read, so the last known good commit stays in force: drift is \
          corrected and nothing is deleted. It is asked again by itself.",

@@ -97,9 +97,6 @@ impl Turn {
         let end = loop {
             self.board.beat();
             self.manager.alive();
-            if let Some(leading) = &self.leading {
-                self.board.facts().last_ack = leading.last_ack_age().map(|age| clock.boot().saturating_sub(age));
-            }
             self.board.tidy_orders();
             let now = clock.boot();
             let next = self.board.machine().next(now).map_or(heartbeat, |at| at.saturating_sub(now).min(heartbeat));
@@ -162,11 +159,7 @@ impl Turn {
         if !tick {
             self.board.restate(about.as_ref());
         }
-        let mut done = false;
-        for command in commands {
-            done |= self.obey(command);
-        }
-        done
+        commands.into_iter().fold(false, |done, command| self.obey(command) || done)
     }
 
     fn arrived(&mut self, come: Come) -> Result<Vec<Input>, crate::cli::Stop> {
@@ -186,7 +179,11 @@ impl Turn {
                     let targets: BTreeSet<TargetName> = moved.places.iter().map(|(target, _)| target.clone()).collect();
                     match (&self.leading, &self.stand) {
                         (Some(leading), _) => leading.set_targets(targets),
-                        (None, Some(stand)) => self.leading = Some(stand(&moved.basis, &targets)?),
+                        (None, Some(stand)) => {
+                            let leading = stand(&moved.basis, &targets)?;
+                            self.board.leading.get_or_init(|| leading.clone());
+                            self.leading = Some(leading);
+                        }
                         (None, None) => {}
                     }
                 }
@@ -249,9 +246,22 @@ impl Turn {
                 if let Some(warm) = self.warm.get_mut(&target) {
                     warm.forget();
                 }
+                self.board.facts().lapsed.remove(&target);
+                vec![Input::Won(target, token.0)]
+            }
+            ElectionEvent::Lapsed { target, why } => {
+                self.board.facts().lapsed.insert(target.clone(), why.clone());
+                self.board.say(&News::Lost { target: target.clone(), why });
+                vec![Input::Lost(target)]
+            }
+            ElectionEvent::Resumed { target, token } => {
+                // Nobody else wrote meanwhile; what the endpoints themselves did is seen by the next cycle.
+                self.board.facts().lapsed.remove(&target);
+                self.board.say(&News::Won { target: target.clone(), token: token.0 });
                 vec![Input::Won(target, token.0)]
             }
             ElectionEvent::Lost { target, why } => {
+                self.board.facts().lapsed.remove(&target);
                 self.board.say(&News::Lost { target: target.clone(), why });
                 vec![Input::Lost(target)]
             }

@@ -87,6 +87,11 @@ impl GitStore {
         Ok(store)
     }
 
+    /// True if the repository could not be written when it was opened, and so each write is refused.
+    pub fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
     /// The repository whose refs hold the records.
     pub fn git_dir(&self) -> &Path {
         &self.git_dir

@@ -25,12 +25,17 @@ mod githttp;
 mod line;
 #[path = "../support/parts.rs"]
 mod parts;
+#[path = "../support/proxy.rs"]
+mod proxy;
 
 mod cluster;
+mod degraded;
+mod election;
 mod http;
 mod process;
 mod prometheus;
 mod remote;
+mod scene;
 mod watchers;
 
 use std::time::{Duration, Instant};

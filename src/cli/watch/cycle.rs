@@ -542,7 +542,8 @@ impl Cycle<'_> {
     /// Lets through what an operator let through. What nobody may allow stays refused.
     fn consent(&self, session: &mut Session, planned: &mut Planned) {
         const LINEAGE: [&str; 3] = ["older-commit", "shallow", "rewritten-history"];
-        const DELETES: [&str; 6] = ["deletes", "empty", "container", "exclusive-first-run", "protected", "replace"];
+        const DELETES: [&str; 7] =
+            ["deletes", "empty", "container", "exclusive-first-run", "folder-gone", "protected", "replace"];
         let plan_approved = self.order.approved.contains(&planned.checksum);
         let deletes = planned.plan.deletes_checksum();
         if plan_approved || self.order.approved.contains(&deletes) {

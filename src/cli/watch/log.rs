@@ -25,12 +25,8 @@ impl Log {
                     Level::Warn => "warn ",
                     Level::Error => "error",
                 };
-                let place = match (&entry.target, &entry.endpoint) {
-                    (Some(target), Some(endpoint)) if endpoint != "default" => format!(" {target}/{endpoint}"),
-                    (Some(target), _) => format!(" {target}"),
-                    (None, _) => String::new(),
-                };
-                format!("{} {level}{place} {}", entry.time, line(&entry.message))
+                // Messages name the place that they are about.
+                format!("{} {level} {}", entry.time, line(&entry.message))
             }
         };
         to_stderr(&format!("{text}\n"));

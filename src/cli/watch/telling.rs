@@ -20,6 +20,7 @@ const APPROVABLE: &[&str] = &[
     "replace",
     "container",
     "exclusive-first-run",
+    "folder-gone",
     "older-commit",
     "shallow",
     "rewritten-history",

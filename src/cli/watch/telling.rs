@@ -130,10 +130,6 @@ fn in_force(board: &Board, moved: &Moved) {
     for path in gone {
         board.say(&News::Unquarantined { path });
     }
-    if let Some(warning) = &moved.warning {
-        let message = format!("the last good state could not be kept: {warning}");
-        board.say(&News::Note { level: Level::Warn, message });
-    }
 }
 
 /// Puts a cycle on the board, and says what is worth saying.

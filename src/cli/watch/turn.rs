@@ -129,6 +129,7 @@ impl Turn {
         for warm in self.warm.values_mut().chain(self.probes.values_mut()) {
             warm.close().await;
         }
+        keep(Arc::clone(&self.desired), Arc::clone(&self.board)).await;
         if let Some(leading) = &self.leading {
             leading.resign().await;
         }
@@ -340,11 +341,24 @@ impl Turn {
         match command {
             Command::Look => {
                 let (ctx, desired, come) = (Arc::clone(&self.ctx), Arc::clone(&self.desired), self.come.0.clone());
-                tokio::task::spawn_blocking(move || {
-                    let read = desired.lock().unwrap_or_else(PoisonError::into_inner).look(&ctx);
-                    drop(come.blocking_send(Come::Read(Box::new(read))));
-                    // After the answer: it may take minutes, and nobody waits for it.
-                    desired.lock().unwrap_or_else(PoisonError::into_inner).tidy();
+                let board = Arc::clone(&self.board);
+                tokio::spawn(async move {
+                    let source = Arc::clone(&desired);
+                    let wait = tokio::task::spawn_blocking({
+                        let clock = ctx.clock.clone();
+                        move || {
+                            let read = source.lock().unwrap_or_else(PoisonError::into_inner).look(&ctx);
+                            drop(come.blocking_send(Come::Read(Box::new(read))));
+                            // After the answer: it may take minutes, and nobody waits for it.
+                            let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
+                            source.tidy();
+                            source.to_keep().map(|wait| (clock, wait))
+                        }
+                    });
+                    if let Ok(Some((clock, wait))) = wait.await {
+                        clock.sleep(wait).await;
+                        keep(desired, board).await;
+                    }
                 });
             }
             Command::Cycle(target, job) => self.cycle(target, job),
@@ -422,6 +436,14 @@ impl Turn {
         let commit = self.basis.as_ref().map(|basis| basis.loaded.revision.short().to_owned()).unwrap_or_default();
         let waits: usize = self.board.facts().seen.values().map(|seen| seen.pending_total).sum();
         format!("commit {commit}, {} targets, {waits} operations wait", self.board.machine().targets().count())
+    }
+}
+
+/// Writes the state in force down as the last good one, and says so if that cannot be done.
+async fn keep(desired: Arc<Mutex<Desired>>, board: Arc<Board>) {
+    let kept = tokio::task::spawn_blocking(move || Desired::keep(&desired)).await;
+    if let Ok(Err(why)) = kept {
+        board.note_once(Level::Warn, &format!("the last good state could not be kept: {why}"));
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Operator {
     env: BTreeMap<String, String>,
     base: Option<PathBuf>,
     place: String,
+    /// Of its text; none without one.
+    text: Option<Digest>,
     redactor: Redactor,
 }
 
@@ -80,6 +82,7 @@ impl Operator {
             env: BTreeMap::new(),
             base: None,
             place: "(there is none)".to_owned(),
+            text: None,
             redactor: Redactor::default(),
         }
     }
@@ -176,6 +179,7 @@ impl Operator {
             env,
             base: base.map(Path::to_owned),
             place: place.to_owned(),
+            text: Some(Digest::of(text.as_bytes())),
             ..Self::empty()
         };
         if let Some(lines) = allow {
@@ -208,6 +212,11 @@ impl Operator {
     /// Hides all values that this operator has given out, or has at hand.
     pub fn redactor(&self) -> Redactor {
         self.redactor.clone()
+    }
+
+    /// True if both were made of the same text from the same place, so that they allow the same.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.text == other.text && self.place == other.place
     }
 
     /// The file's path, or how its text came.

@@ -60,11 +60,19 @@ pub(in crate::cli) struct Warm {
 }
 
 /// What decides how a target's endpoints are spoken to.
-#[derive(PartialEq, Eq)]
 struct MadeOf {
     config: TargetConfig,
     description: Digest,
-    operator: usize,
+    /// Held, so that no other operator can come to stand where it stood.
+    operator: Arc<Operator>,
+}
+
+impl PartialEq for MadeOf {
+    fn eq(&self, other: &Self) -> bool {
+        self.config == other.config
+            && self.description == other.description
+            && Arc::ptr_eq(&self.operator, &other.operator)
+    }
 }
 
 /// Under which circumstances nothing was left to do.
@@ -214,7 +222,7 @@ impl Warm {
             // Neither the guard nor the place where it is written changes how anybody is spoken to.
             config: TargetConfig { guard: crate::model::Guard::default(), span: None, ..config.clone() },
             description: api.origin.digest,
-            operator: Arc::as_ptr(&basis.operator).addr(),
+            operator: Arc::clone(&basis.operator),
         };
         let same = self.made_of.as_ref() == Some(&made_of);
         let denied = std::mem::take(&mut self.denied);

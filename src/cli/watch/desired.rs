@@ -12,10 +12,11 @@ use crate::cli::reader::{Lenient, Reader};
 use crate::cli::session::{agree, choose, operator};
 use crate::cli::stores::Stores;
 use crate::cli::{Context, Stop, load};
+use crate::credentials::Operator;
 use crate::model::{Digest, Quarantined, Revision, TargetName};
 use crate::net::Limits;
 use crate::reconcile::Place;
-use crate::source::{Good, GoodError, GoodNote, Keeper, Look, Source, SourceOptions};
+use crate::source::{Good, GoodError, GoodNote, Keeper, Look, Source, SourceOptions, Tidy};
 
 /// Keeps the desired state.
 pub(super) struct Desired {
@@ -32,6 +33,8 @@ pub(super) struct Desired {
     generation: u64,
     /// Counts how often the operator's file was read again because somebody asked for it.
     epoch: u64,
+    operator: Option<Arc<Operator>>,
+    operator_epoch: u64,
     /// Read it again though its commit is the same: the operator's file may have changed.
     again: bool,
     recalled: bool,
@@ -110,6 +113,8 @@ impl Desired {
             reader: Reader::default(),
             generation: 0,
             epoch: 0,
+            operator: None,
+            operator_epoch: 0,
             again: false,
             recalled: false,
         })
@@ -157,16 +162,25 @@ impl Desired {
         }
     }
 
-    /// Puts the private mirror in order, if it is time for that. Blocks.
-    pub(super) fn tidy(&mut self) {
-        // A mirror that is not in order is slower, and that is all.
-        drop(self.keeper.tidy());
+    /// How to put the private mirror in order, if it is time for that. To be run without holding this.
+    pub(super) fn tidy(&mut self) -> Option<Tidy> {
+        self.keeper.tidy()
     }
 
-    /// An older commit, to be held at. Blocks.
+    /// An older commit, to be held at: from this machine if it is here, else from where the source is. Blocks.
+    ///
+    /// What is in force elsewhere has no part in it, and it has none in that: a file of it that cannot be read is left
+    /// out, and nothing is deleted.
     pub(super) fn at(&mut self, ctx: &Context, revision: &Revision) -> Result<Arc<Basis>, Stop> {
-        let source = Source::open(&self.typed, Some(revision.as_str()), options(ctx)).map_err(|e| load::stop(&e))?;
-        self.assemble(ctx, Arc::new(source)).map(|(basis, _)| basis)
+        let others = (std::mem::take(&mut self.reader), self.good.take());
+        let here = self.keeper.at(revision.clone()).map_err(|e| load::stop(&e));
+        let read = here.and_then(|source| self.assemble(ctx, Arc::new(source))).or_else(|_| {
+            self.reader = Reader::default();
+            let source = Source::open(&self.typed, Some(revision.as_str()), options(ctx));
+            self.assemble(ctx, Arc::new(source.map_err(|e| load::stop(&e))?))
+        });
+        (self.reader, self.good) = others;
+        read.map(|(basis, _)| basis)
     }
 
     fn read(&mut self, ctx: &Context) -> Result<Moved, Stop> {
@@ -208,7 +222,7 @@ impl Desired {
 
     fn assemble(&mut self, ctx: &Context, source: Arc<Source>) -> Result<(Arc<Basis>, Moved), Stop> {
         let mut loaded = self.reader.open(source)?;
-        let operator = operator(ctx)?;
+        let operator = self.operator(ctx)?;
         agree(&mut loaded, &operator);
         let stores = Arc::new(Stores::open(ctx, &loaded, &operator)?);
         let Lenient { snapshot, quarantined, kept, deletes_held, blobs } =
@@ -245,6 +259,16 @@ impl Desired {
             warning: None,
         };
         Ok((basis, moved))
+    }
+
+    /// The operator's file as it is now. One that says what it said is the one of before, so that whatever was made of
+    /// it (connections, what was read through them) stays.
+    fn operator(&mut self, ctx: &Context) -> Result<Arc<Operator>, Stop> {
+        let read = operator(ctx)?;
+        let same = |before: &&Arc<Operator>| self.operator_epoch == self.epoch && before.says_the_same(&read);
+        let operator = self.operator.as_ref().filter(same).map_or(read, Arc::clone);
+        (self.operator, self.operator_epoch) = (Some(Arc::clone(&operator)), self.epoch);
+        Ok(operator)
     }
 
     fn away(&mut self, ctx: &Context, why: String, help: Option<String>) -> Read {

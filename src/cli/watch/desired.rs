@@ -18,6 +18,9 @@ use crate::net::Limits;
 use crate::reconcile::Place;
 use crate::source::{Good, GoodError, GoodNote, Keeper, Look, Source, SourceOptions, Tidy};
 
+/// A fetch that takes longer is away: shorter than for a command, because the next one is never far.
+const FETCH: Duration = Duration::from_secs(60);
+
 /// Keeps the desired state.
 pub(super) struct Desired {
     keeper: Keeper,
@@ -308,7 +311,8 @@ impl Desired {
 }
 
 fn options(ctx: &Context) -> SourceOptions {
-    SourceOptions { git: load::git(ctx), state_dir: ctx.state.clone(), limits: Limits::default() }
+    let limits = Limits { git_fetch: FETCH, ..Limits::default() };
+    SourceOptions { git: load::git(ctx), state_dir: ctx.state.clone(), limits }
 }
 
 /// What each target is to be. A commit that changes nothing of it, nor of what decides about it, changes no digest.

@@ -19,6 +19,21 @@ pub(crate) fn post(address: SocketAddr, path: &str, body: &Value) -> Option<(u16
     Some((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
 }
 
+/// Sends a JSON document with a method and headers of the test's choice.
+pub(crate) fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> Option<(u16, String)> {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = body.len();
+    let head = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n{more}");
+    ask(address, &format!("{head}Content-Type: application/json\r\n\r\n{body}"))
+}
+
 fn ask(address: SocketAddr, request: &str) -> Option<(u16, String)> {
     let limit = Duration::from_secs(2);
     let mut stream = TcpStream::connect_timeout(&address, limit).ok()?;

@@ -27,10 +27,13 @@ mod line;
 mod parts;
 
 mod cluster;
+mod degradation;
 mod http;
+mod operation;
 mod process;
 mod prometheus;
 mod remote;
+mod scene;
 mod watchers;
 
 use std::time::{Duration, Instant};

@@ -32,6 +32,9 @@ pub struct Pace {
     pub stale: Duration,
 }
 
+/// A watcher has looked for the first time after this at the latest, whatever its interval.
+const LONGEST_START: Duration = Duration::from_secs(30);
+
 impl Pace {
     /// The usual pace around an interval.
     pub fn every(interval: Duration) -> Self {
@@ -287,8 +290,9 @@ impl Machine {
             stopping: false,
             done: false,
         };
-        // Many watchers that start together (a rollout, a power cut) do not ask together.
-        machine.look_next = now + machine.jittered(pace.interval / 20);
+        // Many watchers that start together (a rollout, a power cut) do not ask together; but whoever starts one with an
+        // interval of a day does not wait an hour for it.
+        machine.look_next = now + (pace.interval / 10).min(LONGEST_START).mul_f64(machine.chance());
         machine
     }
 
@@ -467,7 +471,8 @@ impl Machine {
 
     fn go(&mut self, now: Duration, commands: &mut Vec<Command>) {
         if self.stopping {
-            let busy = self.looking || self.targets.values().any(|w| w.running || !w.probing.is_empty());
+            // A look writes nothing, and may take as long as a fetch that hangs: it is not waited for.
+            let busy = self.targets.values().any(|w| w.running || !w.probing.is_empty());
             if !busy && !self.done {
                 self.done = true;
                 commands.push(Command::Done);

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::githttp::Mood;
-use crate::scene::{SOON, Scene, Served, only, place, service};
+use crate::shop::{SOON, Shop, Served, only, place, service};
 use crate::within;
 
 const FAST: &[&str] = &["--interval", "1s"];
 
 /// Three services, applied from a repository behind HTTP.
-fn shop(served: &Served) -> (Scene, String) {
-    let mut scene = Scene::there(&[("edge", served)]);
+fn shop(served: &Served) -> (Shop, String) {
+    let mut scene = Shop::there(&[("edge", served)]);
     let commit = scene.services(&["a", "b", "c"], 80).commit();
     scene.watch(FAST);
     scene.converged(&commit);
@@ -22,7 +22,7 @@ fn shop(served: &Served) -> (Scene, String) {
 
 /// The last known good state is in force: drift is corrected, nothing is deleted, and everybody is told.
 #[track_caller]
-fn carries_on(scene: &Scene, served: &Served, commit: &str, why: &str) -> Value {
+fn carries_on(scene: &Shop, served: &Served, commit: &str, why: &str) -> Value {
     let status = scene.until(&format!("it says that its source is away ({why})"), |status| {
         status["source"]["stale"] == true && place(status)["state"] == "stale-source"
     });
@@ -41,12 +41,12 @@ fn carries_on(scene: &Scene, served: &Served, commit: &str, why: &str) -> Value 
 fn a_remote_that_fails_in_any_way_leaves_the_last_good_state_in_force() {
     let served = Served::honest();
     let (mut scene, commit) = shop(&served);
-    let errors = |scene: &Scene| {
+    let errors = |scene: &Shop| {
         scene.metrics().sum("control_plane_reconciliation_errors_total", &[("error_type", "source")]).unwrap()
     };
     assert_eq!(errors(&scene), 0.0);
     for (mood, why) in
-        [(Mood::Close, "fetch"), (Mood::Status(401), "401"), (Mood::Status(503), "503"), (Mood::Cut(40), "fetch")]
+        [(Mood::Close, "fetch"), (Mood::Status(401), "password"), (Mood::Status(503), "503"), (Mood::Cut(40), "fetch")]
     {
         scene.remote().http.set(mood);
         carries_on(&scene, &served, &commit, why);
@@ -71,9 +71,9 @@ fn an_emptied_repository_and_a_deleted_branch_delete_nothing() {
     let served = Served::honest();
     let (mut scene, commit) = shop(&served);
     scene.remote().delete_branch();
-    carries_on(&scene, &served, &commit, "main");
+    carries_on(&scene, &served, &commit, "no commit");
     scene.remote().repack();
-    carries_on(&scene, &served, &commit, "main");
+    carries_on(&scene, &served, &commit, "no commit");
     scene.remote().empty();
     carries_on(&scene, &served, &commit, "");
     // Only the manifests are gone: a folder of nothing is a wish, but one that a person has to confirm.
@@ -211,10 +211,10 @@ fn a_bad_manifest_is_put_aside_and_the_rest_goes_on() {
 #[test]
 fn an_endpoint_that_is_away_holds_up_nobody_and_is_caught_up() {
     let (mut gone, hung, well) = (Served::honest(), Served::honest(), Served::honest());
-    let mut scene = Scene::here(&[("gone", &gone), ("hung", &hung), ("well", &well)]);
-    let all = |scene: &mut Scene, port: u16| {
+    let mut scene = Shop::here(&[("gone", &gone), ("hung", &hung), ("well", &well)]);
+    let all = |scene: &mut Shop, port: u16| {
         for target in ["gone", "hung", "well"] {
-            let text = service("a", port).replace("{name: a}", &format!("{{name: a, target: {target}}}"));
+            let text = service("a", port).replace("{name: a}", &format!("{{name: a, targets: [{target}]}}"));
             scene.write(&format!("manifests/{target}.yaml"), &text);
         }
         scene.commit()
@@ -264,9 +264,9 @@ fn an_endpoint_that_is_away_holds_up_nobody_and_is_caught_up() {
 fn an_endpoint_that_never_answered_has_a_reason() {
     let (mut gone, well) = (Served::honest(), Served::honest());
     gone.kill();
-    let mut scene = Scene::here(&[("gone", &gone), ("well", &well)]);
+    let mut scene = Shop::here(&[("gone", &gone), ("well", &well)]);
     for target in ["gone", "well"] {
-        let text = service("a", 80).replace("{name: a}", &format!("{{name: a, target: {target}}}"));
+        let text = service("a", 80).replace("{name: a}", &format!("{{name: a, targets: [{target}]}}"));
         scene.write(&format!("manifests/{target}.yaml"), &text);
     }
     scene.commit();
@@ -283,7 +283,7 @@ fn an_endpoint_that_never_answered_has_a_reason() {
 #[test]
 fn a_resource_that_is_refused_waits_and_another_commit_is_tried_at_once() {
     let served = Served::honest();
-    let mut scene = Scene::here(&[("edge", &served)]);
+    let mut scene = Shop::here(&[("edge", &served)]);
     let bad = service("b", 80).replace("port: 80", "port: eighty");
     scene.services(&["a"], 80).write("manifests/b.yaml", &bad).commit();
     scene.watch(&["--interval", "60s"]);
@@ -308,7 +308,7 @@ fn a_resource_that_is_refused_waits_and_another_commit_is_tried_at_once() {
 #[test]
 fn a_field_that_a_rival_keeps_changing_back_is_left_alone_and_said() {
     let served = Served::honest();
-    let mut scene = Scene::here(&[("edge", &served)]);
+    let mut scene = Shop::here(&[("edge", &served)]);
     let commit = scene.services(&["a", "b"], 80).commit();
     scene.watch(FAST);
     scene.converged(&commit);

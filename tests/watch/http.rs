@@ -19,19 +19,16 @@ pub(crate) fn post(address: SocketAddr, path: &str, body: &Value) -> Option<(u16
     Some((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
 }
 
-/// Sends a JSON document with a method and headers of the test's choice.
-pub(crate) fn send(
-    address: SocketAddr,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &Value,
-) -> Option<(u16, String)> {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let length = body.len();
-    let head = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n{more}");
-    ask(address, &format!("{head}Content-Type: application/json\r\n\r\n{body}"))
+/// Puts a JSON document where it belongs, whatever is there; the answer's status.
+pub(crate) fn put(address: SocketAddr, path: &str, body: &str) -> Option<u16> {
+    let head = format!("PUT {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {}\r\n", body.len());
+    ask(address, &format!("{head}Content-Type: application/json\r\n\r\n{body}")).map(|(status, _)| status)
+}
+
+/// Sends what claims to be a webhook, with these further header lines; the answer's status.
+pub(crate) fn hook(address: SocketAddr, headers: &str, body: &str) -> Option<u16> {
+    let head = format!("POST /hook HTTP/1.0\r\nHost: {address}\r\nContent-Length: {}\r\n{headers}", body.len());
+    ask(address, &format!("{head}Content-Type: application/json\r\n\r\n{body}")).map(|(status, _)| status)
 }
 
 fn ask(address: SocketAddr, request: &str) -> Option<(u16, String)> {

@@ -25,15 +25,20 @@ mod githttp;
 mod line;
 #[path = "../support/parts.rs"]
 mod parts;
+#[path = "../support/proxy.rs"]
+mod proxy;
 
 mod cluster;
 mod degradation;
+mod degraded;
+mod election;
 mod http;
 mod operation;
 mod process;
 mod prometheus;
 mod remote;
 mod scene;
+mod shop;
 mod watchers;
 
 use std::time::{Duration, Instant};

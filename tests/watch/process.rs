@@ -81,6 +81,24 @@ impl Process {
         self.child.as_mut()?.try_wait().unwrap()
     }
 
+    /// CPU time that it used so far, its threads included.
+    pub(crate) fn cpu(&self) -> Duration {
+        let id = self.child.as_ref().expect("a process").id();
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        // After the name in brackets: the 14th and 15th field of all, in hundredths of a second.
+        let fields: Vec<u64> =
+            stat.rsplit_once(')').unwrap().1.split_whitespace().skip(11).take(2).map(|n| n.parse().unwrap()).collect();
+        Duration::from_millis(fields.iter().sum::<u64>() * 10)
+    }
+
+    /// Memory that it holds, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let id = self.child.as_ref().expect("a process").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        kib.unwrap().parse::<u64>().unwrap() << 10
+    }
+
     /// All that it wrote so far.
     pub(crate) fn said(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
@@ -92,7 +110,7 @@ impl Drop for Process {
         self.kill();
         if std::thread::panicking() {
             let said = self.said();
-            let start = said.char_indices().rev().nth(4000).map_or(0, |(at, _)| at);
+            let start = said.char_indices().rev().nth(20_000).map_or(0, |(at, _)| at);
             eprintln!("-- the end of {}:\n{}", self.log.display(), &said[start..]);
         }
     }

@@ -1,413 +1,283 @@
-//! One project on real parts: servers of `ctl serve`, a repository here or behind HTTP, and one `ctl watch`.
+//! What watchers keep: a project in a Git remote over HTTP, whose targets are real servers that remember who wrote what.
 
-use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::githttp::{Remote, git};
-use crate::http;
+use crate::githttp::Remote;
 use crate::process::{Process, free_addresses};
-use crate::watchers::Metrics;
-use crate::within;
+use crate::proxy::{Fault, Proxy};
+use crate::watchers::{TOKEN, Watchers};
+use crate::{http, within};
 
-/// How long anything may take that happens by itself at the next look.
-pub(crate) const SOON: Duration = Duration::from_secs(40);
-
-/// One `ctl serve` with a folder of its own.
-pub(crate) struct Served {
-    process: Process,
-    address: SocketAddr,
-    folder: TempDir,
+/// One write that a server answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    /// `METHOD path`.
+    pub(crate) what: String,
+    /// The fencing token that came with it.
+    pub(crate) token: Option<u64>,
+    /// The answer's status.
+    pub(crate) status: u16,
+    /// When the answer passed.
+    pub(crate) at: Instant,
+    /// The highest token of a write that had been accepted before this one was sent.
+    pub(crate) newest_before: Option<u64>,
 }
 
-impl Served {
-    /// Serves honestly.
-    pub(crate) fn honest() -> Self {
-        Self::with(&[])
+impl Written {
+    /// Whether the server did it.
+    pub(crate) fn accepted(&self) -> bool {
+        (200..300).contains(&self.status)
     }
+}
 
-    /// Serves with these flags.
-    pub(crate) fn with(flags: &[&str]) -> Self {
-        let folder = TempDir::new().unwrap();
+/// One target: a process of the reference server, and a proxy before it that keeps the books.
+pub(crate) struct Server {
+    process: Process,
+    address: SocketAddr,
+    pub(crate) proxy: Proxy,
+    books: Arc<Mutex<Vec<Written>>>,
+}
+
+impl Server {
+    fn start(folder: &std::path::Path, name: &str) -> Self {
         let address = free_addresses(1)[0];
-        let process = serve(folder.path(), address, flags);
-        let served = Self { process, address, folder };
-        served.wait();
-        served
+        let data = folder.join(name).display().to_string();
+        let args = ["serve", "--data", &data, "--rate", "100000", "--listen", &address.to_string()].map(str::to_owned);
+        let log = folder.join(format!("{name}.log"));
+        let process = Process::start(env!("CARGO_BIN_EXE_ctl"), args.to_vec(), &[], log);
+        within(Duration::from_secs(20), "a server that answers", || http::get(address, "/livez"));
+        let proxy = Proxy::start(&format!("http://{address}"));
+        let server = Self { process, address, proxy, books: Arc::default() };
+        server.mend();
+        server
     }
 
-    /// Ends it and serves the same things at the same address with other flags.
-    pub(crate) fn again(&mut self, flags: &[&str]) {
-        self.process.kill();
-        self.process = serve(self.folder.path(), self.address, flags);
-        self.wait();
+    /// Keeps the books and passes everything.
+    pub(crate) fn mend(&self) {
+        let books = Arc::clone(&self.books);
+        self.proxy.set_rule(move |seen| {
+            if !seen.writes() {
+                return Fault::None;
+            }
+            let what = format!("{} {}", seen.method, seen.path);
+            let token = seen.headers.get("ctl-fencing-token").and_then(|token| token.to_str().ok()?.parse().ok());
+            let newest = |books: &Vec<Written>| books.iter().filter(|w| w.accepted()).filter_map(|w| w.token).max();
+            let newest_before = newest(&books.lock().unwrap());
+            let books = Arc::clone(&books);
+            Fault::Rewrite(Box::new(move |reply| {
+                let status = reply.status.as_u16();
+                books.lock().unwrap().push(Written { what, token, status, at: Instant::now(), newest_before });
+            }))
+        });
     }
 
-    fn wait(&self) {
-        within(SOON, "the server answers", || http::get(self.address, "/livez").filter(|(status, _)| *status == 200));
+    /// All writes that were answered, in the order of their answers.
+    pub(crate) fn books(&self) -> Vec<Written> {
+        self.books.lock().unwrap().clone()
     }
 
-    pub(crate) fn kill(&mut self) {
-        self.process.kill();
+    /// Writes that the server did although a newer leader had written before they were sent: there must be none.
+    pub(crate) fn stale(&self) -> Vec<Written> {
+        let stale = |written: &Written| written.accepted() && written.token < written.newest_before;
+        self.books().into_iter().filter(stale).collect()
     }
 
+    /// How many deletes were sent.
+    pub(crate) fn deletes(&self) -> usize {
+        self.books().iter().filter(|written| written.what.starts_with("DELETE ")).count()
+    }
+
+    /// What the server itself holds under a name, asked past the proxy; nothing if it holds nothing there.
+    pub(crate) fn holds(&self, name: &str) -> Option<Value> {
+        let (status, text) = http::get(self.address, &format!("/v1/service/{name}"))?;
+        (status == 200).then(|| serde_json::from_str(&text).unwrap())
+    }
+
+    /// The port of a service, which is the field that these tests change.
+    pub(crate) fn port(&self, name: &str) -> Option<u64> {
+        let found = self.holds(name)?;
+        found["spec"]["port"].as_u64()
+    }
+
+    /// Somebody changes a service past the watchers.
+    pub(crate) fn drift(&self, name: &str, port: u64) {
+        let body = format!("{{\"spec\":{{\"host\":\"x.internal\",\"port\":{port}}}}}");
+        let path = format!("/v1/service/{name}");
+        let status = http::put(self.address, &path, &body);
+        assert_eq!(status.map(|status| status / 100), Some(2), "{path}: {status:?}");
+    }
+
+    /// SIGSTOP to the server: it takes connections and answers none.
     pub(crate) fn stop(&self) {
         self.process.stop();
     }
 
+    /// SIGCONT to the server.
     pub(crate) fn cont(&self) {
         self.process.cont();
     }
-
-    /// What the services are, by name.
-    pub(crate) fn services(&self) -> BTreeMap<String, Value> {
-        let (status, text) = http::get(self.address, "/v1/service").expect("a list");
-        assert_eq!(status, 200, "{text}");
-        let list: Value = serde_json::from_str(&text).unwrap();
-        let items = list["items"].as_array().unwrap();
-        items.iter().map(|item| (item["name"].as_str().unwrap().to_owned(), item["spec"].clone())).collect()
-    }
-
-    /// The names of the services.
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.services().into_keys().collect()
-    }
-
-    /// One field of one service.
-    pub(crate) fn field(&self, name: &str, field: &str) -> Option<Value> {
-        self.services().get(name).and_then(|spec| spec.get(field).cloned())
-    }
-
-    /// Somebody else changes the port of a service, and leaves the rest as it is.
-    pub(crate) fn meddle(&self, name: &str, port: u16) {
-        let (_, text) = http::get(self.address, &format!("/v1/service/{name}")).unwrap();
-        let mut thing: Value = serde_json::from_str(&text).unwrap();
-        thing["spec"]["port"] = port.into();
-        let body = json!({"labels": thing["labels"], "spec": thing["spec"]});
-        let (status, said) = http::send(self.address, "PUT", &format!("/v1/service/{name}"), &[], &body).unwrap();
-        assert!(status < 300, "{status} {said}");
-    }
-
-    /// Requests so far by method and template, if it counts them.
-    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
-        let (_, text) = http::get(self.address, "/debug/requests").unwrap();
-        serde_json::from_str(&text).unwrap()
-    }
 }
 
-fn serve(folder: &Path, address: SocketAddr, flags: &[&str]) -> Process {
-    let data = folder.join("data").display().to_string();
-    let listen = address.to_string();
-    let args = ["serve", "--data", &data, "--listen", &listen].into_iter().chain(flags.iter().copied());
-    Process::start(env!("CARGO_BIN_EXE_ctl"), args.map(str::to_owned).collect(), &[], folder.join("log"))
-}
-
-enum Place {
-    Here(PathBuf),
-    There(Box<Remote>),
-}
-
-/// What one command printed and how it ended.
-pub(crate) struct Ran {
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-    pub(crate) code: Option<i32>,
-}
-
-impl Ran {
-    /// Asserts the exit code.
-    #[track_caller]
-    pub(crate) fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// Asserts that one of the outputs holds `text`.
-    #[track_caller]
-    pub(crate) fn says(self, text: &str) -> Self {
-        assert!(self.stdout.contains(text) || self.stderr.contains(text), "no {text:?} in:\n{}\n{}", self.stdout, self.stderr);
-        self
-    }
-}
-
-/// The project, its repository and its watcher.
+/// A project with its targets `t0`, `t1`, … of one server each. Every service goes to each of them.
 pub(crate) struct Scene {
-    watcher: Option<Process>,
-    listen: SocketAddr,
-    place: Place,
-    files: BTreeMap<String, String>,
-    env: Vec<(String, String)>,
+    pub(crate) remote: Remote,
+    pub(crate) servers: Vec<Server>,
     folder: TempDir,
-}
-
-/// A service on a port.
-pub(crate) fn service(name: &str, port: u16) -> String {
-    format!("apiVersion: ctl\nkind: service\nmetadata: {{name: {name}}}\nspec: {{host: {name}.internal, port: {port}}}\n")
+    /// Whether the record is pushed to the remote, or stays with whoever applies.
+    shared: bool,
 }
 
 impl Scene {
-    /// A repository on this machine.
-    pub(crate) fn here(targets: &[(&str, &Served)]) -> Self {
+    /// Starts the servers and commits services `s0`, `s1`, … with port 1. The record is pushed to the remote.
+    pub(crate) fn of(targets: usize, services: usize) -> Self {
+        Self::new(targets, services, true)
+    }
+
+    /// The same for one watcher, which keeps the record in its own mirror.
+    pub(crate) fn alone(targets: usize, services: usize) -> Self {
+        Self::new(targets, services, false)
+    }
+
+    fn new(targets: usize, services: usize, shared: bool) -> Self {
         let folder = TempDir::new().unwrap();
-        let repository = folder.path().join("repo");
-        std::fs::create_dir(&repository).unwrap();
-        assert!(git(&repository, &["init", "--quiet", "--initial-branch=main"]).status.success());
-        Self::at(folder, Place::Here(repository), targets)
-    }
-
-    /// A repository behind HTTP.
-    pub(crate) fn there(targets: &[(&str, &Served)]) -> Self {
-        Self::at(TempDir::new().unwrap(), Place::There(Box::new(Remote::new())), targets)
-    }
-
-    fn at(folder: TempDir, place: Place, targets: &[(&str, &Served)]) -> Self {
-        std::fs::create_dir(folder.path().join("home")).unwrap();
-        let mut scene =
-            Self { watcher: None, listen: free_addresses(1)[0], place, files: BTreeMap::new(), env: Vec::new(), folder };
-        scene.project(targets, "");
+        let servers = (0..targets).map(|at| Server::start(folder.path(), &format!("t{at}"))).collect();
+        let scene = Self { remote: Remote::new(), servers, folder, shared };
+        scene.commit(services, 1);
         scene
     }
 
-    /// Writes the project file: these targets, each with what `more` says.
-    pub(crate) fn project(&mut self, targets: &[(&str, &Served)], more: &str) -> &mut Self {
-        let mut text = "apiVersion: ctl/v1\nkind: Project\nmetadata: {name: shop}\nmanifests: [manifests/]\n".to_owned();
-        text.push_str("targets:\n");
-        for (name, served) in targets {
-            let url = format!("http://{}", served.address);
-            text.push_str(&format!("  {name}:\n    api: ctl\n    url: {url}\n{more}"));
+    /// Commits this many services, all with this port; gives the commit.
+    pub(crate) fn commit(&self, services: usize, port: u64) -> String {
+        let project = self.project();
+        self.remote.commit([("ctl.yaml", project.as_str()), ("manifests/all.yaml", &manifests(services, port))])
+    }
+
+    /// The same as one commit without a parent, by force.
+    pub(crate) fn rewrite(&self, services: usize, port: u64) -> String {
+        let project = self.project();
+        self.remote.rewrite([("ctl.yaml", project.as_str()), ("manifests/all.yaml", &manifests(services, port))])
+    }
+
+    /// `ctl.yaml`.
+    pub(crate) fn project(&self) -> String {
+        let record = if self.shared { "record: {push: origin}\n" } else { "" };
+        let head = "apiVersion: ctl/v1\nkind: Project\nmetadata: {name: scene}\nmanifests: [manifests/]\n";
+        let mut text = format!("{head}{record}targets:\n");
+        for (at, server) in self.servers.iter().enumerate() {
+            writeln!(text, "  t{at}: {{api: ctl, url: \"{}\"}}", server.proxy.url()).unwrap();
         }
-        self.write("ctl.yaml", &text)
+        text
     }
 
-    /// Writes a file of the next commit.
-    pub(crate) fn write(&mut self, path: &str, text: &str) -> &mut Self {
-        self.files.insert(path.to_owned(), text.to_owned());
-        self
-    }
-
-    /// Declares services on a port, a file each.
-    pub(crate) fn services(&mut self, names: &[&str], port: u16) -> &mut Self {
-        for name in names {
-            self.write(&format!("manifests/{name}.yaml"), &service(name, port));
-        }
-        self
-    }
-
-    /// Takes a file out of the next commit.
-    pub(crate) fn remove(&mut self, path: &str) -> &mut Self {
-        self.files.remove(path).expect("a file that was there");
-        self
-    }
-
-    /// Commits what was written; gives the commit.
-    pub(crate) fn commit(&self) -> String {
-        let files = self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
-        match &self.place {
-            Place::There(remote) => remote.commit(files),
-            Place::Here(repository) => {
-                drop(git(repository, &["rm", "-r", "--quiet", "--force", "--ignore-unmatch", "."]));
-                for (path, text) in files {
-                    let path = repository.join(path);
-                    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                    std::fs::write(path, text).unwrap();
-                }
-                for args in [&["add", "--all"][..], &["commit", "--quiet", "--allow-empty", "-m", "more"]] {
-                    let output = git(repository, args);
-                    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-                }
-                String::from_utf8(git(repository, &["rev-parse", "HEAD"]).stdout).unwrap().trim().to_owned()
-            }
-        }
-    }
-
-    /// Makes the branch one commit of what was written, without a past.
-    pub(crate) fn rewrite(&self) -> String {
-        self.remote().rewrite(self.files.iter().map(|(path, text)| (path.as_str(), text.as_str())))
-    }
-
-    /// The repository behind HTTP.
-    pub(crate) fn remote(&self) -> &Remote {
-        match &self.place {
-            Place::There(remote) => remote,
-            Place::Here(_) => panic!("it is here"),
-        }
-    }
-
-    /// The repository on this machine.
-    pub(crate) fn repository(&self) -> &Path {
-        match &self.place {
-            Place::Here(path) => path,
-            Place::There(_) => panic!("it is there"),
-        }
-    }
-
-    /// A folder for whatever a test wants.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// The folder that the watcher keeps what it knows in.
-    pub(crate) fn kept(&self) -> PathBuf {
-        let watch = self.folder.path().join("state/watch");
-        let mut found = std::fs::read_dir(watch).unwrap();
-        found.next().unwrap().unwrap().path()
-    }
-
-    /// A variable of the environment of every run from now on.
-    pub(crate) fn env(&mut self, name: &str, value: &str) -> &mut Self {
-        self.env.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Writes the operator's file.
-    pub(crate) fn operator(&self, text: &str) {
-        use std::os::unix::fs::PermissionsExt as _;
-        let file = self.folder.path().join("home/.config/ctl/credentials.yaml");
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, text).unwrap();
-        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    }
-
-    fn source(&self) -> String {
-        match &self.place {
-            Place::Here(path) => path.display().to_string(),
-            Place::There(remote) => remote.url(),
-        }
-    }
-
-    fn environment(&self) -> Vec<(String, String)> {
-        let path = |name: &str| self.folder.path().join(name).display().to_string();
-        let own = [("HOME", path("home")), ("CTL_STATE", path("state"))].into_iter();
-        let own = own.chain([("GIT_CONFIG_NOSYSTEM", "1".to_owned()), ("NO_PROXY", "*".to_owned())]);
-        own.map(|(name, value)| (name.to_owned(), value)).chain(self.env.iter().cloned()).collect()
-    }
-
-    /// Starts the watcher; with `flags` beside the source and the address.
-    pub(crate) fn watch(&mut self, flags: &[&str]) -> &mut Self {
-        let (source, listen) = (self.source(), self.listen.to_string());
-        let args = ["watch", &source, "--listen", &listen, "-o", "json"].into_iter().chain(flags.iter().copied());
-        let env = self.environment();
-        let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let args = args.map(str::to_owned).collect();
-        self.watcher = Some(Process::start(env!("CARGO_BIN_EXE_ctl"), args, &env, self.folder.path().join("log")));
-        self
-    }
-
-    /// SIGKILL to the watcher.
-    pub(crate) fn kill(&mut self) {
-        self.watcher.as_mut().unwrap().kill();
-    }
-
-    /// Starts it again with the arguments that it had.
-    pub(crate) fn restart(&mut self) {
-        self.watcher.as_mut().unwrap().again();
-    }
-
-    /// SIGTERM to the watcher, and how it ended.
-    pub(crate) fn terminate(&mut self) -> ExitStatus {
-        self.watcher.as_mut().unwrap().terminate(SOON)
-    }
-
-    /// A signal to the watcher.
-    pub(crate) fn signal(&self, signal: Signal) {
-        self.watcher.as_ref().unwrap().signal(signal);
-    }
-
-    /// The watcher's process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.watcher.as_ref().unwrap().id()
-    }
-
-    /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.listen
-    }
-
-    /// Runs `ctl`, as the person who started the watcher.
-    pub(crate) fn ctl(&self, args: &[&str]) -> Ran {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ctl"));
-        command.args(args).current_dir(self.folder.path()).env_clear().envs(self.environment());
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
-        let output = command.output().unwrap();
-        Ran {
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-            code: output.status.code(),
-        }
-    }
-
-    /// Runs a command that is about the watcher: the same, with the project.
-    pub(crate) fn order(&self, args: &[&str]) -> Ran {
-        let source = self.source();
-        let args: Vec<&str> = args.iter().copied().chain(["--source", source.as_str()]).collect();
-        self.ctl(&args)
-    }
-
-    /// What the watcher says of itself; nothing if it does not answer.
-    pub(crate) fn status(&self) -> Option<Value> {
-        let (status, text) = http::get(self.listen, "/v1/status")?;
-        (status == 200).then(|| serde_json::from_str(&text).unwrap())
-    }
-
-    /// Waits until its status is as wanted; gives it.
+    /// Waits until every server holds these services with this port, and nothing else of that name.
     #[track_caller]
-    pub(crate) fn until(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-        within(SOON, what, || self.status().filter(|status| is(status)))
+    pub(crate) fn converges(&self, limit: Duration, services: usize, port: u64) {
+        let what = format!("{services} services with port {port} at every target");
+        within(limit, &what, || self.holds(services, port).then_some(()));
     }
 
-    /// Waits until this commit is in force and every endpoint is well.
-    #[track_caller]
-    pub(crate) fn converged(&self, commit: &str) -> Value {
-        self.until("converged", |status| {
-            let targets = status["targets"].as_array().unwrap();
-            let well = |target: &Value| {
-                target["running"] == false
-                    && target["pending_total"] == 0
-                    && target["endpoints"].as_array().unwrap().iter().all(|endpoint| endpoint["state"] == "ok")
-                    && target["version"]["commit"] == commit
-            };
-            status["source"]["commit"] == commit && !targets.is_empty() && targets.iter().all(well)
+    /// Whether every server holds exactly these services.
+    pub(crate) fn holds(&self, services: usize, port: u64) -> bool {
+        self.servers.iter().all(|server| {
+            (0..services).all(|at| server.port(&format!("s{at}")) == Some(port))
+                && server.holds(&format!("s{services}")).is_none()
         })
     }
 
-    /// What it measures now.
-    pub(crate) fn metrics(&self) -> Metrics {
-        Metrics::read(&self.page("/metrics").expect("a page of metrics").1)
+    /// Starts this many watchers of the project, with an interval of two seconds and these flags besides.
+    pub(crate) fn watch(&self, count: usize, flags: &[String]) -> Watchers {
+        self.watch_every("2s", count, flags)
     }
 
-    /// One of its pages.
-    pub(crate) fn page(&self, path: &str) -> Option<(u16, String)> {
-        http::get(self.listen, path)
+    /// The same with another interval.
+    pub(crate) fn watch_every(&self, interval: &str, count: usize, flags: &[String]) -> Watchers {
+        let url = self.remote.url();
+        let token = self.folder.path().join("token");
+        std::fs::write(&token, TOKEN).unwrap();
+        std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let token = token.display().to_string();
+        // A commit of the record needs a name; the machine's own settings stay out of it.
+        let env = [
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_AUTHOR_NAME", "Test"),
+            ("GIT_AUTHOR_EMAIL", "test@example.invalid"),
+            ("GIT_COMMITTER_NAME", "Test"),
+            ("GIT_COMMITTER_EMAIL", "test@example.invalid"),
+        ];
+        Watchers::of(count, &env, |state, listen| {
+            let listen = listen.to_string();
+            let args = [
+                "watch",
+                &url,
+                "--state",
+                state,
+                "--listen",
+                &listen,
+                "--interval",
+                interval,
+                "--output",
+                "json",
+                "--token-file",
+                &token,
+            ];
+            args.into_iter().map(str::to_owned).chain(flags.iter().cloned()).collect()
+        })
     }
 
-    /// All that it wrote to its outputs.
-    pub(crate) fn said(&self) -> String {
-        self.watcher.as_ref().unwrap().said()
+    /// Fails if any server did what an older leader asked for after a newer one.
+    #[track_caller]
+    pub(crate) fn nothing_stale(&self) {
+        for (at, server) in self.servers.iter().enumerate() {
+            assert!(server.stale().is_empty(), "t{at}: {:?}", server.stale());
+        }
     }
 
-    /// What it logged, an event a line.
-    pub(crate) fn log(&self) -> Vec<Value> {
-        self.said().lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
-    }
-
-    /// The logged events of a name.
-    pub(crate) fn events(&self, name: &str) -> Vec<Value> {
-        self.log().into_iter().filter(|event| event["event"] == name).collect()
+    /// Fails if any server was asked to delete anything.
+    #[track_caller]
+    pub(crate) fn nothing_deleted(&self) {
+        for (at, server) in self.servers.iter().enumerate() {
+            assert_eq!(server.deletes(), 0, "t{at}: {:?}", server.books());
+        }
     }
 }
 
-/// The one target of a status.
-pub(crate) fn only(status: &Value) -> &Value {
-    &status["targets"][0]
+fn manifests(services: usize, port: u64) -> String {
+    let one = |at| {
+        format!("apiVersion: ctl\nkind: service\nmetadata: {{name: s{at}}}\nspec: {{host: x.internal, port: {port}}}\n")
+    };
+    (0..services).map(one).collect::<Vec<_>>().join("---\n")
 }
 
-/// The one endpoint of the one target of a status.
-pub(crate) fn place(status: &Value) -> &Value {
-    &status["targets"][0]["endpoints"][0]
+#[test]
+fn the_scene_is_one_that_apply_can_bring_about() {
+    let scene = Scene::of(2, 3);
+    let home = scene.folder.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    let apply = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ctl"));
+        command.args(["apply", &scene.remote.url(), "--yes"]).current_dir(&home).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", &home).env("NO_PROXY", "*");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    apply();
+    assert!(scene.holds(3, 1) && !scene.holds(3, 2) && !scene.holds(2, 1));
+    scene.servers[0].drift("s1", 9);
+    assert!(!scene.holds(3, 1));
+    apply();
+    assert!(scene.holds(3, 1));
+    scene.commit(2, 2);
+    apply();
+    assert!(scene.holds(2, 2));
+    assert_eq!(scene.servers.iter().map(Server::deletes).collect::<Vec<_>>(), [1, 1]);
+    scene.nothing_stale();
+    assert!(scene.remote.bare(&["for-each-ref", "refs/ctl/"]).contains("t1"), "the record is shared");
+    assert!(scene.servers[0].books().iter().all(|written| written.token.is_none()));
 }

@@ -1,6 +1,6 @@
 //! Several watchers of one project, as real processes, each with a state folder and a port of its own.
 //!
-//! `owners` is what the tests of the election ask: at most one, and soon exactly one.
+//! `lead_alone` is what the tests of the election ask: at most one leader, and soon exactly one.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,11 +8,15 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use ctl::model::Status;
 use tempfile::TempDir;
 
 use crate::http;
 use crate::process::{Process, free_addresses};
 use crate::within;
+
+/// What proves that an order may be given.
+pub(crate) const TOKEN: &str = "only-for-tests-0123456789";
 
 struct Watcher {
     process: Process,
@@ -89,6 +93,16 @@ impl Watchers {
         self.watchers[watcher].process.said()
     }
 
+    /// CPU time that one of them used.
+    pub(crate) fn cpu(&self, watcher: usize) -> Duration {
+        self.watchers[watcher].process.cpu()
+    }
+
+    /// Memory that one of them holds, in bytes.
+    pub(crate) fn memory(&self, watcher: usize) -> u64 {
+        self.watchers[watcher].process.memory()
+    }
+
     /// The status of a page of one of them, such as `/livez`; nothing if it does not answer.
     pub(crate) fn page(&self, watcher: usize, path: &str) -> Option<u16> {
         http::get(self.address(watcher), path).map(|(status, _)| status)
@@ -100,17 +114,48 @@ impl Watchers {
         (status == 200).then(|| Metrics::read(&text))
     }
 
-    /// Who says, of those that answer, that it owns the target: its state there is known and is not `not-leader`.
-    pub(crate) fn owners(&self, target: &str) -> Vec<usize> {
-        let owns = |watcher: &usize| {
-            self.metrics(*watcher).is_some_and(|metrics| {
-                metrics.all("ctl_target_state").any(|(labels, value)| {
-                    let label = |name: &str| labels.get(name).map(String::as_str);
-                    value == 1.0 && label("target") == Some(target) && label("state") != Some("not-leader")
-                })
-            })
+    /// How one of them says that it stands; nothing if it does not answer.
+    pub(crate) fn status(&self, watcher: usize) -> Option<Status> {
+        let (status, text) = http::get(self.address(watcher), "/v1/status")?;
+        (status == 200).then(|| serde_json::from_str(&text).unwrap())
+    }
+
+    /// Gives one of them an order, as a person does: `ctl ORDER… --server URL`.
+    pub(crate) fn order(&self, watcher: usize, order: &[&str]) {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ctl"));
+        command.args(order).args(["--server", &format!("http://{}", self.address(watcher))]);
+        let output =
+            command.current_dir(self.folder.path()).env("NO_PROXY", "*").env("CTL_TOKEN", TOKEN).output().unwrap();
+        assert!(output.status.success(), "{order:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Who says, of those that answer, that it leads at the target.
+    pub(crate) fn leaders(&self, target: &str) -> Vec<usize> {
+        let leads = |watcher: &usize| {
+            let targets = self.status(*watcher).map(|status| status.targets).unwrap_or_default();
+            targets.iter().any(|at| at.target == target && at.leader)
         };
-        (0..self.count()).filter(owns).collect()
+        (0..self.count()).filter(leads).collect()
+    }
+
+    /// Waits until each of these targets has one leader, and never sees two for a second; gives the leaders.
+    ///
+    /// A process that wakes says what it knew until its loop turned: what it may write then is decided by the gate and by
+    /// the fence, not by its status.
+    #[track_caller]
+    pub(crate) fn lead_alone(&self, targets: &[String], limit: Duration) -> Vec<usize> {
+        let look = || targets.iter().map(|target| self.leaders(target)).collect::<Vec<_>>();
+        within(limit, &format!("one leader at each of {targets:?}"), || {
+            let mut leaders = look();
+            if leaders.iter().any(|leaders| leaders.len() > 1) {
+                std::thread::sleep(Duration::from_secs(1));
+                let before = std::mem::replace(&mut leaders, look());
+                let both = |(before, now): (&Vec<usize>, &Vec<usize>)| now.len() > 1 && before == now;
+                assert!(!before.iter().zip(&leaders).any(both), "two leaders at once: {before:?}, then {leaders:?}");
+            }
+            let one = |leaders: &Vec<usize>| (leaders.len() == 1).then(|| leaders[0]);
+            leaders.iter().map(one).collect()
+        })
     }
 }
 
@@ -181,7 +226,7 @@ fn watchers_are_killed_stopped_ended_and_started_again() {
     };
     within(limit, "both answer", || all_live(&watchers));
     assert!(watchers.metrics(0).is_none(), "another command has no metrics");
-    assert_eq!(watchers.owners("any"), [0; 0]);
+    assert_eq!(watchers.leaders("any"), [0; 0]);
 
     watchers.stop(0);
     assert_eq!((watchers.page(0, "/livez"), watchers.page(1, "/livez")), (None, Some(200)));

@@ -75,6 +75,18 @@ fn a_hundred_thousand_hints_are_two_looks_in_five_seconds() {
 }
 
 #[test]
+fn watchers_that_start_together_look_apart_and_soon() {
+    for (interval, longest) in [(30, 3), (86_400, 30)] {
+        let first = |chance| {
+            let mut machine = Machine::new(Pace::every(interval * SECOND), false, false, chance, SECOND);
+            (0..40).map(|at| SECOND * at).find(|now| machine.step(*now, Input::Tick).contains(&Command::Look))
+        };
+        let firsts: std::collections::BTreeSet<_> = (0..50).map(|chance| first(chance).unwrap()).collect();
+        assert!(firsts.len() > 2 && firsts.iter().all(|at| *at <= SECOND * (longest + 2)), "{interval}: {firsts:?}");
+    }
+}
+
+#[test]
 fn a_hint_during_a_look_is_a_look_after_it() {
     let (mut machine, now) = settled(&["a"]);
     let later = now + 10 * SECOND;

@@ -53,14 +53,22 @@ impl Served {
         within(SOON, "the server answers", || http::get(self.address, "/livez").filter(|(status, _)| *status == 200));
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// SIGKILL: it is away.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
     }
 
+    /// SIGSTOP: it hangs.
     pub(crate) fn stop(&self) {
         self.process.stop();
     }
 
+    /// SIGCONT: it goes on.
     pub(crate) fn cont(&self) {
         self.process.cont();
     }
@@ -170,8 +178,8 @@ impl Shop {
         std::fs::create_dir(folder.path().join("home")).unwrap();
         let mut shop =
             Self { watcher: None, listen: free_addresses(1)[0], place, files: BTreeMap::new(), env: Vec::new(), folder };
-        scene.project(targets, "");
-        scene
+        shop.project(targets, "");
+        shop
     }
 
     /// Writes the project file: these targets, each with what `more` says.

@@ -104,6 +104,9 @@ pub(in crate::cli) struct FieldReport {
     pub cause: Cause,
 }
 
+/// What the reason of an operation begins with that is left alone because a rival sets it back again and again.
+pub(super) const CONTESTED: &str = "contested: ";
+
 /// What became of an operation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::cli) enum Outcome {

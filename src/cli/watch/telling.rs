@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::board::{Applied, Board, Seen, Wrong};
 use super::cycle::Basis;
-use super::cycled::{CycleReport, OpReport, Outcome};
+use super::cycled::{CONTESTED, CycleReport, OpReport, Outcome};
 use super::desired::{Moved, Read};
 use super::standing::by_endpoint;
 use crate::event::{ErrorType, Level, News};
-use crate::model::{Kind, MAX_PENDING, PendingStatus, Quarantined, RefusalStatus};
-use crate::plan::{Action, Cause};
+use crate::model::{Digest, Kind, MAX_PENDING, PendingStatus, Quarantined, RefusalStatus};
+use crate::plan::{Action, Cause, Refusal};
 use crate::reconcile::{Input, Looked, Trouble};
 
 /// Gates that `ctl approve` opens. What a person is not trusted with stays shut.
@@ -277,7 +277,6 @@ fn errors(report: &CycleReport) -> Vec<(ErrorType, String)> {
 
 fn seen(board: &Board, report: &CycleReport) -> Seen {
     let before = board.facts().seen.get(&report.target).cloned().unwrap_or_default();
-    let summary = &report.summary;
     let version = report.standing.as_ref().map(|version| Applied {
         number: version.number,
         time: version.time,
@@ -287,6 +286,7 @@ fn seen(board: &Board, report: &CycleReport) -> Seen {
         took_ms: u64::try_from(version.took.as_millis()).ok(),
         who: version.who.clone(),
     });
+    let checksum = report.checksum.or(before.checksum);
     let all: Vec<PendingStatus> = report.operations.iter().filter_map(pending).collect();
     let doubtful = |op: &&OpReport| matches!(op.outcome, Outcome::InDoubt(_));
     let mut wrong: BTreeMap<_, _> = report
@@ -322,16 +322,9 @@ fn seen(board: &Board, report: &CycleReport) -> Seen {
     }
     Seen {
         took: report.took,
-        checksum: report.checksum.or(before.checksum),
+        checksum,
         deletes_checksum: report.deletes_checksum.or(before.deletes_checksum),
-        counts: [
-            summary.delete,
-            summary.create,
-            summary.update + summary.replace,
-            summary.adopt,
-            summary.unchanged,
-            summary.unknown,
-        ],
+        counts: left(report),
         refusals: report
             .refusals
             .iter()
@@ -339,7 +332,7 @@ fn seen(board: &Board, report: &CycleReport) -> Seen {
                 gate: refusal.gate.to_owned(),
                 endpoint: refusal.endpoint.as_ref().map(ToString::to_string),
                 message: refusal.message.clone(),
-                help: refusal.help.clone(),
+                help: remedy(refusal, checksum),
                 approvable: APPROVABLE.contains(&refusal.gate),
             })
             .collect(),
@@ -352,11 +345,50 @@ fn seen(board: &Board, report: &CycleReport) -> Seen {
     }
 }
 
+/// Deletes, creates, updates, adoptions, unchanged, unknown: as it stands after the cycle. What is done is as it should
+/// be, and not to be done any more.
+fn left(report: &CycleReport) -> [usize; 6] {
+    let summary = &report.summary;
+    let updates = summary.update + summary.replace;
+    let done = || report.operations.iter().filter(|op| op.outcome == Outcome::Done);
+    if done().next().is_none() {
+        return [summary.delete, summary.create, updates, summary.adopt, summary.unchanged, summary.unknown];
+    }
+    let open = |actions: &[Action]| {
+        report.operations.iter().filter(|op| op.outcome != Outcome::Done && actions.contains(&op.action)).count()
+    };
+    let stays = done().filter(|op| !matches!(op.action, Action::Delete | Action::Forget)).count();
+    [
+        open(&[Action::Delete]),
+        open(&[Action::Create]),
+        open(&[Action::Update, Action::Rename]),
+        open(&[Action::Adopt]),
+        summary.unchanged + stays,
+        summary.unknown,
+    ]
+}
+
+/// What to do about a refusal where nobody sits at the command line of an `apply`.
+fn remedy(refusal: &Refusal, checksum: Option<Digest>) -> String {
+    match checksum.filter(|_| APPROVABLE.contains(&refusal.gate)) {
+        Some(sum) => format!(
+            "look at it with `ctl plan`; if it is meant, `ctl approve {}` lets exactly this through, and if not, another \
+             commit takes its place",
+            sum.short(12)
+        ),
+        None => refusal.help.clone(),
+    }
+}
+
 /// What is not done; `None` for what is.
 fn pending(op: &OpReport) -> Option<PendingStatus> {
     let (state, why, help) = match &op.outcome {
         Outcome::Done => return None,
         Outcome::Pending => ("waiting", "nothing is written at the moment".to_owned(), None),
+        Outcome::Held(why) if why.starts_with(CONTESTED) => {
+            let help = "find out who the other one is and end it, then `ctl retry`; or change the manifest";
+            ("contested", why.trim_start_matches(CONTESTED).to_owned(), Some(help.to_owned()))
+        }
         Outcome::Held(why) => ("held", why.clone(), None),
         Outcome::Refused(why) => ("refused", why.clone(), Some("`ctl approve CHECKSUM`, or another commit".to_owned())),
         Outcome::Failed { why, help } => ("failed", why.clone(), help.clone()),

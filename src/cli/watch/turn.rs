@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::board::{Ask, Board, Versions};
 use super::cycle::{self, Basis, Order, Warm};
-use super::cycled::CycleReport;
+use super::cycled::{CONTESTED, CycleReport};
 use super::desired::{Desired, Read};
 use super::leading::Leading;
 use super::manager::Manager;
@@ -483,7 +483,7 @@ fn left_alone(job: &Job, op: &Operation) -> Option<String> {
     let fields: Vec<String> = op.fields.iter().map(|field| field.path.to_string()).collect();
     let field = job.contests.left(&address, wanted, fields.iter().map(String::as_str))?;
     Some(format!(
-        "contested: somebody changes {field} back again and again, so it is left alone; change the manifest, or \
-         `ctl retry` once the rival is gone"
+        "{CONTESTED}somebody changes {field} back again and again, so nothing is updated at this resource: neither that \
+         field nor another"
     ))
 }

@@ -194,15 +194,15 @@ const TEXTS: &[(&str, &str)] = &[
          that one is done.",
     ),
     (
-        "empty",
-        "Nothing is declared for a target that owns something: everything would be deleted. This is most often a \
-         wrong path or branch. If it is meant, `--allow-deletes SUM` lets exactly this plan through.",
-    ),
-    (
         "emptied",
         "A watcher read a commit that wants nothing at all, where the one before it wanted something. That is more \
          often a slip than a wish, so the state before stays in force. Put the manifests back; or, if it is meant, stop \
          watching and run `ctl apply`, which asks.",
+    ),
+    (
+        "empty",
+        "Nothing is declared for a target that owns something: everything would be deleted. This is most often a \
+         wrong path or branch. If it is meant, `--allow-deletes SUM` lets exactly this plan through.",
     ),
     (
         "eventual",

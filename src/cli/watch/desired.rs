@@ -17,6 +17,9 @@ use crate::net::Limits;
 use crate::reconcile::Place;
 use crate::source::{Good, GoodError, GoodNote, Keeper, Look, Source, SourceOptions};
 
+/// A fetch that takes longer is away: shorter than for a command, because the next one is never far.
+const FETCH: Duration = Duration::from_secs(60);
+
 /// Keeps the desired state.
 pub(super) struct Desired {
     keeper: Keeper,
@@ -284,7 +287,8 @@ impl Desired {
 }
 
 fn options(ctx: &Context) -> SourceOptions {
-    SourceOptions { git: load::git(ctx), state_dir: ctx.state.clone(), limits: Limits::default() }
+    let limits = Limits { git_fetch: FETCH, ..Limits::default() };
+    SourceOptions { git: load::git(ctx), state_dir: ctx.state.clone(), limits }
 }
 
 /// What each target is to be. A commit that changes nothing of it, nor of what decides about it, changes no digest.

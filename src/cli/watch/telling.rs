@@ -139,7 +139,7 @@ fn in_force(board: &Board, moved: &Moved) {
 /// Puts a cycle on the board, and says what is worth saying.
 pub(super) fn cycled(board: &Board, basis: &Basis, report: &CycleReport) {
     let target = &report.target;
-    let (seen, news) = (seen(board, report), news(report));
+    let (seen, news) = (seen(board, report), news(board, report));
     let queue = seen.pending_total;
     board.facts().seen.insert(target.clone(), seen);
     if let Some(left) = report.endpoints.values().filter_map(|endpoint| endpoint.retries_left).min() {
@@ -162,11 +162,16 @@ pub(super) fn cycled(board: &Board, basis: &Basis, report: &CycleReport) {
     board.say(&News::Cycled { target: target.clone(), took: report.took, quiet, errors: errors(report), queue });
 }
 
-fn news(report: &CycleReport) -> Vec<News> {
+fn news(board: &Board, report: &CycleReport) -> Vec<News> {
     let target = &report.target;
     let mut news = Vec::new();
+    // What waits since an earlier cycle was told then.
+    let told: BTreeSet<String> = match board.facts().seen.get(target) {
+        Some(seen) => seen.pending.iter().map(|pending| pending.address.clone()).collect(),
+        None => BTreeSet::new(),
+    };
     for op in &report.operations {
-        if matches!(op.cause, Cause::Drift | Cause::Both) {
+        if matches!(op.cause, Cause::Drift | Cause::Both) && !told.contains(&op.address) {
             let cause = match op.action {
                 Action::Create => "missing",
                 Action::Delete => "unmanaged",

@@ -49,7 +49,7 @@ pub enum SourceError {
         folder: String,
     },
     /// No `ctl.yaml` from that folder upward.
-    #[error("commit {commit} has no ctl.yaml in `{folder}` or above it")]
+    #[error("commit {commit} has no ctl.yaml in {} or above it", place(folder))]
     NoProject {
         /// The commit, short.
         commit: String,
@@ -181,6 +181,11 @@ impl SourceError {
         };
         Diagnostic::error(code, self.to_string()).help(help)
     }
+}
+
+/// A folder of the repository, or the repository.
+fn place(folder: &str) -> String {
+    if folder.is_empty() { "its top folder".to_owned() } else { format!("`{folder}`") }
 }
 
 /// True if git says that it was not let in.

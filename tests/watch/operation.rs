@@ -46,7 +46,9 @@ fn a_commit_here_is_applied_at_once_and_drift_at_the_next_look() {
     served.meddle("b", 9999);
     shop.order(&["retry"]).exits(0);
     within(SOON, "drift is corrected", || (served.field("b", "port") == Some(80.into())).then_some(()));
-    shop.until("no more is to be done", |status| only(status)["running"] == false && only(status)["pending_total"] == 0);
+    shop.until("no more is to be done", |status| {
+        only(status)["running"] == false && only(status)["pending_total"] == 0
+    });
     assert_eq!(shop.events("drift").len(), 1);
     shop.order(&["status"]).exits(0);
     assert_eq!(shop.terminate().code(), Some(0));
@@ -96,8 +98,11 @@ fn once_does_one_cycle_and_its_exit_code_says_how_it_went() {
         shop.remove(&format!("manifests/{name}.yaml"));
     }
     shop.write("manifests/.keep", "").commit();
-    shop.ctl(&["watch", &source, "--once"]).exits(7);
+    // A source that wants nothing is a source that cannot be believed.
+    assert_ne!(shop.ctl(&["watch", &source, "--once"]).code, Some(0));
     assert_eq!(served.names(), ["a", "d"]);
+    shop.services(&["a", "d"], 80).commit();
+    shop.ctl(&["watch", &source, "--once"]).exits(0);
     served.kill();
     shop.ctl(&["watch", &source, "--once"]).exits(8);
     let nowhere = shop.folder().join("nowhere").display().to_string();
@@ -125,8 +130,9 @@ fn a_dry_run_reports_drift_and_writes_nothing() {
     assert_eq!(writes(&served), before);
     assert_eq!(served.field("a", "port"), Some(9999.into()));
     assert!(shop.metrics().sum("ctl_drift_total", &[]).unwrap() >= 1.0);
-    let drifts = shop.events("drift").len();
-    assert_eq!(drifts, 1, "said once, not at every look: {}", shop.said());
+    for event in ["drift", "cycled"] {
+        assert_eq!(shop.events(event).len(), 1, "said once, not at every look: {}", shop.said());
+    }
 }
 
 #[test]
@@ -142,9 +148,8 @@ fn people_suspend_and_resume_and_their_orders_outlive_the_process() {
     shop.until("it sees the commit", |status| status["source"]["commit"] == commit);
     shop.kill();
     shop.restart();
-    let status = shop.until("still suspended", |status| {
-        place(status)["state"] == "suspended" && only(status)["pending_total"] == 1
-    });
+    let status = shop
+        .until("still suspended", |status| place(status)["state"] == "suspended" && only(status)["pending_total"] == 1);
     assert_eq!(only(&status)["suspended"]["reason"], "the freeze", "{status}");
     assert_eq!(served.field("a", "port"), Some(80.into()));
     shop.order(&["status"]).exits(3).says("the freeze");
@@ -174,8 +179,7 @@ fn a_rollback_holds_until_it_is_resumed_over_a_restart_too() {
         (served.names() == ["a"] && served.field("a", "port") == Some(80.into())).then_some(())
     });
     let held = |status: &Value| only(status)["held_at"] == first.as_str() && only(status)["pending_total"] == 0;
-    let status = shop.until("held", held);
-    assert_eq!(only(&status)["version"]["commit"], first, "{status}");
+    shop.until("held", |status| held(status) && only(status)["version"]["commit"] == first.as_str());
     let third = shop.services(&["a"], 82).commit();
     shop.until("it sees the new commit", |status| status["source"]["commit"] == third);
     shop.kill();
@@ -198,9 +202,8 @@ fn a_mass_delete_waits_for_approval_of_this_very_plan() {
     shop.watch(FAST);
     shop.converged(&commit);
     let refused = |shop: &Shop, deletes: u64| {
-        let status = shop.until("refused", |status| {
-            place(status)["state"] == "refused" && only(status)["delete"] == deletes
-        });
+        let status =
+            shop.until("refused", |status| place(status)["state"] == "refused" && only(status)["delete"] == deletes);
         let gate = &only(&status)["refusals"][0];
         assert_eq!(gate["gate"], "deletes");
         let help = gate["help"].as_str().unwrap().to_owned();
@@ -217,9 +220,9 @@ fn a_mass_delete_waits_for_approval_of_this_very_plan() {
     let new = refused(&shop, 7);
     assert_ne!(old, new);
     // Approval of a plan that is not there any more is none.
-    assert_ne!(shop.order(&["approve", &old, "--yes"]).code, Some(0));
+    assert_ne!(shop.order(&["approve", &old]).code, Some(0));
     assert_eq!(served.names().len(), 12);
-    shop.order(&["approve", &new, "--yes"]).exits(0);
+    shop.order(&["approve", &new]).exits(0);
     within(SOON, "they are deleted", || (served.names() == all[7..]).then_some(()));
     shop.until("well", |status| place(status)["state"] == "ok" && only(status)["delete"] == 0);
 }
@@ -279,11 +282,12 @@ fn a_rotated_credential_is_taken_up_with_sighup_and_no_secret_shows() {
     let mine = shop.folder().join("mine");
     std::fs::write(&mine, "tok-CANARY-old-1\n").unwrap();
     let api = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server/api.yaml");
+    let address = served.address();
     let operator = |file: &Path, label: &str| {
         format!(
             "# {label}\ncredentials:\n  edge:\n    hosts: [\"http://{}\"]\n    bearer: {{file: {}}}\n    api: sha256:{}\n    \
              grant: [{{project: shop, kinds: [service]}}]\n",
-            served.address(),
+            address,
             file.display(),
             digest(&api)
         )
@@ -337,4 +341,28 @@ fn an_idle_watcher_says_nothing_and_asks_with_a_condition_only() {
     let log = shop.log();
     assert!(log.iter().all(|event| event["event"].is_string() && event["level"].is_string()));
     crate::prometheus::lint(&shop.page("/metrics").unwrap().1);
+}
+
+#[test]
+fn whoever_keeps_a_watcher_busy_does_not_make_it_look_dead() {
+    let served = Served::honest();
+    let mut shop = Shop::here(&[("edge", &served)]);
+    let commit = shop.services(&["a"], 80).commit();
+    shop.watch(FAST);
+    shop.converged(&commit);
+    // A hundred who begin a request and say no more.
+    let idle: Vec<_> = (0..100)
+        .map(|_| {
+            use std::io::Write as _;
+            let mut stream = std::net::TcpStream::connect(shop.address()).unwrap();
+            stream.write_all(b"POST /hook HTTP/1.1\r\nHost: x\r\n").unwrap();
+            stream
+        })
+        .collect();
+    let began = Instant::now();
+    for path in ["/livez", "/readyz", "/metrics", "/v1/status"] {
+        assert_eq!(shop.page(path).map(|(status, _)| status), Some(200), "{path}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    drop(idle);
 }

@@ -47,11 +47,6 @@ impl Process {
         kill_process(Pid::from_child(child), signal).unwrap();
     }
 
-    /// Its process id.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.as_ref().expect("a process").id()
-    }
-
     /// SIGKILL: it has no last word.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

@@ -139,7 +139,12 @@ impl Ran {
     /// Asserts that one of the outputs holds `text`.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
-        assert!(self.stdout.contains(text) || self.stderr.contains(text), "no {text:?} in:\n{}\n{}", self.stdout, self.stderr);
+        assert!(
+            self.stdout.contains(text) || self.stderr.contains(text),
+            "no {text:?} in:\n{}\n{}",
+            self.stdout,
+            self.stderr
+        );
         self
     }
 }
@@ -150,13 +155,14 @@ pub(crate) struct Shop {
     listen: SocketAddr,
     place: Place,
     files: BTreeMap<String, String>,
-    env: Vec<(String, String)>,
     folder: TempDir,
 }
 
 /// A service on a port.
 pub(crate) fn service(name: &str, port: u16) -> String {
-    format!("apiVersion: ctl\nkind: service\nmetadata: {{name: {name}}}\nspec: {{host: {name}.internal, port: {port}}}\n")
+    format!(
+        "apiVersion: ctl\nkind: service\nmetadata: {{name: {name}}}\nspec: {{host: {name}.internal, port: {port}}}\n"
+    )
 }
 
 impl Shop {
@@ -176,15 +182,15 @@ impl Shop {
 
     fn at(folder: TempDir, place: Place, targets: &[(&str, &Served)]) -> Self {
         std::fs::create_dir(folder.path().join("home")).unwrap();
-        let mut shop =
-            Self { watcher: None, listen: free_addresses(1)[0], place, files: BTreeMap::new(), env: Vec::new(), folder };
+        let mut shop = Self { watcher: None, listen: free_addresses(1)[0], place, files: BTreeMap::new(), folder };
         shop.project(targets, "");
         shop
     }
 
     /// Writes the project file: these targets, each with what `more` says.
     pub(crate) fn project(&mut self, targets: &[(&str, &Served)], more: &str) -> &mut Self {
-        let mut text = "apiVersion: ctl/v1\nkind: Project\nmetadata: {name: shop}\nmanifests: [manifests/]\n".to_owned();
+        let mut text =
+            "apiVersion: ctl/v1\nkind: Project\nmetadata: {name: shop}\nmanifests: [manifests/]\n".to_owned();
         text.push_str("targets:\n");
         for (name, served) in targets {
             let url = format!("http://{}", served.address);
@@ -267,12 +273,6 @@ impl Shop {
         found.next().unwrap().unwrap().path()
     }
 
-    /// A variable of the environment of every run from now on.
-    pub(crate) fn env(&mut self, name: &str, value: &str) -> &mut Self {
-        self.env.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
     /// Writes the operator's file.
     pub(crate) fn operator(&self, text: &str) {
         use std::os::unix::fs::PermissionsExt as _;
@@ -293,7 +293,7 @@ impl Shop {
         let path = |name: &str| self.folder.path().join(name).display().to_string();
         let own = [("HOME", path("home")), ("CTL_STATE", path("state"))].into_iter();
         let own = own.chain([("GIT_CONFIG_NOSYSTEM", "1".to_owned()), ("NO_PROXY", "*".to_owned())]);
-        own.map(|(name, value)| (name.to_owned(), value)).chain(self.env.iter().cloned()).collect()
+        own.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// Starts the watcher; with `flags` beside the source and the address.
@@ -325,11 +325,6 @@ impl Shop {
     /// A signal to the watcher.
     pub(crate) fn signal(&self, signal: Signal) {
         self.watcher.as_ref().unwrap().signal(signal);
-    }
-
-    /// The watcher's process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.watcher.as_ref().unwrap().id()
     }
 
     /// Where it listens.

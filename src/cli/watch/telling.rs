@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::board::{Applied, Board, Seen, Wrong};
 use super::cycle::Basis;
-use super::cycled::{CONTESTED, CycleReport, OpReport, Outcome};
+use super::cycled::{CONTESTED, CycleReport, FAILED, OpReport, Outcome};
 use super::desired::{Moved, Read};
 use super::standing::by_endpoint;
 use crate::event::{ErrorType, Level, News};
@@ -141,7 +141,9 @@ pub(super) fn cycled(board: &Board, basis: &Basis, report: &CycleReport) {
     let target = &report.target;
     let (seen, news) = (seen(board, report), news(board, report));
     let queue = seen.pending_total;
-    board.facts().seen.insert(target.clone(), seen);
+    let tried = report.operations.iter().any(|op| op.attempts > 0 || op.outcome == Outcome::Done);
+    let before = board.facts().seen.insert(target.clone(), seen.clone());
+    let as_before = !tried && before.is_some_and(|before| is_as_before(&before, &seen));
     if let Some(left) = report.endpoints.values().filter_map(|endpoint| endpoint.retries_left).min() {
         board.metrics.retry_budget(target, left as f64);
     }
@@ -158,8 +160,18 @@ pub(super) fn cycled(board: &Board, basis: &Basis, report: &CycleReport) {
             board.note_once(level, &format!("{target}: {}", diagnostic.message));
         }
     }
-    let quiet = report.quiet || (report.operations.is_empty() && report.stopped.is_none());
+    let quiet = report.quiet || as_before || (report.operations.is_empty() && report.stopped.is_none());
     board.say(&News::Cycled { target: target.clone(), took: report.took, quiet, errors: errors(report), queue });
+}
+
+/// True if what waits, what is refused and what is wrong were all told after the cycle before.
+fn is_as_before(before: &Seen, now: &Seen) -> bool {
+    let same = |a: &PendingStatus, b: &PendingStatus| (&a.address, &a.state, &a.why) == (&b.address, &b.state, &b.why);
+    before.pending_total == now.pending_total
+        && before.pending.len() == now.pending.len()
+        && before.pending.iter().zip(&now.pending).all(|(a, b)| same(a, b))
+        && before.refusals == now.refusals
+        && before.wrong == now.wrong
 }
 
 fn news(board: &Board, report: &CycleReport) -> Vec<News> {
@@ -233,6 +245,7 @@ fn counts(basis: &Basis, report: &CycleReport) -> BTreeMap<(Kind, &'static str),
         let state = match op.outcome {
             Outcome::Done => continue,
             Outcome::Failed { .. } | Outcome::Conflict(_) | Outcome::InDoubt(_) => "failing",
+            Outcome::Held(ref why) if why.starts_with(FAILED) => "failing",
             Outcome::Held(_) | Outcome::Refused(_) | Outcome::Pending | Outcome::Skipped(_) => "pending",
         };
         if let Some(synced) = counts.get_mut(&(op.kind.clone(), "in_sync"))
@@ -394,6 +407,7 @@ fn pending(op: &OpReport) -> Option<PendingStatus> {
             let help = "find out who the other one is and end it, then `ctl retry`; or change the manifest";
             ("contested", why.trim_start_matches(CONTESTED).to_owned(), Some(help.to_owned()))
         }
+        Outcome::Held(why) if why.starts_with(FAILED) => ("failed", why.trim_start_matches(FAILED).to_owned(), None),
         Outcome::Held(why) => ("held", why.clone(), None),
         Outcome::Refused(why) => ("refused", why.clone(), Some("`ctl approve CHECKSUM`, or another commit".to_owned())),
         Outcome::Failed { why, help } => ("failed", why.clone(), help.clone()),

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::board::{Ask, Board, Versions};
 use super::cycle::{self, Basis, Order, Warm};
-use super::cycled::{CONTESTED, CycleReport};
+use super::cycled::{CONTESTED, CycleReport, FAILED};
 use super::desired::{Desired, Read};
 use super::leading::Leading;
 use super::manager::Manager;
@@ -147,7 +147,12 @@ impl Turn {
             }
             return failed;
         }
-        self.board.machine().targets().all(|(name, _)| self.over.contains(name))
+        let over = self.board.machine().targets().all(|(name, _)| self.over.contains(name));
+        if over && self.once && self.board.facts().source.trouble.is_some() {
+            // What an older state asked for was done; what the source says now was not.
+            self.exit = self.exit.and(Exit::Unreachable);
+        }
+        over
     }
 
     /// One step; `true` once it is time to leave.
@@ -475,7 +480,7 @@ fn left_alone(job: &Job, op: &Operation) -> Option<String> {
     if let Some((digest, why)) = job.waiting.get(&address)
         && *digest == wanted
     {
-        return Some(format!("it is tried again later: {why}"));
+        return Some(format!("{FAILED}{why}"));
     }
     if op.change.action() != Action::Update {
         return None;

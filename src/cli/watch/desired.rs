@@ -48,6 +48,8 @@ pub(super) struct Asked {
     pub limits: LimitArgs,
     /// Hears of every request.
     pub listener: Listener,
+    /// The lock of the repository on this machine.
+    pub locks: Arc<Locks>,
 }
 
 /// How a look at the source ended.
@@ -97,7 +99,7 @@ pub(super) struct Moved {
 impl Desired {
     /// Takes what the user typed. Looks at nothing yet.
     pub(super) fn new(ctx: &Context, typed: &str, dir: PathBuf, asked: Asked) -> Result<Self, Stop> {
-        let Asked { globs, limits, listener } = asked;
+        let Asked { globs, limits, listener, locks } = asked;
         let typed = load::located(ctx, typed);
         let keeper = Keeper::new(&typed, None, options(ctx), ctx.clock.clone()).map_err(|e| load::stop(&e))?;
         Ok(Self {
@@ -107,7 +109,7 @@ impl Desired {
             globs,
             limits,
             listener,
-            locks: Arc::default(),
+            locks,
             good: None,
             basis: None,
             reader: Reader::default(),

@@ -167,7 +167,11 @@ impl Turn {
         if !tick {
             self.board.restate(about.as_ref());
         }
-        commands.into_iter().fold(false, |done, command| self.obey(command) || done)
+        let mut done = false;
+        for command in commands {
+            done |= self.obey(command);
+        }
+        done
     }
 
     fn arrived(&mut self, come: Come) -> Result<Vec<Input>, crate::cli::Stop> {

@@ -329,13 +329,13 @@ fn whatever_happens_cycles_do_not_overlap_and_what_failed_comes_back() {
                         2 => Ended { blocked: Some(Blocked::Trouble(String::new())), ..Ended::default() },
                         _ => Ended { clean: true, ..reached(Reach::Whole) },
                     };
-                    if !ended.clean && chance.next() % 2 == 0 {
+                    if !ended.clean && chance.next().is_multiple_of(2) {
                         ended.operations.push(failed("x:y/z", "w"));
                     }
                     Input::Cycled(name, Box::new(ended))
                 }
                 3 if !probing.is_empty() => match probing.pop_first() {
-                    Some(place) if quiet || chance.next() % 2 == 0 => Input::Probed(place, Ok(())),
+                    Some(place) if quiet || chance.next().is_multiple_of(2) => Input::Probed(place, Ok(())),
                     Some(place) => Input::Probed(place, Err(String::new())),
                     None => Input::Tick,
                 },

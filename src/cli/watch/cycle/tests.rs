@@ -309,7 +309,7 @@ async fn an_endpoint_that_is_away_is_not_contacted_and_the_other_goes_on() {
     let quiet = cycle(&world.ctx, &mut warm, &basis, &away).await;
     assert!(quiet.quiet && !quiet.clean, "{quiet:#?}");
     assert_eq!(other.counts(), BTreeMap::new());
-    assert!(quiet.ended().endpoints.get(&"b".parse::<EndpointName>().unwrap()).is_none());
+    assert!(!quiet.ended().endpoints.contains_key(&"b".parse::<EndpointName>().unwrap()));
     probe(&world.ctx, &mut warm, &basis, &"b".parse().unwrap()).await.unwrap();
     let back = world.cycle(&mut warm, &basis).await;
     went_well(&back);

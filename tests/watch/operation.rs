@@ -216,6 +216,9 @@ fn a_mass_delete_waits_for_approval_of_this_very_plan() {
     shop.commit();
     let old = refused(&shop, 6);
     shop.order(&["status"]).exits(7).says("ctl approve");
+    let lines = shop.log().len();
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(shop.log().len(), lines, "what waits for a person is said once: {}", shop.said());
     shop.remove("manifests/s06.yaml").commit();
     let new = refused(&shop, 7);
     assert_ne!(old, new);

@@ -14,7 +14,7 @@ use super::cycle::{Basis, Locks};
 use super::desired::{Asked, Desired};
 use super::folder::Folder;
 use super::leading::Leading;
-use super::log::Log;
+use super::log::{Form, Log};
 use super::manager::Manager;
 use super::orders::Orders;
 use super::turn::{Come, Stand, Turn};
@@ -220,12 +220,13 @@ fn pace(args: &WatchArgs, source: &str) -> Pace {
 }
 
 fn log(ctx: &Context, args: &WatchArgs) -> Log {
-    match args.output {
-        Some(LogFormat::Text) => Log::Text,
-        Some(LogFormat::Json) => Log::Json,
-        None if ctx.err_is_terminal => Log::Text,
-        None => Log::Json,
-    }
+    let form = match args.output {
+        Some(LogFormat::Text) => Form::Text,
+        Some(LogFormat::Json) => Form::Json,
+        None if ctx.err_is_terminal => Form::Text,
+        None => Form::Json,
+    };
+    Log { form, loud: ctx.verbose > 0 }
 }
 
 /// Where this watcher keeps what it needs. A URL that was never fetched is fetched for it: its mirror is part of the name.

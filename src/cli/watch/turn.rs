@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::board::{Ask, Board, Versions};
 use super::cycle::{self, Basis, Order, Warm};
-use super::cycled::CycleReport;
+use super::cycled::{CONTESTED, CycleReport, FAILED};
 use super::desired::{Desired, Read};
 use super::leading::Leading;
 use super::manager::Manager;
@@ -145,7 +145,12 @@ impl Turn {
             }
             return failed;
         }
-        self.board.machine().targets().all(|(name, _)| self.over.contains(name))
+        let over = self.board.machine().targets().all(|(name, _)| self.over.contains(name));
+        if over && self.once && self.board.facts().source.trouble.is_some() {
+            // What an older state asked for was done; what the source says now was not.
+            self.exit = self.exit.and(Exit::Unreachable);
+        }
+        over
     }
 
     /// One step; `true` once it is time to leave.
@@ -564,7 +569,7 @@ fn left_alone(job: &Job, op: &Operation) -> Option<String> {
     if let Some((digest, why)) = job.waiting.get(&address)
         && *digest == wanted
     {
-        return Some(format!("it is tried again later: {why}"));
+        return Some(format!("{FAILED}{why}"));
     }
     if op.change.action() != Action::Update {
         return None;
@@ -572,7 +577,7 @@ fn left_alone(job: &Job, op: &Operation) -> Option<String> {
     let fields: Vec<String> = op.fields.iter().map(|field| field.path.to_string()).collect();
     let field = job.contests.left(&address, wanted, fields.iter().map(String::as_str))?;
     Some(format!(
-        "contested: somebody changes {field} back again and again, so it is left alone; change the manifest, or \
-         `ctl retry` once the rival is gone"
+        "{CONTESTED}somebody changes {field} back again and again, so nothing is updated at this resource: neither that \
+         field nor another"
     ))
 }

@@ -32,6 +32,7 @@ mod cluster;
 mod degraded;
 mod election;
 mod http;
+mod orders;
 mod process;
 mod prometheus;
 mod remote;

@@ -138,6 +138,7 @@ async fn watch(ctx: Arc<Context>, args: &WatchArgs, source: &str, cancel: &Cance
         pinned: BTreeMap::new(),
         running: BTreeMap::new(),
         warm: BTreeMap::new(),
+        outdated: std::collections::BTreeSet::new(),
         probes: BTreeMap::new(),
         over: std::collections::BTreeSet::new(),
         exit: Exit::Done,

@@ -79,6 +79,8 @@ pub(super) struct Turn {
     pub running: BTreeMap<TargetName, CancellationToken>,
     /// What stays between the cycles of each target.
     pub warm: BTreeMap<TargetName, Box<Warm>>,
+    /// Targets whose cycle under way knows what is old by now: it is read again after it.
+    pub outdated: BTreeSet<TargetName>,
     /// What probes speak through: a cycle may be under way beside them.
     pub probes: BTreeMap<TargetName, Box<Warm>>,
     /// Targets whose first cycle is over.
@@ -215,7 +217,8 @@ impl Turn {
             Come::Cycled(target, ended) => {
                 self.over.insert(target.clone());
                 self.running.remove(&target);
-                let Some((warm, report)) = ended else {
+                let outdated = self.outdated.remove(&target);
+                let Some((mut warm, report)) = ended else {
                     let why = "a cycle broke off; this is a defect of ctl".to_owned();
                     self.board.say(&News::Note { level: Level::Error, message: format!("{target}: {why}") });
                     let ended = Ended { blocked: Some(Blocked::Trouble(why)), ..Ended::default() };
@@ -226,6 +229,9 @@ impl Turn {
                     telling::cycled(&self.board, &basis, &report);
                 }
                 self.exit = self.exit.and(report.exit);
+                if outdated {
+                    warm.forget();
+                }
                 self.warm.insert(target.clone(), warm);
                 self.manager.status(&self.summary());
                 vec![Input::Cycled(target, Box::new(report.ended()))]
@@ -289,9 +295,7 @@ impl Turn {
             ElectionEvent::Won { target, token } => {
                 self.board.say(&News::Won { target: target.clone(), token: token.0 });
                 // What was seen before somebody else led is old.
-                if let Some(warm) = self.warm.get_mut(&target) {
-                    warm.forget();
-                }
+                self.read_again(&target);
                 vec![Input::Won(target, token.0)]
             }
             ElectionEvent::Lost { target, why } => {
@@ -316,11 +320,7 @@ impl Turn {
     fn asked(&mut self, ask: Ask) -> Vec<Input> {
         match ask {
             Ask::Retry(targets) => {
-                for target in &targets {
-                    if let Some(warm) = self.warm.get_mut(target) {
-                        warm.forget();
-                    }
-                }
+                targets.iter().for_each(|target| self.read_again(target));
                 targets.into_iter().map(Input::Retry).collect()
             }
             Ask::Reordered(targets) => self.reordered(&targets),
@@ -337,6 +337,14 @@ impl Turn {
                 });
                 self.reordered(&held)
             }
+        }
+    }
+
+    /// The next cycle reads everything.
+    fn read_again(&mut self, target: &TargetName) {
+        match self.warm.get_mut(target) {
+            Some(warm) => warm.forget(),
+            None => drop(self.outdated.insert(target.clone())),
         }
     }
 
@@ -433,6 +441,7 @@ impl Turn {
             }
         };
         let warm = self.warm.remove(&target).unwrap_or_else(|| Box::new(Warm::new(target.clone())));
+        self.outdated.remove(&target);
         let approved = self.board.orders().approvals(self.ctx.clock.wall().as_second());
         let gate = job.token.and_then(|token| Some(self.leading.as_ref()?.gate(token)));
         let cancel = self.draining.child_token();

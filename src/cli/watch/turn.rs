@@ -103,8 +103,9 @@ impl Turn {
         let end = loop {
             self.board.beat();
             self.manager.alive();
-            if let Some(leading) = &self.leading {
-                self.board.facts().last_ack = leading.last_ack_age().map(|age| clock.boot().saturating_sub(age));
+            // Without a lease there is none, and what is told is how long ago that was: it does not stand still.
+            if let Some(age) = self.leading.as_ref().and_then(Leading::last_ack_age) {
+                self.board.facts().last_ack = Some(clock.boot().saturating_sub(age));
             }
             self.board.tidy_orders();
             let now = clock.boot();

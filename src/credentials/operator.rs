@@ -27,8 +27,8 @@ pub struct Operator {
     env: BTreeMap<String, String>,
     base: Option<PathBuf>,
     place: String,
-    /// Of its text; none without one.
-    text: Option<Digest>,
+    /// Of the file's text.
+    text: Digest,
     redactor: Redactor,
 }
 
@@ -82,7 +82,7 @@ impl Operator {
             env: BTreeMap::new(),
             base: None,
             place: "(there is none)".to_owned(),
-            text: None,
+            text: Digest::of(b""),
             redactor: Redactor::default(),
         }
     }
@@ -179,7 +179,7 @@ impl Operator {
             env,
             base: base.map(Path::to_owned),
             place: place.to_owned(),
-            text: Some(Digest::of(text.as_bytes())),
+            text: Digest::of(text.as_bytes()),
             ..Self::empty()
         };
         if let Some(lines) = allow {
@@ -209,14 +209,15 @@ impl Operator {
         }
     }
 
+    /// True if the other one was made of the same file with the same text. The values that it names may be others now:
+    /// they are read when they are needed.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        (self.text, &self.place, &self.base, &self.env) == (other.text, &other.place, &other.base, &other.env)
+    }
+
     /// Hides all values that this operator has given out, or has at hand.
     pub fn redactor(&self) -> Redactor {
         self.redactor.clone()
-    }
-
-    /// True if both were made of the same text from the same place, so that they allow the same.
-    pub fn says_the_same(&self, other: &Self) -> bool {
-        self.text == other.text && self.place == other.place
     }
 
     /// The file's path, or how its text came.

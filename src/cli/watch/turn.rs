@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::board::{Ask, Board, Versions};
 use super::cycle::{self, Basis, Order, Warm};
-use super::cycled::CycleReport;
+use super::cycled::{CONTESTED, CycleReport, FAILED};
 use super::desired::{Desired, Read};
 use super::leading::Leading;
 use super::manager::Manager;
@@ -103,10 +103,6 @@ impl Turn {
         let end = loop {
             self.board.beat();
             self.manager.alive();
-            // Without a lease there is none, and what is told is how long ago that was: it does not stand still.
-            if let Some(age) = self.leading.as_ref().and_then(Leading::last_ack_age) {
-                self.board.facts().last_ack = Some(clock.boot().saturating_sub(age));
-            }
             self.board.tidy_orders();
             let now = clock.boot();
             let next = self.board.machine().next(now).map_or(heartbeat, |at| at.saturating_sub(now).min(heartbeat));
@@ -135,6 +131,7 @@ impl Turn {
         for warm in self.warm.values_mut().chain(self.probes.values_mut()) {
             warm.close().await;
         }
+        keep(Arc::clone(&self.desired), Arc::clone(&self.board)).await;
         if let Some(leading) = &self.leading {
             leading.resign().await;
         }
@@ -150,7 +147,12 @@ impl Turn {
             }
             return failed;
         }
-        self.board.machine().targets().all(|(name, _)| self.over.contains(name))
+        let over = self.board.machine().targets().all(|(name, _)| self.over.contains(name));
+        if over && self.once && self.board.facts().source.trouble.is_some() {
+            // What an older state asked for was done; what the source says now was not.
+            self.exit = self.exit.and(Exit::Unreachable);
+        }
+        over
     }
 
     /// One step; `true` once it is time to leave.
@@ -173,11 +175,7 @@ impl Turn {
         if !tick {
             self.board.restate(about.as_ref());
         }
-        let mut done = false;
-        for command in commands {
-            done |= self.obey(command);
-        }
-        done
+        commands.into_iter().fold(false, |done, command| self.obey(command) || done)
     }
 
     fn arrived(&mut self, come: Come) -> Result<Vec<Input>, crate::cli::Stop> {
@@ -197,7 +195,11 @@ impl Turn {
                     let targets: BTreeSet<TargetName> = moved.places.iter().map(|(target, _)| target.clone()).collect();
                     match (&self.leading, &self.stand) {
                         (Some(leading), _) => leading.set_targets(self.shared(&moved.basis, targets)),
-                        (None, Some(stand)) => self.leading = Some(stand(&moved.basis, &targets)?),
+                        (None, Some(stand)) => {
+                            let leading = stand(&moved.basis, &targets)?;
+                            self.board.leading.get_or_init(|| leading.clone());
+                            self.leading = Some(leading);
+                        }
                         (None, None) => {}
                     }
                 }
@@ -297,9 +299,22 @@ impl Turn {
                 self.board.say(&News::Won { target: target.clone(), token: token.0 });
                 // What was seen before somebody else led is old.
                 self.read_again(&target);
+                self.board.facts().lapsed.remove(&target);
+                vec![Input::Won(target, token.0)]
+            }
+            ElectionEvent::Lapsed { target, why } => {
+                self.board.facts().lapsed.insert(target.clone(), why.clone());
+                self.board.say(&News::Lost { target: target.clone(), why });
+                vec![Input::Lost(target)]
+            }
+            ElectionEvent::Resumed { target, token } => {
+                // Nobody else wrote meanwhile; what the endpoints themselves did is seen by the next cycle.
+                self.board.facts().lapsed.remove(&target);
+                self.board.say(&News::Won { target: target.clone(), token: token.0 });
                 vec![Input::Won(target, token.0)]
             }
             ElectionEvent::Lost { target, why } => {
+                self.board.facts().lapsed.remove(&target);
                 self.board.say(&News::Lost { target: target.clone(), why });
                 vec![Input::Lost(target)]
             }
@@ -389,13 +404,26 @@ impl Turn {
         match command {
             Command::Look => {
                 let (ctx, desired, come) = (Arc::clone(&self.ctx), Arc::clone(&self.desired), self.come.0.clone());
-                tokio::task::spawn_blocking(move || {
-                    let read = desired.lock().unwrap_or_else(PoisonError::into_inner).look(&ctx);
-                    drop(come.blocking_send(Come::Read(Box::new(read))));
-                    let tidy = desired.lock().unwrap_or_else(PoisonError::into_inner).tidy();
-                    // It may take minutes: nobody waits for it, and the next look goes on beside it. A mirror that is
-                    // not in order is slower, and that is all.
-                    drop(tidy.map(|tidy| tidy.run()));
+                let board = Arc::clone(&self.board);
+                tokio::spawn(async move {
+                    let source = Arc::clone(&desired);
+                    let clock = ctx.clock.clone();
+                    let after = tokio::task::spawn_blocking(move || {
+                        let read = source.lock().unwrap_or_else(PoisonError::into_inner).look(&ctx);
+                        drop(come.blocking_send(Come::Read(Box::new(read))));
+                        let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
+                        (source.to_keep(), source.tidy())
+                    });
+                    let Ok((wait, tidy)) = after.await else { return };
+                    if let Some(wait) = wait {
+                        clock.sleep(wait).await;
+                        keep(desired, board).await;
+                    }
+                    if let Some(tidy) = tidy {
+                        // It may take minutes: nobody waits for it, and the next look goes on beside it. A mirror that
+                        // is not in order is slower, and that is all.
+                        drop(tokio::task::spawn_blocking(move || drop(tidy.run())).await);
+                    }
                 });
             }
             Command::Cycle(target, job) => self.cycle(target, job),
@@ -478,6 +506,14 @@ impl Turn {
     }
 }
 
+/// Writes the state in force down as the last good one, and says so if that cannot be done.
+async fn keep(desired: Arc<Mutex<Desired>>, board: Arc<Board>) {
+    let kept = tokio::task::spawn_blocking(move || Desired::keep(&desired)).await;
+    if let Ok(Err(why)) = kept {
+        board.note_once(Level::Warn, &format!("the last good state could not be kept: {why}"));
+    }
+}
+
 /// Finds the commits of versions in the record.
 fn versions(basis: &Arc<Basis>) -> Versions {
     let (stores, project) = (Arc::clone(&basis.stores), basis.loaded.project.name.clone());
@@ -542,7 +578,7 @@ fn left_alone(job: &Job, op: &Operation) -> Option<String> {
     if let Some((digest, why)) = job.waiting.get(&address)
         && *digest == wanted
     {
-        return Some(format!("it is tried again later: {why}"));
+        return Some(format!("{FAILED}{why}"));
     }
     if op.change.action() != Action::Update {
         return None;
@@ -550,7 +586,7 @@ fn left_alone(job: &Job, op: &Operation) -> Option<String> {
     let fields: Vec<String> = op.fields.iter().map(|field| field.path.to_string()).collect();
     let field = job.contests.left(&address, wanted, fields.iter().map(String::as_str))?;
     Some(format!(
-        "contested: somebody changes {field} back again and again, so it is left alone; change the manifest, or \
-         `ctl retry` once the rival is gone"
+        "{CONTESTED}somebody changes {field} back again and again, so nothing is updated at this resource: neither that \
+         field nor another"
     ))
 }

@@ -61,6 +61,16 @@ fn orders_hold_over_a_restart_while_the_source_is_away() {
 }
 
 #[test]
+fn told_to_stop_while_a_fetch_hangs_it_ends_soon() {
+    let scene = Scene::alone(1, 1);
+    let mut watchers = scene.watch(1, &[]);
+    scene.converges(SOON, 1, 1);
+    scene.remote.http.set(Mood::Hang);
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(watchers.terminate(0, Duration::from_secs(10)).success());
+}
+
+#[test]
 fn what_is_held_at_an_older_commit_changes_nothing_elsewhere() {
     let scene = Scene::alone(2, 2);
     let watchers = scene.watch(1, &[]);

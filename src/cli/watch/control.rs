@@ -242,7 +242,7 @@ mod tests {
 
     use super::super::board::Beginning;
     use super::super::folder::Folder;
-    use super::super::log::Log;
+    use super::super::log::{Form, Log};
     use super::*;
     use crate::metrics::Metrics;
     use crate::reconcile::{Machine, Pace, Place};
@@ -261,7 +261,7 @@ mod tests {
             orders: Orders::default(),
             machine,
             metrics: Metrics::new(&[], elected, "0"),
-            log: Log::Json,
+            log: Log { form: Form::Json, loud: false },
             asks,
         });
         (board, heard)

@@ -28,6 +28,8 @@ use crate::target::Fence;
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// When an older commit that could not be read is tried again.
 const AGAIN: Duration = Duration::from_secs(30);
+/// How long a watcher that stops may take to write the state in force down.
+const KEEPING: Duration = Duration::from_secs(3);
 /// So many versions are kept.
 const VERSIONS: usize = 100;
 
@@ -131,10 +133,12 @@ impl Turn {
         for warm in self.warm.values_mut().chain(self.probes.values_mut()) {
             warm.close().await;
         }
-        keep(Arc::clone(&self.desired), Arc::clone(&self.board)).await;
         if let Some(leading) = &self.leading {
             leading.resign().await;
         }
+        // A fetch that hangs holds what is needed for this, and is not waited for: the state of before is still there.
+        let kept = keep(Arc::clone(&self.desired), Arc::clone(&self.board));
+        drop(tokio::time::timeout(KEEPING, kept).await);
         Ok(end)
     }
 
@@ -175,7 +179,11 @@ impl Turn {
         if !tick {
             self.board.restate(about.as_ref());
         }
-        commands.into_iter().fold(false, |done, command| self.obey(command) || done)
+        let mut done = false;
+        for command in commands {
+            done |= self.obey(command);
+        }
+        done
     }
 
     fn arrived(&mut self, come: Come) -> Result<Vec<Input>, crate::cli::Stop> {
@@ -406,15 +414,21 @@ impl Turn {
                 let (ctx, desired, come) = (Arc::clone(&self.ctx), Arc::clone(&self.desired), self.come.0.clone());
                 let board = Arc::clone(&self.board);
                 tokio::spawn(async move {
-                    let source = Arc::clone(&desired);
+                    let (source, told) = (Arc::clone(&desired), come.clone());
                     let clock = ctx.clock.clone();
                     let after = tokio::task::spawn_blocking(move || {
                         let read = source.lock().unwrap_or_else(PoisonError::into_inner).look(&ctx);
                         drop(come.blocking_send(Come::Read(Box::new(read))));
                         let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
-                        (source.to_keep(), source.tidy())
+                        (source.keep_after(), source.tidy())
                     });
-                    let Ok((wait, tidy)) = after.await else { return };
+                    let Ok((wait, tidy)) = after.await else {
+                        // Whoever waits for the answer would not look again.
+                        let why = "a look at the source broke off; this is a defect of ctl".to_owned();
+                        let read = Read::Away { why, help: None, recalled: None };
+                        drop(told.send(Come::Read(Box::new(read))).await);
+                        return;
+                    };
                     if let Some(wait) = wait {
                         clock.sleep(wait).await;
                         keep(desired, board).await;
@@ -434,10 +448,18 @@ impl Turn {
                 };
                 let warm = self.probes.remove(&target).unwrap_or_else(|| Box::new(Warm::new(target.clone())));
                 let (ctx, come) = (Arc::clone(&self.ctx), self.come.0.clone());
-                let mut warm = warm;
-                tokio::task::spawn_blocking(move || {
-                    let answer = Handle::current().block_on(cycle::probe(&ctx, &mut warm, &basis, &endpoint));
-                    drop(come.blocking_send(Come::Probed((target, endpoint), Some(warm), answer)));
+                let (mut warm, place) = (warm, (target, endpoint));
+                tokio::spawn(async move {
+                    let asked = place.1.clone();
+                    let probing = tokio::task::spawn_blocking(move || {
+                        let answer = Handle::current().block_on(cycle::probe(&ctx, &mut warm, &basis, &asked));
+                        (warm, answer)
+                    });
+                    let (warm, answer) = match probing.await {
+                        Ok((warm, answer)) => (Some(warm), answer),
+                        Err(_) => (None, Err("a probe broke off; this is a defect of ctl".to_owned())),
+                    };
+                    drop(come.send(Come::Probed(place, warm, answer)).await);
                 });
             }
             Command::Stale(age) => self.board.say(&News::SourceStale { age }),

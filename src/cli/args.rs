@@ -286,7 +286,7 @@ Examples:
   ctl watch 'https://forge.example/shop.git//prod?ref=main' --interval 1m
   ctl watch --election etcd --etcd https://etcd-1.example:2379 --etcd https://etcd-2.example:2379
 
-SIGTERM: give up the leadership, finish what is in flight, exit 0. SIGHUP: look again now.")]
+SIGTERM: begin nothing new, finish what is in flight, give the leases back, exit 0. SIGHUP: look again now.")]
 pub struct WatchArgs {
     /// Paths inside of repositories (their HEAD), or URLs: URL[//folder][?ref=main]
     #[arg(value_name = "SOURCE", default_value = ".")]

@@ -50,7 +50,7 @@ impl StoresOf {
 
 #[derive(Clone, Debug)]
 enum AnyStore {
-    Git(GitStore),
+    Git(Box<GitStore>),
     File(FileStore),
 }
 
@@ -76,7 +76,7 @@ impl Stores {
             return Ok(store);
         }
         match &self.common {
-            Some(AnyStore::Git(store)) => Ok(store),
+            Some(AnyStore::Git(store)) => Ok(&**store),
             Some(AnyStore::File(store)) => Ok(store),
             None => Err(StoreError::Unreachable {
                 why: format!("the target {target} is not of this project"),
@@ -193,7 +193,9 @@ fn common(ctx: &Context, loaded: &Loaded, operator: &Operator) -> Result<AnyStor
         prefix: RECORD_REFS.to_owned(),
         state_dir: ctx.state.clone(),
     };
-    GitStore::open(git(ctx), place, ctx.clock.clone(), &Limits::default()).map(AnyStore::Git).map_err(|e| stop(&e))
+    GitStore::open(git(ctx), place, ctx.clock.clone(), &Limits::default())
+        .map(|store| AnyStore::Git(Box::new(store)))
+        .map_err(|e| stop(&e))
 }
 
 /// Where everything of an embedded target lives.

@@ -34,6 +34,7 @@ mod degraded;
 mod election;
 mod http;
 mod operation;
+mod orders;
 mod process;
 mod prometheus;
 mod remote;

@@ -11,6 +11,11 @@ use crate::model::{Answer, Digest, Order, Revision, Status, TargetName, glob_mat
 /// An approval that was asked for longer than this is cut to it: a plan that old is another one.
 const LONGEST_APPROVAL: u64 = 24 * 60 * 60;
 
+/// The longest reason, in bytes: it is in each status.
+const REASON: usize = 500;
+/// The longest time that a target is suspended for; longer is for ever, which is said by no time.
+const LONGEST: u64 = 366 * 24 * 60 * 60;
+
 impl Control for Board {
     fn status(&self) -> Status {
         Self::status(self)
@@ -72,6 +77,14 @@ impl Board {
             }
             Order::Suspend { target, seconds, reason } => {
                 let targets = self.chosen(target.as_deref())?;
+                // The command line asks the same; others may speak to the listener too.
+                if reason.as_ref().is_some_and(|reason| reason.len() > REASON) {
+                    return Err((
+                        format!("the reason has more than {REASON} bytes"),
+                        "say it shorter, and link to the rest",
+                    ));
+                }
+                let seconds = seconds.map(|seconds| seconds.clamp(1, LONGEST));
                 let until = seconds.map(until);
                 self.reorder(&targets, |orders, name| {
                     let order = Suspended { since: now, until, who: who.to_owned(), reason: reason.clone() };
@@ -219,4 +232,72 @@ fn words(order: &Order) -> String {
 fn named(targets: &[TargetName]) -> String {
     let names: Vec<&str> = targets.iter().map(TargetName::as_str).collect();
     names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::mpsc;
+
+    use super::super::board::Beginning;
+    use super::super::folder::Folder;
+    use super::super::log::{Form, Log};
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::reconcile::{Machine, Pace, Place};
+    use crate::world::Clock;
+
+    fn board(folder: &std::path::Path, elected: bool, room: usize) -> (Board, mpsc::Receiver<Ask>) {
+        let place: Place = ("dns".parse().unwrap(), "default".parse().unwrap());
+        let mut machine = Machine::new(Pace::every(Duration::from_secs(30)), false, elected, 1, Duration::ZERO);
+        machine.know(&[place].into(), Duration::ZERO);
+        let (asks, heard) = mpsc::channel(room);
+        let board = Board::new(Beginning {
+            clock: Clock::System,
+            mode: "watch",
+            source: ".".to_owned(),
+            folder: Folder::take(folder.join("watch")).unwrap().unwrap(),
+            orders: Orders::default(),
+            machine,
+            metrics: Metrics::new(&[], elected, "0"),
+            log: Log { form: Form::Json, loud: false },
+            asks,
+        });
+        (board, heard)
+    }
+
+    fn suspend(seconds: Option<u64>, reason: &str) -> Order {
+        Order::Suspend { target: Some("dns".to_owned()), seconds, reason: Some(reason.to_owned()) }
+    }
+
+    #[test]
+    fn an_order_that_the_loop_cannot_be_told_leaves_nothing_behind() {
+        let state = tempfile::tempdir().unwrap();
+        let (board, mut heard) = board(state.path(), false, 1);
+        assert!(board.order(Order::Retry { target: None }, "ann").accepted);
+        let answer = board.order(suspend(None, "upgrade"), "ann");
+        assert!(!answer.accepted, "{answer:?}");
+        assert_eq!((board.orders().clone(), Orders::read(&board.folder).unwrap()), Default::default());
+        heard.try_recv().unwrap();
+        assert!(board.order(suspend(None, "upgrade"), "ann").accepted);
+        assert_eq!(Orders::read(&board.folder).unwrap(), *board.orders(), "on disk before it is answered");
+        assert!(board.orders().suspended.contains_key("dns"));
+    }
+
+    #[test]
+    fn an_order_is_bounded_names_what_there_is_and_says_whom_it_concerns() {
+        let state = tempfile::tempdir().unwrap();
+        let (board, _heard) = board(state.path(), true, 9);
+        assert!(!board.order(suspend(None, &"x".repeat(501)), "ann").accepted);
+        let strange = board.order(Order::Resume { target: Some("mq".to_owned()) }, "ann");
+        assert!(!strange.accepted && strange.message.contains("dns"), "{strange:?}");
+        let answer = board.order(suspend(Some(u64::MAX), "for ever"), "ann");
+        assert!(answer.accepted && answer.message.contains("at this watcher"), "{answer:?}");
+        let until = board.orders().suspended["dns"].until.unwrap();
+        assert!(until < board.clock.wall().as_second() + 2 * 366 * 86_400);
+        let sum = Digest::of(b"a plan that nobody made").to_string();
+        assert!(!board.order(Order::Approve { checksum: sum, seconds: 60 }, "ann").accepted);
+        assert!(!board.order(Order::Rollback { target: "dns".to_owned(), version: 1 }, "ann").accepted);
+    }
 }

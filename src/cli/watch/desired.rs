@@ -194,7 +194,7 @@ impl Desired {
 
     /// How long to wait until the state in force is to be [written down](Self::keep); none if that is nobody's to do, or
     /// is waited for already.
-    pub(super) fn to_keep(&mut self) -> Option<Duration> {
+    pub(super) fn keep_after(&mut self) -> Option<Duration> {
         if self.keeping || self.owed.is_none() {
             return None;
         }

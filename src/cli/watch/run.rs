@@ -174,6 +174,7 @@ async fn watch(ctx: Arc<Context>, args: &WatchArgs, one: One<'_>, cancel: Cancel
         pinned: BTreeMap::new(),
         running: BTreeMap::new(),
         warm: BTreeMap::new(),
+        outdated: std::collections::BTreeSet::new(),
         probes: BTreeMap::new(),
         over: std::collections::BTreeSet::new(),
         exit: Exit::Done,

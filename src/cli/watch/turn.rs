@@ -28,6 +28,8 @@ use crate::target::Fence;
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// When an older commit that could not be read is tried again.
 const AGAIN: Duration = Duration::from_secs(30);
+/// How long a watcher that stops may take to write the state in force down.
+const KEEPING: Duration = Duration::from_secs(3);
 /// So many versions are kept.
 const VERSIONS: usize = 100;
 
@@ -79,6 +81,8 @@ pub(super) struct Turn {
     pub running: BTreeMap<TargetName, CancellationToken>,
     /// What stays between the cycles of each target.
     pub warm: BTreeMap<TargetName, Box<Warm>>,
+    /// Targets whose cycle under way knows what is old by now: it is read again after it.
+    pub outdated: BTreeSet<TargetName>,
     /// What probes speak through: a cycle may be under way beside them.
     pub probes: BTreeMap<TargetName, Box<Warm>>,
     /// Targets whose first cycle is over.
@@ -129,10 +133,12 @@ impl Turn {
         for warm in self.warm.values_mut().chain(self.probes.values_mut()) {
             warm.close().await;
         }
-        keep(Arc::clone(&self.desired), Arc::clone(&self.board)).await;
         if let Some(leading) = &self.leading {
             leading.resign().await;
         }
+        // A fetch that hangs holds what is needed for this, and is not waited for: the state of before is still there.
+        let kept = keep(Arc::clone(&self.desired), Arc::clone(&self.board));
+        drop(tokio::time::timeout(KEEPING, kept).await);
         Ok(end)
     }
 
@@ -173,7 +179,11 @@ impl Turn {
         if !tick {
             self.board.restate(about.as_ref());
         }
-        commands.into_iter().fold(false, |done, command| self.obey(command) || done)
+        let mut done = false;
+        for command in commands {
+            done |= self.obey(command);
+        }
+        done
     }
 
     fn arrived(&mut self, come: Come) -> Result<Vec<Input>, crate::cli::Stop> {
@@ -218,7 +228,8 @@ impl Turn {
             Come::Cycled(target, ended) => {
                 self.over.insert(target.clone());
                 self.running.remove(&target);
-                let Some((warm, report)) = ended else {
+                let outdated = self.outdated.remove(&target);
+                let Some((mut warm, report)) = ended else {
                     let why = "a cycle broke off; this is a defect of ctl".to_owned();
                     self.board.say(&News::Note { level: Level::Error, message: format!("{target}: {why}") });
                     let ended = Ended { blocked: Some(Blocked::Trouble(why)), ..Ended::default() };
@@ -229,6 +240,9 @@ impl Turn {
                     telling::cycled(&self.board, &basis, &report);
                 }
                 self.exit = self.exit.and(report.exit);
+                if outdated {
+                    warm.forget();
+                }
                 self.warm.insert(target.clone(), warm);
                 self.manager.status(&self.summary());
                 vec![Input::Cycled(target, Box::new(report.ended()))]
@@ -292,9 +306,7 @@ impl Turn {
             ElectionEvent::Won { target, token } => {
                 self.board.say(&News::Won { target: target.clone(), token: token.0 });
                 // What was seen before somebody else led is old.
-                if let Some(warm) = self.warm.get_mut(&target) {
-                    warm.forget();
-                }
+                self.read_again(&target);
                 self.board.facts().lapsed.remove(&target);
                 vec![Input::Won(target, token.0)]
             }
@@ -332,11 +344,7 @@ impl Turn {
     fn asked(&mut self, ask: Ask) -> Vec<Input> {
         match ask {
             Ask::Retry(targets) => {
-                for target in &targets {
-                    if let Some(warm) = self.warm.get_mut(target) {
-                        warm.forget();
-                    }
-                }
+                targets.iter().for_each(|target| self.read_again(target));
                 targets.into_iter().map(Input::Retry).collect()
             }
             Ask::Reordered(targets) => self.reordered(&targets),
@@ -353,6 +361,14 @@ impl Turn {
                 });
                 self.reordered(&held)
             }
+        }
+    }
+
+    /// The next cycle reads everything.
+    fn read_again(&mut self, target: &TargetName) {
+        match self.warm.get_mut(target) {
+            Some(warm) => warm.forget(),
+            None => drop(self.outdated.insert(target.clone())),
         }
     }
 
@@ -398,15 +414,21 @@ impl Turn {
                 let (ctx, desired, come) = (Arc::clone(&self.ctx), Arc::clone(&self.desired), self.come.0.clone());
                 let board = Arc::clone(&self.board);
                 tokio::spawn(async move {
-                    let source = Arc::clone(&desired);
+                    let (source, told) = (Arc::clone(&desired), come.clone());
                     let clock = ctx.clock.clone();
                     let after = tokio::task::spawn_blocking(move || {
                         let read = source.lock().unwrap_or_else(PoisonError::into_inner).look(&ctx);
                         drop(come.blocking_send(Come::Read(Box::new(read))));
                         let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
-                        (source.to_keep(), source.tidy())
+                        (source.keep_after(), source.tidy())
                     });
-                    let Ok((wait, tidy)) = after.await else { return };
+                    let Ok((wait, tidy)) = after.await else {
+                        // Whoever waits for the answer would not look again.
+                        let why = "a look at the source broke off; this is a defect of ctl".to_owned();
+                        let read = Read::Away { why, help: None, recalled: None };
+                        drop(told.send(Come::Read(Box::new(read))).await);
+                        return;
+                    };
                     if let Some(wait) = wait {
                         clock.sleep(wait).await;
                         keep(desired, board).await;
@@ -426,10 +448,18 @@ impl Turn {
                 };
                 let warm = self.probes.remove(&target).unwrap_or_else(|| Box::new(Warm::new(target.clone())));
                 let (ctx, come) = (Arc::clone(&self.ctx), self.come.0.clone());
-                let mut warm = warm;
-                tokio::task::spawn_blocking(move || {
-                    let answer = Handle::current().block_on(cycle::probe(&ctx, &mut warm, &basis, &endpoint));
-                    drop(come.blocking_send(Come::Probed((target, endpoint), Some(warm), answer)));
+                let (mut warm, place) = (warm, (target, endpoint));
+                tokio::spawn(async move {
+                    let asked = place.1.clone();
+                    let probing = tokio::task::spawn_blocking(move || {
+                        let answer = Handle::current().block_on(cycle::probe(&ctx, &mut warm, &basis, &asked));
+                        (warm, answer)
+                    });
+                    let (warm, answer) = match probing.await {
+                        Ok((warm, answer)) => (Some(warm), answer),
+                        Err(_) => (None, Err("a probe broke off; this is a defect of ctl".to_owned())),
+                    };
+                    drop(come.send(Come::Probed(place, warm, answer)).await);
                 });
             }
             Command::Stale(age) => self.board.say(&News::SourceStale { age }),
@@ -462,6 +492,7 @@ impl Turn {
             }
         };
         let warm = self.warm.remove(&target).unwrap_or_else(|| Box::new(Warm::new(target.clone())));
+        self.outdated.remove(&target);
         let approved = self.board.orders().approvals(self.ctx.clock.wall().as_second());
         let gate = job.token.and_then(|token| Some(self.leading.as_ref()?.gate(token)));
         let cancel = self.draining.child_token();

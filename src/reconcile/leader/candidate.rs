@@ -135,6 +135,8 @@ pub(super) struct Candidate {
     roster: String,
     entropy: Entropy,
     term: Option<Term>,
+    /// When the last lease or renewal was asked for that was acknowledged, also of a lease that is lost since.
+    acked: Option<Duration>,
     grant_at: Duration,
     /// When targets that we lost may be claimed by us again: requests of the lost tenure may still be under way.
     barred: BTreeMap<TargetName, Duration>,
@@ -162,6 +164,7 @@ impl Candidate {
             targets,
             entropy,
             term: None,
+            acked: None,
             grant_at: Duration::ZERO,
             barred: BTreeMap::new(),
             holders: BTreeMap::new(),
@@ -203,7 +206,7 @@ impl Candidate {
 
     /// How long ago the last acknowledged renewal was sent.
     pub(super) fn last_ack_age(&self, now: Duration) -> Option<Duration> {
-        self.term.as_ref().map(|term| now.saturating_sub(term.acked))
+        self.acked.map(|acked| now.saturating_sub(acked))
     }
 
     /// Who else holds the target, as last seen.
@@ -384,6 +387,7 @@ impl Candidate {
     fn take(&mut self, ask: &Ask, answer: Answer, sent: Duration, now: Duration) {
         match (ask, answer) {
             (Ask::Grant, Answer::Granted(lease)) if self.term.is_none() => {
+                self.acked = self.acked.max(Some(sent));
                 self.term = Some(Term {
                     lease,
                     acked: sent,
@@ -407,6 +411,7 @@ impl Candidate {
                 if let Some(term) = self.term_of(*lease) {
                     term.acked = term.acked.max(sent);
                     term.renew_at = sent.saturating_add(RENEW);
+                    self.acked = self.acked.max(Some(sent));
                 }
             }
             (Ask::Register(lease, key), Answer::Stands(seat)) => {

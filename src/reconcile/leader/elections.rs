@@ -127,7 +127,7 @@ impl Elections {
         self.change(|candidate, now| candidate.set_targets(targets, now));
     }
 
-    /// How long ago the last acknowledged renewal was sent; `None` without a lease.
+    /// How long ago the last acknowledged renewal was sent, also of a lease that is lost since; `None` before the first.
     pub fn last_ack_age(&self) -> Option<Duration> {
         let candidate = self.candidate();
         candidate.last_ack_age(self.shared.clock.boot())

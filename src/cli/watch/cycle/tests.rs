@@ -531,3 +531,24 @@ async fn whoever_is_told_to_stop_does_not_wait_for_a_server_that_takes_its_time(
     let ended = ended.expect("it ends before the server had its time");
     assert!(!ended.clean && !ended.quiet && ended.operations.is_empty() && ended.stopped.is_none(), "{ended:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_lets_an_older_commit_through_and_no_other_guard() {
+    let names: Vec<String> = (0..12).map(|i| format!("s{i}")).collect();
+    let world = World::new(&["first"]).await;
+    let mut warm = World::warm();
+    let old = world.basis(1);
+    went_well(&world.cycle(&mut warm, &old).await);
+    for name in &names {
+        world.write(&format!("m/{name}.yaml"), &service(name, "  port: 80\n"));
+    }
+    world.commit();
+    went_well(&world.cycle(&mut warm, &world.basis(2)).await);
+    let pinned = Order { pinned: true, ..order() };
+    let refused = cycle(&world.ctx, &mut warm, &old, &pinned).await;
+    assert_eq!(refused.refusals.iter().map(|refusal| refusal.gate).collect::<Vec<_>>(), ["deletes"]);
+    assert!(world.spec("s0").await.is_some(), "twelve of thirteen are not deleted unasked");
+    let approved = Order { approved: vec![refused.deletes_checksum.unwrap()], pinned: true, ..order() };
+    went_well(&cycle(&world.ctx, &mut warm, &old, &approved).await);
+    assert!(world.spec("s0").await.is_none());
+}

@@ -49,7 +49,12 @@ pub(in crate::cli) async fn run(ctx: &Context, args: &WatchArgs, cancel: &Cancel
     for (n, source) in args.sources.iter().enumerate() {
         let place = {
             let (ctx, source) = (Arc::clone(&ctx), source.clone());
-            let found = tokio::task::spawn_blocking(move || place(&ctx, &source)).await;
+            let finding = tokio::task::spawn_blocking(move || place(&ctx, &source));
+            // It may fetch, and a fetch may hang.
+            let found = tokio::select! {
+                found = finding => found,
+                () = cancel.cancelled() => return Ok(Exit::Done),
+            };
             found.map_err(|e| failed("state-folder", &e.to_string()))??
         };
         // Projects of one repository share its lock, as the cycles of one project do.
@@ -167,6 +172,7 @@ async fn watch(ctx: Arc<Context>, args: &WatchArgs, one: One<'_>, cancel: Cancel
         cancel: cancel.child_token(),
         basis: None,
         pinned: BTreeMap::new(),
+        running: BTreeMap::new(),
         warm: BTreeMap::new(),
         probes: BTreeMap::new(),
         over: std::collections::BTreeSet::new(),
@@ -311,14 +317,8 @@ async fn reload(asks: mpsc::Sender<Ask>) {
 fn stand(ctx: Arc<Context>, members: Vec<String>, come: mpsc::Sender<Come>) -> Stand {
     Box::new(move |basis: &Arc<Basis>, targets| {
         let project = &basis.loaded.project;
-        for target in targets {
-            let embedded =
-                project.targets.get(target).is_some_and(|t| t.endpoints.values().any(|e| e.url == "embedded"));
-            // A private mirror is seen by nobody else; a repository on this machine is the one that all watchers read.
-            let alone = matches!(project.record, RecordPlace::Local) && basis.loaded.source.url().is_some();
-            if embedded || alone {
-                return Err(not_shared(target, embedded));
-            }
+        if let Some(stop) = targets.iter().find_map(|target| not_shared(basis, target)) {
+            return Err(stop);
         }
         let process = current_process(&user(&ctx));
         let me = format!("{} on {}, process {}", process.who, process.host, process.pid);
@@ -335,13 +335,21 @@ fn stand(ctx: Arc<Context>, members: Vec<String>, come: mpsc::Sender<Come>) -> S
     })
 }
 
-fn not_shared(target: &TargetName, embedded: bool) -> Stop {
+/// Why the record of a target is not one that all watchers see, if so.
+pub(super) fn not_shared(basis: &Basis, target: &TargetName) -> Option<Stop> {
+    let project = &basis.loaded.project;
+    let embedded = project.targets.get(target).is_some_and(|t| t.endpoints.values().any(|e| e.url == "embedded"));
+    // A private mirror is seen by nobody else; a repository on this machine is the one that all watchers read.
+    let alone = matches!(project.record, RecordPlace::Local) && basis.loaded.source.url().is_some();
+    if !embedded && !alone {
+        return None;
+    }
     let message = format!("with an election the record of {target} must be shared, and it is not");
     let help = match embedded {
         true => "an embedded target lives on this machine alone: watch it without --election",
         false => "write `record: {push: origin}` into ctl.yaml",
     };
-    usage("record-not-shared", message, help)
+    Some(usage("record-not-shared", message, help))
 }
 
 fn read_secret(ctx: &Context, file: &Path) -> Result<Secret, Stop> {

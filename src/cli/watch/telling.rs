@@ -100,6 +100,11 @@ fn in_force(board: &Board, moved: &Moved) {
         let mut facts = board.facts();
         let first = facts.project.is_none();
         facts.project = Some(basis.loaded.project.name.to_string());
+        // What was known of targets that are gone would be counted, and could be approved, for ever.
+        facts.seen.retain(|target, _| places.iter().any(|(at, _)| at == target));
+        facts.requests.retain(|place, _| moved.places.contains(place));
+        facts.states.retain(|place, _| moved.places.contains(place));
+        facts.well.retain(|place, _| moved.places.contains(place));
         let paths = |list: &[Quarantined]| list.iter().map(|q| file(&q.place).to_owned()).collect::<BTreeSet<_>>();
         let (before, after) = (paths(&facts.source.quarantined), paths(&moved.quarantined));
         facts.source.commit = Some(basis.loaded.revision.clone());
@@ -129,10 +134,6 @@ fn in_force(board: &Board, moved: &Moved) {
     }
     for path in gone {
         board.say(&News::Unquarantined { path });
-    }
-    if let Some(warning) = &moved.warning {
-        let message = format!("the last good state could not be kept: {warning}");
-        board.say(&News::Note { level: Level::Warn, message });
     }
 }
 

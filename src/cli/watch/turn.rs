@@ -28,6 +28,8 @@ use crate::target::Fence;
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// When an older commit that could not be read is tried again.
 const AGAIN: Duration = Duration::from_secs(30);
+/// For what is in force to be written down when the watcher leaves: a file, once.
+const KEEPING: Duration = Duration::from_secs(5);
 /// So many versions are kept.
 const VERSIONS: usize = 100;
 
@@ -129,7 +131,8 @@ impl Turn {
         for warm in self.warm.values_mut().chain(self.probes.values_mut()) {
             warm.close().await;
         }
-        keep(Arc::clone(&self.desired), Arc::clone(&self.board)).await;
+        // A fetch that hangs has it in its hands; then an earlier state stays the one to fall back on.
+        drop(tokio::time::timeout(KEEPING, keep(Arc::clone(&self.desired), Arc::clone(&self.board))).await);
         if let Some(leading) = &self.leading {
             leading.resign().await;
         }

@@ -99,9 +99,11 @@ fn once_does_one_cycle_and_its_exit_code_says_how_it_went() {
     }
     shop.write("manifests/.keep", "").commit();
     // A source that wants nothing is a source that cannot be believed.
-    assert_ne!(shop.ctl(&["watch", &source, "--once"]).code, Some(0));
+    shop.ctl(&["watch", &source, "--once"]).exits(3);
     assert_eq!(served.names(), ["a", "d"]);
-    shop.services(&["a", "d"], 80).commit();
+    shop.services(&["a", "d"], 80).write("manifests/e.yaml", "kind: [").commit();
+    shop.ctl(&["watch", &source, "--once"]).exits(3).says("quarantined");
+    shop.remove("manifests/e.yaml").commit();
     shop.ctl(&["watch", &source, "--once"]).exits(0);
     served.kill();
     shop.ctl(&["watch", &source, "--once"]).exits(8);
@@ -328,6 +330,8 @@ fn an_idle_watcher_says_nothing_and_asks_with_a_condition_only() {
     shop.converged(&commit);
     // One look after the writing, then it rests.
     std::thread::sleep(Duration::from_secs(3));
+    let request = place(&shop.until("an answer", |_| true))["last_request"].clone();
+    assert_eq!((&request["method"], &request["status"]), (&"GET".into(), &304.into()), "{request}");
     let (lines, before) = (shop.log().len(), served.counts());
     let cycles = |shop: &Shop| shop.metrics().sum("control_plane_reconciliation_seconds_count", &[]).unwrap();
     let begun = cycles(&shop);
@@ -368,4 +372,55 @@ fn whoever_keeps_a_watcher_busy_does_not_make_it_look_dead() {
     }
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     drop(idle);
+}
+
+/// A server that answers everything with no, and with all that it was sent.
+fn echo() -> std::net::SocketAddr {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap_or(0);
+            let head = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&request[..length]));
+        }
+    });
+    address
+}
+
+#[test]
+fn a_secret_that_a_server_sends_back_is_shown_nowhere() {
+    let served = Served::honest();
+    let mut shop = Shop::here(&[("edge", &served)]);
+    let address = echo();
+    let text = format!(
+        "apiVersion: ctl/v1\nkind: Project\nmetadata: {{name: shop}}\nmanifests: [manifests/]\n\
+         targets:\n  edge: {{api: ctl, url: \"http://{address}\", credentials: edge}}\n"
+    );
+    shop.write("ctl.yaml", &text);
+    let token = shop.folder().join("token");
+    std::fs::write(&token, "tok-CANARY-echo-7\n").unwrap();
+    let api = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server/api.yaml");
+    shop.operator(&format!(
+        "credentials:\n  edge:\n    hosts: [\"http://{address}\"]\n    bearer: {{file: {}}}\n    api: sha256:{}\n    \
+         grant: [{{project: shop, kinds: [service]}}]\n",
+        token.display(),
+        digest(&api)
+    ));
+    shop.services(&["a"], 80).commit();
+    shop.watch(FAST);
+    let status = shop.until("it is not let in", |status| place(status)["last_request"]["answer"].is_string());
+    let answer = place(&status)["last_request"]["answer"].as_str().unwrap();
+    assert!(answer.to_lowercase().contains("authorization: bearer"), "the answer is shown: {answer}");
+    std::thread::sleep(Duration::from_secs(3));
+    let kept: String = std::fs::read_dir(shop.kept())
+        .unwrap()
+        .map(|entry| String::from_utf8_lossy(&std::fs::read(entry.unwrap().path()).unwrap()).into_owned())
+        .collect();
+    let pages = ["/metrics", "/v1/status", "/v1/events", "/readyz", "/"].map(|path| shop.page(path).unwrap().1);
+    for text in pages.into_iter().chain([shop.said(), kept, shop.order(&["status"]).stdout]) {
+        assert!(!text.contains("CANARY"), "{text}");
+    }
 }

@@ -152,9 +152,13 @@ impl Turn {
             return failed;
         }
         let over = self.board.machine().targets().all(|(name, _)| self.over.contains(name));
-        if over && self.once && self.board.facts().source.trouble.is_some() {
-            // What an older state asked for was done; what the source says now was not.
-            self.exit = self.exit.and(Exit::Unreachable);
+        let whole = {
+            let facts = self.board.facts();
+            facts.source.trouble.is_none() && facts.source.quarantined.is_empty()
+        };
+        if over && !whole {
+            // What an older commit or the other manifests ask for was done; what the source says now was not.
+            self.exit = self.exit.and(Exit::Partial);
         }
         over
     }

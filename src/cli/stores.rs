@@ -1,6 +1,6 @@
 //! The records of a project: each target's in its place, behind one [`Store`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,6 +16,36 @@ use crate::store::{FileStore, GitPlace, GitStore, RECORD_REFS, RecordName, Salva
 pub(super) struct Stores {
     common: Option<AnyStore>,
     embedded: BTreeMap<TargetName, FileStore>,
+}
+
+/// What decides which stores a project has: equal ones have the same.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct StoresOf {
+    record: RecordPlace,
+    common_dir: PathBuf,
+    folder: String,
+    remote: bool,
+    embedded: BTreeSet<TargetName>,
+    others: bool,
+}
+
+impl StoresOf {
+    /// Those of a project, beside the operator's file.
+    pub(super) fn project(loaded: &Loaded) -> Self {
+        let (project, source) = (&loaded.project, &loaded.source);
+        let is_embedded = |name: &&TargetName| {
+            project.targets.get(*name).is_some_and(|target| target.endpoints.values().any(|e| e.url == "embedded"))
+        };
+        let embedded: BTreeSet<TargetName> = project.targets.keys().filter(is_embedded).cloned().collect();
+        Self {
+            record: project.record.clone(),
+            common_dir: source.common_dir().to_owned(),
+            folder: source.folder().to_owned(),
+            remote: matches!(&project.record, RecordPlace::Push(remote) if source.has_remote(remote)),
+            others: embedded.len() < project.targets.len(),
+            embedded,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +83,11 @@ impl Stores {
                 help: "name a target of ctl.yaml".to_owned(),
             }),
         }
+    }
+
+    /// True if nothing can be written to the common one as it was found. It may be mended, and is looked at again.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(&self.common, Some(AnyStore::Git(store)) if store.is_refused())
     }
 
     /// True if other machines see the record of this target.

@@ -27,6 +27,8 @@ pub struct Operator {
     env: BTreeMap<String, String>,
     base: Option<PathBuf>,
     place: String,
+    /// Of the file's text.
+    text: Digest,
     redactor: Redactor,
 }
 
@@ -80,6 +82,7 @@ impl Operator {
             env: BTreeMap::new(),
             base: None,
             place: "(there is none)".to_owned(),
+            text: Digest::of(b""),
             redactor: Redactor::default(),
         }
     }
@@ -176,6 +179,7 @@ impl Operator {
             env,
             base: base.map(Path::to_owned),
             place: place.to_owned(),
+            text: Digest::of(text.as_bytes()),
             ..Self::empty()
         };
         if let Some(lines) = allow {
@@ -203,6 +207,12 @@ impl Operator {
                 self.redactor.learn(name, &value);
             }
         }
+    }
+
+    /// True if the other one was made of the same file with the same text. The values that it names may be others now:
+    /// they are read when they are needed.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        (self.text, &self.place, &self.base, &self.env) == (other.text, &other.place, &other.base, &other.env)
     }
 
     /// Hides all values that this operator has given out, or has at hand.

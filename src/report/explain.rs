@@ -282,10 +282,6 @@ const TEXTS: &[(&str, &str)] = &[
         "Another run holds the record: its intent is open, and its time has not run out. `--wait 5m` waits for it. \
          Nothing has to be unlocked by hand: the intent of a process that is gone is settled by the next run.",
     ),
-    (
-        "many-sources",
-        "One watcher keeps one project. Run one `ctl watch` for each; they share nothing but the machine.",
-    ),
     ("missing-field", "A field that must be there is not. The place of the mapping around it is shown."),
     (
         "missing-folder",

@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 use super::StoreError;
 use super::parallel::in_chunks;
 use crate::model::{
-    Canonical, Digest, EndpointName, FieldPath, Guard, Intent, IntentOp, Key, Kind, OnRemove, Own, Process, Record,
-    RecordEntry, RecordHead, Revision,
+    Canonical, Digest, EndpointName, EndpointRecord, FieldPath, Guard, Intent, IntentOp, Key, Kind, OnRemove, Own,
+    Process, Record, RecordEntry, RecordHead, Revision,
 };
 
 /// The format's major version; a larger one is not read.
@@ -23,14 +23,31 @@ const MINOR: u64 = 1;
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 pub(super) const HEAD: &str = "head.json";
-const INTENTS: &str = "intents/";
+pub(super) const INTENTS: &str = "intents/";
+pub(super) const IDENTITY: &str = "identity";
 
 /// Turns a record into files. A record that could not be read back is refused.
 pub(super) fn encode(record: &Record) -> Result<Files, StoreError> {
-    let mut files = Files::new();
+    let mut files = intent_files(record)?;
+    files.insert(HEAD.to_owned(), head_bytes(record)?);
+    for (endpoint, entries) in &record.endpoints {
+        files.insert(format!("{endpoint}/{IDENTITY}"), identity_bytes(entries)?);
+        for (shard, bytes) in encode_shards(endpoint, entries, None)? {
+            files.insert(format!("{endpoint}/{}", shard_file(shard)), bytes);
+        }
+    }
+    Ok(files)
+}
+
+/// What `head.json` says of a record.
+pub(super) fn head_bytes(record: &Record) -> Result<Vec<u8>, StoreError> {
     let format = format!("{MAJOR}.{MINOR}");
-    let head = HeadFile { fence: record.fence, format, head: record.head.as_ref().map(HeadWire::of) };
-    files.insert(HEAD.to_owned(), line(&head)?);
+    line(&HeadFile { fence: record.fence, format, head: record.head.as_ref().map(HeadWire::of) })
+}
+
+/// The files of a record's intents.
+pub(super) fn intent_files(record: &Record) -> Result<Files, StoreError> {
+    let mut files = Files::new();
     for intent in &record.intents {
         if !is_run_id(&intent.run) {
             return Err(damaged(INTENTS, None, format!("`{}` is not the id of a run", intent.run)));
@@ -40,32 +57,52 @@ pub(super) fn encode(record: &Record) -> Result<Files, StoreError> {
             return Err(damaged(INTENTS, None, format!("two intents of the run {}", intent.run)));
         }
     }
-    for (endpoint, entries) in &record.endpoints {
-        files.insert(format!("{endpoint}/identity"), line(&entries.identity)?);
-        let all: Vec<_> = entries.entries.iter().collect();
-        let parts = in_chunks(&all, |chunk| {
-            let mut shards: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
-            for ((kind, key), entry) in chunk {
-                if kind != &entry.kind || key != &entry.key {
-                    return Err(damaged(endpoint.as_str(), None, format!("the entry of {kind}/{key} is of another")));
-                }
-                let key = key.canonical();
-                let into = shards.entry(shard(kind, &key)).or_default();
-                write_entry(entry, &key, into)?;
-                into.push(b'\n');
-            }
-            Ok(shards.into_iter().collect())
-        })?;
-        // The chunks follow each other in the order of the entries, and so do the lines of each shard.
-        let mut shards: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
-        for (shard, mut bytes) in parts {
-            shards.entry(shard).or_default().append(&mut bytes);
-        }
-        for (shard, bytes) in shards {
-            files.insert(format!("{endpoint}/{shard:02x}.jsonl"), bytes);
-        }
-    }
     Ok(files)
+}
+
+/// What the file of an endpoint's identity says.
+pub(super) fn identity_bytes(entries: &EndpointRecord) -> Result<Vec<u8>, StoreError> {
+    line(&entries.identity)
+}
+
+/// The name of one of the 256 files in its endpoint's folder.
+pub(super) fn shard_file(shard: u8) -> String {
+    format!("{shard:02x}.jsonl")
+}
+
+/// The files of an endpoint's entries: all that have some, or of these as many as have some.
+pub(super) fn encode_shards(
+    endpoint: &EndpointName,
+    entries: &EndpointRecord,
+    only: Option<&BTreeSet<u8>>,
+) -> Result<BTreeMap<u8, Vec<u8>>, StoreError> {
+    if only.is_some_and(BTreeSet::is_empty) {
+        return Ok(BTreeMap::new());
+    }
+    let all: Vec<_> = entries.entries.iter().collect();
+    let parts = in_chunks(&all, |chunk| {
+        let mut shards: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
+        for ((kind, key), entry) in chunk {
+            if kind != &entry.kind || key != &entry.key {
+                return Err(damaged(endpoint.as_str(), None, format!("the entry of {kind}/{key} is of another")));
+            }
+            let key = key.canonical();
+            let number = shard(kind, &key);
+            if only.is_some_and(|only| !only.contains(&number)) {
+                continue;
+            }
+            let into = shards.entry(number).or_default();
+            write_entry(entry, &key, into)?;
+            into.push(b'\n');
+        }
+        Ok(shards.into_iter().collect())
+    })?;
+    // The chunks follow each other in the order of the entries, and so do the lines of each shard.
+    let mut shards: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
+    for (shard, mut bytes) in parts {
+        shards.entry(shard).or_default().append(&mut bytes);
+    }
+    Ok(shards)
 }
 
 /// Turns files back into the record, or says what is wrong with them.
@@ -185,7 +222,7 @@ fn decode_shard(path: &str, number: u8, bytes: &[u8]) -> Result<Lines, StoreErro
 }
 
 /// Which of the 256 files holds this resource, by its key's canonical text.
-fn shard(kind: &Kind, key: &str) -> u8 {
+pub(super) fn shard(kind: &Kind, key: &str) -> u8 {
     let mut text = kind.as_str().to_owned();
     text.push_str(key);
     Digest::of(text.as_bytes()).as_bytes()[0]

@@ -1,5 +1,6 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use git2::{ErrorCode, FileMode, ObjectType, Oid, Repository, Signature, Time};
@@ -7,6 +8,7 @@ use git2::{ErrorCode, FileMode, ObjectType, Oid, Repository, Signature, Time};
 use super::codec::{self, Files, HEAD, damaged};
 use super::lock::{io_error, private_folder};
 use super::parallel::in_chunks;
+use super::patch::Patch;
 use super::refs::{self, Answer};
 use super::{RecordName, Salvage, Store, StoreError, Tip};
 use crate::model::{Digest, ProjectName, Record, RecordHead};
@@ -42,6 +44,8 @@ pub struct GitStore {
     pushing: Duration,
     /// Why nothing can be written here; reading goes on.
     refused: Option<StoreError>,
+    /// What the last commit of each record says that was made here: the next one is made of what changed.
+    last: Arc<Mutex<BTreeMap<RecordName, (Oid, Record)>>>,
 }
 
 impl GitStore {
@@ -62,6 +66,7 @@ impl GitStore {
             local: limits.git_local,
             pushing: limits.git_push,
             refused: None,
+            last: Arc::default(),
         };
         if let Some(push) = &place.push {
             store.check_remote(push)?;
@@ -85,6 +90,11 @@ impl GitStore {
             }
         }
         Ok(store)
+    }
+
+    /// True if the repository could not be written when it was opened, and so each write is refused.
+    pub fn is_refused(&self) -> bool {
+        self.refused.is_some()
     }
 
     /// The repository whose refs hold the records.
@@ -152,15 +162,29 @@ impl GitStore {
         }
     }
 
-    /// Writes the record's objects and a commit on top of `parent`.
-    fn commit(&self, parent: Option<&Tip>, record: &Record, message: &str) -> Result<(Repository, Oid), StoreError> {
+    /// Writes the record's objects and a commit on top of `parent`, durably.
+    fn commit(
+        &self,
+        name: &RecordName,
+        parent: Option<&Tip>,
+        record: &Record,
+        message: &str,
+    ) -> Result<(Repository, Oid), StoreError> {
         if let Some(error) = &self.refused {
             return Err(error.clone());
         }
-        let files = codec::encode(record)?;
         let repo = self.repository()?;
         let parent = parent.map(|tip| self.parent(&repo, tip)).transpose()?;
-        let tree = write_tree(&repo, &files).map_err(|e| self.unwritable(&e))?;
+        let mut written = Vec::new();
+        let patched = self.patched(&repo, name, parent.as_ref(), record, &mut written)?;
+        let tree = match patched {
+            Some(tree) => tree,
+            None => {
+                written.clear();
+                let files = codec::encode(record)?;
+                write_tree(&repo, &files).map_err(|e| self.unwritable(&e))?
+            }
+        };
         let commit = {
             let tree = repo.find_tree(tree).map_err(|e| self.unwritable(&e))?;
             let time = Time::new(self.clock.wall().as_second(), 0);
@@ -170,8 +194,34 @@ impl GitStore {
                 .map_err(|e| self.unwritable(&e))?
         };
         drop(parent);
-        self.sync()?;
+        if patched.is_some() {
+            written.push(commit);
+        }
+        self.sync(&written)?;
+        self.last().insert(name.clone(), (commit, record.clone()));
         Ok((repo, commit))
+    }
+
+    /// The tree of a record that follows one that was written here; none if all of it has to be written.
+    fn patched(
+        &self,
+        repo: &Repository,
+        name: &RecordName,
+        parent: Option<&git2::Commit<'_>>,
+        record: &Record,
+        written: &mut Vec<Oid>,
+    ) -> Result<Option<Oid>, StoreError> {
+        let Some(parent) = parent else { return Ok(None) };
+        let Some((_, before)) = self.last().remove(name).filter(|(tip, _)| *tip == parent.id()) else {
+            return Ok(None);
+        };
+        let Some(patch) = Patch::between(&before, record) else { return Ok(None) };
+        let tree = parent.tree().map_err(|e| unreadable(&e))?;
+        patch.tree(repo, &tree, written)?.map(Some).map_err(|e| self.unwritable(&e))
+    }
+
+    fn last(&self) -> std::sync::MutexGuard<'_, BTreeMap<RecordName, (Oid, Record)>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn parent<'r>(&self, repo: &'r Repository, tip: &Tip) -> Result<git2::Commit<'r>, StoreError> {
@@ -179,9 +229,31 @@ impl GitStore {
         Oid::from_str(&tip.0).and_then(|id| repo.find_commit(id)).map_err(|_| StoreError::Moved)
     }
 
-    /// One flush for all objects of a commit, in place of one for each.
-    fn sync(&self) -> Result<(), StoreError> {
-        let dir = std::fs::File::open(self.git_dir.join("objects")).map_err(|e| io_error(&self.git_dir, &e))?;
+    /// Puts the objects of a commit on the disk: these, or everything if none are named. One flush for all is quicker
+    /// than one for each of many, and waits for whatever else is to be written to that disk.
+    fn sync(&self, objects: &[Oid]) -> Result<(), StoreError> {
+        let objects_dir = self.git_dir.join("objects");
+        let mut dirs = BTreeSet::new();
+        for object in objects {
+            let hex = object.to_string();
+            let dir = objects_dir.join(&hex[..2]);
+            match std::fs::File::open(dir.join(&hex[2..])) {
+                Ok(file) => file.sync_all().map_err(|e| io_error(&self.git_dir, &e))?,
+                // It was there before, in a pack or elsewhere.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(io_error(&self.git_dir, &error)),
+            }
+            dirs.insert(dir);
+        }
+        if !objects.is_empty() {
+            dirs.insert(objects_dir);
+            for dir in dirs {
+                let synced = std::fs::File::open(&dir).and_then(|dir| dir.sync_all());
+                synced.map_err(|e| io_error(&self.git_dir, &e))?;
+            }
+            return Ok(());
+        }
+        let dir = std::fs::File::open(objects_dir).map_err(|e| io_error(&self.git_dir, &e))?;
         #[cfg(target_os = "linux")]
         rustix::fs::syncfs(&dir).map_err(|e| io_error(&self.git_dir, &e.into()))?;
         #[cfg(not(target_os = "linux"))]
@@ -277,7 +349,7 @@ impl Store for GitStore {
         message: &str,
     ) -> Result<Tip, StoreError> {
         let Some(remote) = &self.remote else { return self.keep(name, expected, record, message) };
-        let (repo, commit) = self.commit(expected, record, message)?;
+        let (repo, commit) = self.commit(name, expected, record, message)?;
         self.push(&repo, remote, name, expected, commit)
     }
 
@@ -311,7 +383,7 @@ impl Store for GitStore {
             }
             here
         };
-        let (_, commit) = self.commit(expected, record, message)?;
+        let (_, commit) = self.commit(name, expected, record, message)?;
         self.move_ref(&ref_name, commit, from)?;
         Ok(Tip(commit.to_string()))
     }

@@ -10,6 +10,7 @@ mod lock;
 mod memory;
 mod memory_coordinator;
 mod parallel;
+mod patch;
 mod process;
 mod refs;
 mod salvage;

@@ -523,3 +523,39 @@ fn another_folder_is_locked_by_one_run_only_and_says_who() {
     drop(held);
     LocalLock::take(dir.path(), Path::new("/srv/shop/.git"), &me).unwrap();
 }
+
+#[test]
+fn a_tree_made_of_what_changed_is_the_tree_that_writing_all_of_it_makes() {
+    let dir = TempDir::new().unwrap();
+    let repo = local_repo(dir.path());
+    let store = git_store(&repo, None, dir.path(), clock());
+    let edit = |number: u64, change: &dyn Fn(&mut EndpointRecord)| {
+        let mut next = record(number, 300);
+        change(next.endpoints.get_mut(&EndpointName::only()).unwrap());
+        next
+    };
+    let first = |of: &EndpointRecord| of.entries.keys().next().unwrap().clone();
+    let mut steps = vec![record(1, 300), with_intent(record(1, 300), "run-1")];
+    steps.push(edit(1, &|of| of.identity = None));
+    steps.push(edit(1, &|of| drop(of.entries.remove(&first(of)))));
+    steps.push(with_intent(edit(1, &|of| of.entries.get_mut(&first(of)).unwrap().protect = false), "run-2"));
+    steps.push(edit(1, &|of| {
+        let more = entry("zone", &["é/x"], r#"{"a":1}"#);
+        of.entries.insert((more.kind.clone(), more.key.clone()), more);
+    }));
+    steps.push(record(2, 300));
+    steps.push(record(2, 0));
+    steps.push(Record { endpoints: BTreeMap::new(), ..record(3, 0) });
+    steps.push(record(4, 1));
+    let mut tip = None;
+    for (i, step) in steps.iter().enumerate() {
+        let next = store.swap(&name(), tip.as_ref(), step, "step").unwrap();
+        let apart = RecordName { project: "shop".parse().unwrap(), target: format!("apart-{i}").parse().unwrap() };
+        let whole = git_store(&repo, None, dir.path(), clock()).swap(&apart, None, step, "whole").unwrap();
+        let tree = |tip: &Tip| sh(&repo, &["rev-parse", &format!("{}^{{tree}}", tip.0)]);
+        assert_eq!(tree(&next), tree(&whole), "step {i}");
+        assert_eq!(&store.read(&name()).unwrap().1, step, "step {i}");
+        tip = Some(next);
+    }
+    sh(&repo, &["fsck", "--strict"]);
+}

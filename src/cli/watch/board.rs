@@ -238,7 +238,10 @@ impl Board {
     /// Drops orders whose time is over.
     pub(super) fn tidy_orders(&self) {
         let mut orders = self.orders();
-        if orders.tidy(self.clock.wall().as_second()) {
+        let stands = |name: &str| {
+            name.parse().is_ok_and(|name| self.machine().target(&name).is_some_and(|w| w.suspended.is_some()))
+        };
+        if orders.tidy(self.clock.wall().as_second(), &stands) {
             // What stays in the file is over too, by the time in it.
             drop(orders.write(&self.folder));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::cycle::{Basis, Locks};
@@ -10,15 +10,20 @@ use crate::cli::args::LimitArgs;
 use crate::cli::fleet::Listener;
 use crate::cli::reader::{Lenient, Reader};
 use crate::cli::session::{agree, choose, operator};
-use crate::cli::stores::Stores;
+use crate::cli::stores::{Stores, StoresOf};
 use crate::cli::{Context, Stop, load};
+use crate::credentials::Operator;
 use crate::model::{Digest, Quarantined, Revision, TargetName};
 use crate::net::Limits;
 use crate::reconcile::Place;
-use crate::source::{Good, GoodError, GoodNote, Keeper, Look, Source, SourceOptions};
+use crate::source::{Good, GoodError, GoodNote, Keeper, Look, Source, SourceOptions, Tidy};
 
 /// A fetch that takes longer is away: shorter than for a command, because the next one is never far.
 const FETCH: Duration = Duration::from_secs(60);
+
+/// How long a state is in force before it is written down: the cycles that bring it about come first, and of commits that
+/// follow each other closely the last one does.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// Keeps the desired state.
 pub(super) struct Desired {
@@ -29,8 +34,18 @@ pub(super) struct Desired {
     limits: LimitArgs,
     listener: Listener,
     locks: Arc<Locks>,
-    good: Option<Good>,
+    good: Option<Arc<Good>>,
+    /// The state in force, if it is not written down yet.
+    owed: Option<Owed>,
+    /// Somebody waits to write it down.
+    keeping: bool,
+    /// Somebody writes one down just now.
+    in_hand: bool,
+    /// One writes at a time.
+    writing: Arc<Mutex<()>>,
     basis: Option<Arc<Basis>>,
+    operator: Option<Arc<Operator>>,
+    stores: Option<(StoresOf, Arc<Stores>)>,
     reader: Reader,
     generation: u64,
     /// Counts how often the operator's file was read again because somebody asked for it.
@@ -38,6 +53,12 @@ pub(super) struct Desired {
     /// Read it again though its commit is the same: the operator's file may have changed.
     again: bool,
     recalled: bool,
+}
+
+/// What is to be written down as the last good state.
+struct Owed {
+    source: Arc<Source>,
+    note: GoodNote,
 }
 
 /// What is asked for besides the source.
@@ -48,6 +69,8 @@ pub(super) struct Asked {
     pub limits: LimitArgs,
     /// Hears of every request.
     pub listener: Listener,
+    /// The lock of the repository on this machine.
+    pub locks: Arc<Locks>,
 }
 
 /// How a look at the source ended.
@@ -90,14 +113,12 @@ pub(super) struct Moved {
     pub took: Duration,
     /// How long `git fetch` took, for a URL.
     pub fetched: Option<Duration>,
-    /// What else there is to say: the state could not be kept on disk.
-    pub warning: Option<String>,
 }
 
 impl Desired {
     /// Takes what the user typed. Looks at nothing yet.
     pub(super) fn new(ctx: &Context, typed: &str, dir: PathBuf, asked: Asked) -> Result<Self, Stop> {
-        let Asked { globs, limits, listener } = asked;
+        let Asked { globs, limits, listener, locks } = asked;
         let typed = load::located(ctx, typed);
         let keeper = Keeper::new(&typed, None, options(ctx), ctx.clock.clone()).map_err(|e| load::stop(&e))?;
         Ok(Self {
@@ -107,9 +128,15 @@ impl Desired {
             globs,
             limits,
             listener,
-            locks: Arc::default(),
+            locks,
             good: None,
+            owed: None,
+            keeping: false,
+            in_hand: false,
+            writing: Arc::default(),
             basis: None,
+            operator: None,
+            stores: None,
             reader: Reader::default(),
             generation: 0,
             epoch: 0,
@@ -160,23 +187,73 @@ impl Desired {
         }
     }
 
-    /// Puts the private mirror in order, if it is time for that. Blocks.
-    pub(super) fn tidy(&mut self) {
-        // A mirror that is not in order is slower, and that is all.
-        drop(self.keeper.tidy());
+    /// How to put the private mirror in order, if it is time for that. To be run without holding this.
+    pub(super) fn tidy(&mut self) -> Option<Tidy> {
+        self.keeper.tidy()
     }
 
-    /// An older commit, to be held at. Blocks.
+    /// How long to wait until the state in force is to be [written down](Self::keep); none if that is nobody's to do, or
+    /// is waited for already.
+    pub(super) fn to_keep(&mut self) -> Option<Duration> {
+        if self.keeping || self.owed.is_none() {
+            return None;
+        }
+        self.keeping = true;
+        // A watcher that has nothing to fall back on does not wait.
+        Some(if self.good.is_some() { SETTLED } else { Duration::ZERO })
+    }
+
+    /// Writes the state in force down, if it is not yet: what a watcher falls back on that starts while its source is
+    /// away. Looks go on meanwhile. Blocks. Returns why it could not be written; then it is tried with the next look.
+    pub(super) fn keep(desired: &Mutex<Self>) -> Result<(), String> {
+        let writing = Arc::clone(&held(desired).writing);
+        let _alone = writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (owed, before, dir) = {
+            let mut desired = held(desired);
+            desired.keeping = false;
+            desired.in_hand = desired.owed.is_some();
+            (desired.owed.take(), desired.good.clone(), desired.dir.clone())
+        };
+        let Some(Owed { source, note }) = owed else { return Ok(()) };
+        let written = Good::write(&dir, &source, note.clone(), before.as_deref());
+        let mut desired = held(desired);
+        desired.in_hand = false;
+        match written {
+            Ok(good) => {
+                desired.good = Some(Arc::new(good));
+                Ok(())
+            }
+            // The watcher goes on; what it loses is what a restart without a source would fall back on.
+            Err(error) => {
+                if matches!(error, GoodError::Io { .. }) {
+                    desired.owed.get_or_insert(Owed { source, note });
+                }
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// An older commit, to be held at: from this machine if it is here, else from where the source is. Blocks.
+    ///
+    /// What is in force elsewhere has no part in it, and it has none in that: a file of it that cannot be read is left
+    /// out, and nothing is deleted.
     pub(super) fn at(&mut self, ctx: &Context, revision: &Revision) -> Result<Arc<Basis>, Stop> {
-        let source = Source::open(&self.typed, Some(revision.as_str()), options(ctx)).map_err(|e| load::stop(&e))?;
-        self.assemble(ctx, Arc::new(source)).map(|(basis, _)| basis)
+        let others = (std::mem::take(&mut self.reader), self.good.take());
+        let here = self.keeper.at(revision.clone()).map_err(|e| load::stop(&e));
+        let read = here.and_then(|source| self.assemble(ctx, Arc::new(source))).or_else(|_| {
+            self.reader = Reader::default();
+            let source = Source::open(&self.typed, Some(revision.as_str()), options(ctx));
+            self.assemble(ctx, Arc::new(source.map_err(|e| load::stop(&e))?))
+        });
+        (self.reader, self.good) = others;
+        read.map(|(basis, _)| basis)
     }
 
     fn read(&mut self, ctx: &Context) -> Result<Moved, Stop> {
         let started = ctx.clock.boot();
         if self.basis.is_none() && self.good.is_none() {
             // What an earlier watcher knew of files that are bad now. What does not verify is not used, and replaced.
-            self.good = Good::read(&self.dir, &self.keeper.name()).ok();
+            self.good = Good::read(&self.dir, &self.keeper.name()).ok().map(Arc::new);
         }
         let source = Arc::new(self.keeper.source().map_err(|e| load::stop(&e))?);
         let (basis, moved) = self.assemble(ctx, Arc::clone(&source))?;
@@ -186,16 +263,13 @@ impl Desired {
             resources: basis.snapshot.desired.len(),
             kept: moved.kept.clone(),
         };
-        let warning = match Good::write(&self.dir, &source, note, self.good.as_ref()) {
-            Ok(good) => {
-                self.good = Some(good);
-                None
-            }
-            // The watcher goes on; what it loses is what a restart without a source would fall back on.
-            Err(error) => Some(error.to_string()),
-        };
+        let is_kept = |good: &Arc<Good>| good.revision() == source.revision() && *good.kept() == note.kept;
+        let kept = self.owed.is_none() && !self.in_hand && self.good.as_ref().is_some_and(is_kept);
+        if !kept {
+            self.owed = Some(Owed { source, note });
+        }
         self.basis = Some(basis);
-        Ok(Moved { took: ctx.clock.boot().saturating_sub(started), warning, ..moved })
+        Ok(Moved { took: ctx.clock.boot().saturating_sub(started), ..moved })
     }
 
     /// An object that is missing is asked for once more before the commit counts as unreadable.
@@ -211,11 +285,11 @@ impl Desired {
 
     fn assemble(&mut self, ctx: &Context, source: Arc<Source>) -> Result<(Arc<Basis>, Moved), Stop> {
         let mut loaded = self.reader.open(source)?;
-        let operator = operator(ctx)?;
+        let operator = self.operator(ctx)?;
         agree(&mut loaded, &operator);
-        let stores = Arc::new(Stores::open(ctx, &loaded, &operator)?);
+        let stores = self.stores(ctx, &loaded, &operator)?;
         let Lenient { snapshot, quarantined, kept, deletes_held, blobs } =
-            self.reader.read(&loaded, self.good.as_ref(), false)?;
+            self.reader.read(&loaded, self.good.as_deref(), false)?;
         let targets = choose(&loaded.project, &self.globs)?;
         let mut places = BTreeSet::new();
         for target in &targets {
@@ -245,9 +319,31 @@ impl Desired {
             blobs,
             took: Duration::ZERO,
             fetched: None,
-            warning: None,
         };
         Ok((basis, moved))
+    }
+
+    /// The operator's file: the one of before if it says the same, for connections, rates and lists are kept with it.
+    /// Whoever asks for it to be read again gets a new one: the values that it names may be others.
+    fn operator(&mut self, ctx: &Context) -> Result<Arc<Operator>, Stop> {
+        let read = operator(ctx)?;
+        match &self.operator {
+            Some(known) if !self.again && known.says_the_same(&read) => return Ok(Arc::clone(known)),
+            _ => self.stores = None,
+        }
+        self.operator = Some(Arc::clone(&read));
+        Ok(read)
+    }
+
+    /// The records' places: those of before, unless something about them is another now.
+    fn stores(&mut self, ctx: &Context, loaded: &load::Loaded, operator: &Operator) -> Result<Arc<Stores>, Stop> {
+        let of = StoresOf::project(loaded);
+        if let Some((_, stores)) = self.stores.as_ref().filter(|(known, stores)| *known == of && !stores.is_refused()) {
+            return Ok(Arc::clone(stores));
+        }
+        let stores = Arc::new(Stores::open(ctx, loaded, operator)?);
+        self.stores = Some((of, Arc::clone(&stores)));
+        Ok(stores)
     }
 
     fn away(&mut self, ctx: &Context, why: String, help: Option<String>) -> Read {
@@ -272,7 +368,7 @@ impl Desired {
             Err(error) => return Some(Err(error.to_string())),
         };
         // What its files said last is in it too.
-        self.good = Some(good);
+        self.good = Some(Arc::new(good));
         match self.assemble(ctx, Arc::new(source)) {
             Ok((basis, moved)) => {
                 (self.basis, self.recalled) = (Some(basis), true);
@@ -284,6 +380,10 @@ impl Desired {
             }
         }
     }
+}
+
+fn held(desired: &Mutex<Desired>) -> MutexGuard<'_, Desired> {
+    desired.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn options(ctx: &Context) -> SourceOptions {

@@ -359,6 +359,32 @@ fn one_member_of_etcd_is_not_missed_and_two_close_the_gate() {
 }
 
 #[test]
+fn watchers_of_one_repository_share_its_record_without_a_push() {
+    let Some(cluster) = Cluster::of(1) else { return };
+    let scene = Scene::alone(2, SERVICES);
+    let flags = ["--election".to_owned(), "etcd".to_owned(), "--etcd".to_owned(), cluster.urls().join(",")].to_vec();
+    let path = scene.remote.path().display().to_string();
+    let mut watchers = scene.watch_from(&path, "2s", &[flags.clone(), flags]);
+    let mut eyes = Eyes::on(&watchers);
+    let targets = ["t0".to_owned(), "t1".to_owned()];
+    within(SETTLED, "one target for each", || {
+        let mut leaders = watchers.lead_alone(&targets, SETTLED);
+        leaders.sort_unstable();
+        (leaders == [0, 1]).then_some(())
+    });
+    scene.commit(SERVICES, 2);
+    scene.converges(SETTLED, SERVICES, 2);
+    assert_eq!(watchers.terminate(0, SLACK).code(), Some(0), "{}", watchers.said(0));
+    scene.commit(SERVICES, 3);
+    scene.converges(Duration::from_secs(10) + SLACK, SERVICES, 3);
+    assert_eq!(watchers.lead_alone(&targets, SLACK), [1, 1]);
+    scene.nothing_stale();
+    scene.nothing_deleted();
+    assert!(scene.servers.iter().all(|server| server.books().iter().all(|written| written.token.is_some())));
+    assert_eq!(eyes.close(), [""; 0]);
+}
+
+#[test]
 fn an_election_with_a_record_that_is_not_shared_is_refused() {
     let scene = Scene::alone(1, 1);
     let nobody = free_addresses(1)[0];

@@ -185,12 +185,13 @@ impl Stage {
         }
     }
 
-    /// `ctl apply` by somebody who knows of no election; its exit code, and what it said.
-    fn apply(&self) -> (Option<i32>, String) {
+    /// `ctl apply` at one target, by somebody who knows of no election; its exit code, and what it said.
+    fn apply(&self, at: usize) -> (Option<i32>, String) {
         let home = TempDir::new().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_ctl"));
-        command.args(["apply", &self.scene.remote.url(), "--yes"]).current_dir(home.path()).env_clear();
-        command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home.path()).env("NO_PROXY", "*");
+        command.args(["apply", &self.scene.remote.url(), "--yes", "-t", &self.targets[at]]);
+        command.current_dir(home.path()).env_clear().env("HOME", home.path()).env("NO_PROXY", "*");
+        command.env("PATH", std::env::var_os("PATH").unwrap());
         let output = command.output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
@@ -208,17 +209,16 @@ fn leaders_share_evenly_and_are_followed_when_they_lose_their_lease_leave_or_die
         others.flat_map(|target| target.endpoints).all(|endpoint| says(&endpoint)).then_some(())
     });
 
-    // A person beside them, while they hold still: the record carries their tokens, and nobody without one follows.
-    for watcher in 0..3 {
-        stage.watchers.order(watcher, &["suspend"]);
-    }
+    // A person beside a leader that is at work: its open intent is a lock.
+    let at = stage.led_by(stage.busiest())[0];
+    let held = stage.scene.servers[at].hold_next();
     stage.scene.commit(SERVICES, 2);
-    let (code, said) = stage.apply();
-    assert!(matches!(code, Some(5 | 9)), "{code:?}: {said}");
-    assert!(!stage.scene.servers.iter().any(|server| server.port("s0") == Some(2)), "{said}");
-    for watcher in 0..3 {
-        stage.watchers.order(watcher, &["resume"]);
-    }
+    within(SETTLED, "a write that is under way", || held.came().then_some(()));
+    let (code, said) = stage.apply(at);
+    assert_eq!(code, Some(9), "{said}");
+    let (late, answer) = held.let_go();
+    assert!(late.accepted() && late.token.is_some(), "{late:?}: {answer}");
+    stage.scene.servers[at].mend();
     stage.scene.converges(SETTLED, SERVICES, 2);
 
     // A lease that somebody revokes behind its back: another token, and nobody in between.
@@ -356,6 +356,32 @@ fn one_member_of_etcd_is_not_missed_and_two_close_the_gate() {
         (0..3).all(|watcher| stage.watchers.page(watcher, "/readyz") == Some(200)).then_some(())
     });
     stage.all_was_fenced();
+}
+
+#[test]
+fn watchers_of_one_repository_share_its_record_without_a_push() {
+    let Some(cluster) = Cluster::of(1) else { return };
+    let scene = Scene::alone(2, SERVICES);
+    let flags = ["--election".to_owned(), "etcd".to_owned(), "--etcd".to_owned(), cluster.urls().join(",")].to_vec();
+    let path = scene.remote.path().display().to_string();
+    let mut watchers = scene.watch_from(&path, "2s", &[flags.clone(), flags]);
+    let mut eyes = Eyes::on(&watchers);
+    let targets = ["t0".to_owned(), "t1".to_owned()];
+    within(SETTLED, "one target for each", || {
+        let mut leaders = watchers.lead_alone(&targets, SETTLED);
+        leaders.sort_unstable();
+        (leaders == [0, 1]).then_some(())
+    });
+    scene.commit(SERVICES, 2);
+    scene.converges(SETTLED, SERVICES, 2);
+    assert_eq!(watchers.terminate(0, SLACK).code(), Some(0), "{}", watchers.said(0));
+    scene.commit(SERVICES, 3);
+    scene.converges(Duration::from_secs(10) + SLACK, SERVICES, 3);
+    assert_eq!(watchers.lead_alone(&targets, SLACK), [1, 1]);
+    scene.nothing_stale();
+    scene.nothing_deleted();
+    assert!(scene.servers.iter().all(|server| server.books().iter().all(|written| written.token.is_some())));
+    assert_eq!(eyes.close(), [""; 0]);
 }
 
 #[test]

@@ -255,8 +255,12 @@ impl Scene {
 
     /// One watcher for each of these lists of flags.
     pub(crate) fn watch_each(&self, interval: &str, flags: &[Vec<String>]) -> Watchers {
+        self.watch_from(&self.remote.url(), interval, flags)
+    }
+
+    /// The same, with the source given: the remote's own folder makes it the one repository of all.
+    pub(crate) fn watch_from(&self, source: &str, interval: &str, flags: &[Vec<String>]) -> Watchers {
         let next = AtomicUsize::new(0);
-        let url = self.remote.url();
         let token = self.folder.path().join("token");
         std::fs::write(&token, TOKEN).unwrap();
         std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
@@ -275,7 +279,7 @@ impl Scene {
             let flags = &flags[next.fetch_add(1, Ordering::SeqCst)];
             let args = [
                 "watch",
-                &url,
+                source,
                 "--state",
                 state,
                 "--listen",

@@ -322,7 +322,10 @@ fn stand(ctx: Arc<Context>, members: Vec<String>, come: mpsc::Sender<Come>) -> S
             return Err(stop);
         }
         let process = current_process(&user(&ctx));
-        let me = format!("{} on {}, process {}", process.who, process.host, process.pid);
+        // The place tells people two projects of one name apart; see `docs/packaging.md`.
+        let source = &basis.loaded.source;
+        let place = source.url().map_or_else(|| source.common_dir().display().to_string(), without_credentials);
+        let me = format!("{} on {}, process {}, for {place}", process.who, process.host, process.pid);
         let (leading, mut events) = Leading::start(&ctx, &members, &project.name, targets.clone(), me)?;
         let come = come.clone();
         tokio::spawn(async move {

@@ -138,7 +138,7 @@ complete -c ctl -n "__fish_ctl_using_subcommand watch" -s t -l target -d 'Only t
 complete -c ctl -n "__fish_ctl_using_subcommand watch" -l interval -d 'How often to look, whatever else calls for it: 30s, 5m' -r
 complete -c ctl -n "__fish_ctl_using_subcommand watch" -s o -l output -d 'How to log [default: text on a terminal, else json]' -r -f -a "text\t'For people'
 json\t'One JSON object a line'"
-complete -c ctl -n "__fish_ctl_using_subcommand watch" -l listen -d 'Serve status, events, metrics, orders and the webhook here; beyond loopback only with tokens' -r
+complete -c ctl -n "__fish_ctl_using_subcommand watch" -l listen -d 'Serve status, events, metrics, orders and the webhook here; beyond loopback only with tokens. A second SOURCE has the next port, and so on' -r
 complete -c ctl -n "__fish_ctl_using_subcommand watch" -l token-file -d 'File with the bearer token that may give orders' -r -F
 complete -c ctl -n "__fish_ctl_using_subcommand watch" -l read-token-file -d 'File with the bearer token that may only look' -r -F
 complete -c ctl -n "__fish_ctl_using_subcommand watch" -l webhook-secret-file -d 'File with the secret that signs webhooks; without it there is no webhook' -r -F

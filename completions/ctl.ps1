@@ -169,7 +169,7 @@ Register-ArgumentCompleter -Native -CommandName 'ctl' -ScriptBlock {
             [CompletionResult]::new('--interval', '--interval', [CompletionResultType]::ParameterName, 'How often to look, whatever else calls for it: 30s, 5m')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'How to log [default: text on a terminal, else json]')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How to log [default: text on a terminal, else json]')
-            [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Serve status, events, metrics, orders and the webhook here; beyond loopback only with tokens')
+            [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Serve status, events, metrics, orders and the webhook here; beyond loopback only with tokens. A second SOURCE has the next port, and so on')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'File with the bearer token that may give orders')
             [CompletionResult]::new('--read-token-file', '--read-token-file', [CompletionResultType]::ParameterName, 'File with the bearer token that may only look')
             [CompletionResult]::new('--webhook-secret-file', '--webhook-secret-file', [CompletionResultType]::ParameterName, 'File with the secret that signs webhooks; without it there is no webhook')

@@ -254,7 +254,11 @@ async fn a_lease_that_was_revoked_by_somebody_else_is_lost_and_a_new_one_is_won(
                 assert!(token > old.token);
                 won.insert(target);
             }
-            ElectionEvent::Won { .. } | ElectionEvent::Unreachable { .. } | ElectionEvent::Reachable => {}
+            ElectionEvent::Won { .. }
+            | ElectionEvent::Lapsed { .. }
+            | ElectionEvent::Resumed { .. }
+            | ElectionEvent::Unreachable { .. }
+            | ElectionEvent::Reachable => {}
         }
     }
     assert!(one.elections.gate(&"a".parse().unwrap(), old.token).is_err());

@@ -306,7 +306,8 @@ pub struct WatchArgs {
     /// How to log [default: text on a terminal, else json]
     #[arg(short, long, value_name = "FORMAT", help_heading = "Watching")]
     pub output: Option<LogFormat>,
-    /// Serve status, events, metrics, orders and the webhook here; beyond loopback only with tokens
+    /// Serve status, events, metrics, orders and the webhook here; beyond loopback only with tokens. A second SOURCE has
+    /// the next port, and so on
     #[arg(long, value_name = "ADDR", help_heading = "Listening")]
     pub listen: Option<String>,
     /// File with the bearer token that may give orders

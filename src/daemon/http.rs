@@ -34,7 +34,10 @@ pub const MAX_BODY: usize = 256 << 10;
 /// The largest head of a request, in bytes.
 const MAX_HEAD: usize = 64 << 10;
 /// Connections at a time; who comes when it is full waits in the kernel's queue.
-pub const MAX_CONNECTIONS: usize = 64;
+pub const MAX_CONNECTIONS: usize = 256;
+/// Requests that are worked on at a time; others wait. Probes do not: whoever asks whether the watcher lives must not
+/// wait behind those who keep it busy, or it is killed because it was asked too much.
+const MAX_REQUESTS: usize = 64;
 /// Readers of events at a time; others are told to come back.
 const MAX_READERS: usize = 16;
 /// For the head of a request (an idle connection included), and again for its body.
@@ -103,6 +106,7 @@ struct Desk {
     hook: Option<Hook>,
     clock: Clock,
     readers: Arc<Semaphore>,
+    requests: Semaphore,
     /// Since when each reason to refuse a webhook was told, by the boot clock.
     told: Mutex<BTreeMap<&'static str, Duration>>,
     stop: CancellationToken,
@@ -119,6 +123,7 @@ impl Daemon {
             hook: config.webhook.as_ref().map(Hook::new).transpose()?,
             clock: config.clock.clone(),
             readers: Arc::new(Semaphore::new(MAX_READERS)),
+            requests: Semaphore::new(MAX_REQUESTS),
             told: Mutex::default(),
             stop: CancellationToken::new(),
         };
@@ -194,6 +199,10 @@ impl Desk {
             }
             return reply;
         }
+        let _busy = match path.as_str() {
+            "/livez" | "/readyz" => None,
+            _ => self.requests.acquire().await.ok(),
+        };
         if let Some(name) = hook {
             return self.hook(request, name.trim_start_matches('/')).await;
         }

@@ -32,6 +32,9 @@ pub struct Pace {
     pub stale: Duration,
 }
 
+/// A source that was not heard of for two intervals and this is an old one, though nothing says that it is away.
+const HEARD_OF: Duration = Duration::from_secs(60);
+
 /// A watcher has looked for the first time after this at the latest, whatever its interval.
 const LONGEST_START: Duration = Duration::from_secs(30);
 
@@ -176,7 +179,7 @@ pub struct Job {
     pub dry: bool,
     /// The fencing token, under election.
     pub token: Option<u64>,
-    /// Nothing is deleted, because the desired state is an old one.
+    /// Nothing is deleted, because the desired state is an old one: the source is away, or was not heard of for long.
     pub stale: bool,
     /// Endpoints that are not contacted.
     pub away: BTreeSet<EndpointName>,
@@ -243,6 +246,8 @@ pub struct Watched {
     pub waiting: BTreeMap<String, Waiting>,
     /// Fields that rivals keep changing back.
     pub contests: Contests,
+    /// The project has it no more; it is forgotten when its last cycle ends.
+    gone: bool,
     digest: Option<Digest>,
     endpoints: BTreeSet<EndpointName>,
 }
@@ -302,8 +307,11 @@ impl Machine {
         for (target, endpoint) in places {
             targets.entry(target.clone()).or_default().insert(endpoint.clone());
         }
-        // A cycle that runs is waited for, though its target is gone from the project.
-        self.targets.retain(|name, watched| watched.running || targets.contains_key(name));
+        // A cycle that runs is waited for, though its target is gone from the project; another one does not begin.
+        self.targets.retain(|name, watched| {
+            watched.gone = !targets.contains_key(name);
+            watched.running || !watched.gone
+        });
         let elected = self.elected;
         for (name, endpoints) in targets {
             let watched = self.targets.entry(name).or_insert_with(|| Watched {
@@ -349,6 +357,11 @@ impl Machine {
         self.stopping
     }
 
+    /// True if others may write at its targets when this watcher does not.
+    pub fn is_elected(&self) -> bool {
+        self.elected
+    }
+
     /// True if this watcher may write at a target.
     pub fn leads(&self, name: &TargetName) -> bool {
         !self.elected || self.targets.get(name).is_some_and(|watched| watched.token.is_some())
@@ -373,12 +386,26 @@ impl Machine {
 
     /// Takes one input and says what is to be done now.
     pub fn step(&mut self, now: Duration, input: Input) -> Vec<Command> {
+        self.steps(now, [input])
+    }
+
+    /// Takes inputs that belong together and says what is to be done after the last of them: of two targets that are
+    /// both suspended by them, the second is not written after the first was taken in.
+    pub fn steps(&mut self, now: Duration, inputs: impl IntoIterator<Item = Input>) -> Vec<Command> {
         let mut commands = Vec::new();
+        for input in inputs {
+            self.take_in(now, input, &mut commands);
+        }
+        self.go(now, &mut commands);
+        commands
+    }
+
+    fn take_in(&mut self, now: Duration, input: Input, commands: &mut Vec<Command>) {
         match input {
             Input::Tick => {}
             Input::Hint => self.look_wanted = true,
             Input::Looked(looked) => self.looked(now, looked),
-            Input::Cycled(target, ended) => self.cycled(now, &target, *ended, &mut commands),
+            Input::Cycled(target, ended) => self.cycled(now, &target, *ended, commands),
             Input::Probed((target, endpoint), answer) => self.probed(now, &target, &endpoint, answer),
             Input::Won(target, token) => {
                 if let Some(watched) = self.targets.get_mut(&target) {
@@ -430,8 +457,6 @@ impl Machine {
                 }
             }
         }
-        self.go(now, &mut commands);
-        commands
     }
 
     /// When to step again though nothing happens. `None`: not by itself.
@@ -479,6 +504,7 @@ impl Machine {
             }
             return;
         }
+        let stale = self.away.is_some() || self.is_old(now);
         let due = now >= self.look_next || (self.look_wanted && now >= self.look_may());
         if !self.looking && due {
             (self.looking, self.look_wanted, self.look_started) = (true, false, Some(now));
@@ -496,7 +522,7 @@ impl Machine {
         let names: Vec<TargetName> = self.targets.keys().cloned().collect();
         for name in names {
             let may = self.may_cycle(&name);
-            let (chance, interval, dry, stale) = (self.chance(), self.pace.interval, self.dry, self.away.is_some());
+            let (chance, interval, dry) = (self.chance(), self.pace.interval, self.dry);
             let Some(watched) = self.targets.get_mut(&name) else { continue };
             if watched.suspended.flatten().is_some_and(|until| now >= until) {
                 (watched.suspended, watched.wanted) = (None, true);
@@ -550,7 +576,8 @@ impl Machine {
         }
     }
 
-    /// A snapshot is in force although the source is away: the last known good one.
+    /// A snapshot is in force although the source is away: the last known good one. The cycles begin with the next
+    /// step, so that what holds them back can be told first.
     pub fn fall_back(&mut self, now: Duration, wanted: &BTreeMap<TargetName, Digest>, known_for: Duration) {
         self.loaded = true;
         self.fresh = Some(now.saturating_sub(known_for));
@@ -558,8 +585,15 @@ impl Machine {
         self.take(wanted);
     }
 
+    /// True if the source was not heard of for longer than a look takes that goes well: a fetch hangs, or the machine
+    /// slept. What it wants now is not known then, whoever is to blame.
+    fn is_old(&self, now: Duration) -> bool {
+        let limit = (self.pace.interval * 2).saturating_add(HEARD_OF);
+        self.fresh.is_some_and(|fresh| now.saturating_sub(fresh) > limit)
+    }
+
     fn is_fresh(&mut self, now: Duration) {
-        if self.away.take().is_some() {
+        if self.away.take().is_some() || self.is_old(now) {
             // Deletes that were held may go on now.
             self.targets.values_mut().for_each(|watched| watched.wanted = true);
         }
@@ -584,6 +618,9 @@ impl Machine {
         let mut chances = chances.into_iter();
         let mut chance = || chances.next().unwrap_or(0.5);
         let probe = self.pace.probe;
+        if self.targets.get(target).is_some_and(|watched| watched.gone) {
+            self.targets.remove(target);
+        }
         let Some(watched) = self.targets.get_mut(target) else { return };
         watched.running = false;
         watched.ended = Some(now);

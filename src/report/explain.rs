@@ -194,15 +194,15 @@ const TEXTS: &[(&str, &str)] = &[
          that one is done.",
     ),
     (
-        "empty",
-        "Nothing is declared for a target that owns something: everything would be deleted. This is most often a \
-         wrong path or branch. If it is meant, `--allow-deletes SUM` lets exactly this plan through.",
-    ),
-    (
         "emptied",
         "A watcher read a commit that wants nothing at all, where the one before it wanted something. That is more \
          often a slip than a wish, so the state before stays in force. Put the manifests back; or, if it is meant, stop \
          watching and run `ctl apply`, which asks.",
+    ),
+    (
+        "empty",
+        "Nothing is declared for a target that owns something: everything would be deleted. This is most often a \
+         wrong path or branch. If it is meant, `--allow-deletes SUM` lets exactly this plan through.",
     ),
     (
         "eventual",
@@ -281,10 +281,6 @@ const TEXTS: &[(&str, &str)] = &[
         "locked",
         "Another run holds the record: its intent is open, and its time has not run out. `--wait 5m` waits for it. \
          Nothing has to be unlocked by hand: the intent of a process that is gone is settled by the next run.",
-    ),
-    (
-        "many-sources",
-        "One watcher keeps one project. Run one `ctl watch` for each; they share nothing but the machine.",
     ),
     ("missing-field", "A field that must be there is not. The place of the mapping around it is shown."),
     (
@@ -513,6 +509,11 @@ const TEXTS: &[(&str, &str)] = &[
         "settled",
         "An interrupted run was looked at, operation by operation: what it made is owned, what it did not do is not, \
          and its intent is gone from the record.",
+    ),
+    (
+        "source-object-missing",
+        "An object that the commit needs is not in the repository: it was pruned, or a fetch was cut. `git fsck` names what \
+         is missing; `git fetch --refetch` brings it again.",
     ),
     (
         "stale-source",

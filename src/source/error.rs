@@ -49,7 +49,7 @@ pub enum SourceError {
         folder: String,
     },
     /// No `ctl.yaml` from that folder upward.
-    #[error("commit {commit} has no ctl.yaml in `{folder}` or above it")]
+    #[error("commit {commit} has no ctl.yaml in {} or above it", place(folder))]
     NoProject {
         /// The commit, short.
         commit: String,
@@ -153,6 +153,12 @@ impl SourceError {
             }
             Self::NoProject { .. } => ("source-no-project", "write one with `ctl init`, and commit it".to_owned()),
             Self::BadUrl { why, .. } => ("source-bad-url", why.help().to_owned()),
+            Self::Fetch { why, .. } if wants_credentials(&why.complaint()) => (
+                "source-unreachable",
+                "it wants a credential, or another one: give git one that works without asking (a credential helper, an \
+                 ssh key); it goes on by itself then"
+                    .to_owned(),
+            ),
             Self::Fetch { .. } => {
                 ("source-unreachable", "see whether `git ls-remote` with this URL works; ctl asks git".to_owned())
             }
@@ -175,4 +181,22 @@ impl SourceError {
         };
         Diagnostic::error(code, self.to_string()).help(help)
     }
+}
+
+/// A folder of the repository, or the repository.
+fn place(folder: &str) -> String {
+    if folder.is_empty() { "its top folder".to_owned() } else { format!("`{folder}`") }
+}
+
+/// True if git says that it was not let in.
+fn wants_credentials(complaint: &str) -> bool {
+    const WORDS: [&str; 6] = [
+        "unable to get password",
+        "could not read Username",
+        "could not read Password",
+        "Authentication failed",
+        "Permission denied (",
+        "requested URL returned error: 403",
+    ];
+    WORDS.iter().any(|words| complaint.contains(words))
 }

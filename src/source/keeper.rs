@@ -1,7 +1,7 @@
 //! A source that is looked at again and again, by a process that runs for months.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use git2::{ObjectType, Oid, Repository};
@@ -11,7 +11,7 @@ use super::mirror::{self, Fetching, RemoteSource};
 use super::read::resolve;
 use super::{Changes, Good, Source, SourceError, SourceOptions};
 use crate::model::Revision;
-use crate::net::{GitCall, without_credentials};
+use crate::net::{Git, GitCall, without_credentials};
 use crate::world::Clock;
 
 /// How often the private mirror is put in order at most.
@@ -36,6 +36,28 @@ pub enum Look {
         /// True if it is no descendant of the one before: history was rewritten, or the way leads back.
         rewritten: bool,
     },
+}
+
+/// A mirror that is to be put in order (`git gc --auto`).
+#[derive(Clone, Debug)]
+pub struct Tidy {
+    git: Git,
+    dir: PathBuf,
+    clock: Clock,
+}
+
+impl Tidy {
+    /// Does it, and says how long that took: ten minutes at most. Blocks. May go on beside a fetch, as git itself lets
+    /// it, so that nobody who looks waits for it.
+    pub fn run(&self) -> Result<Duration, SourceError> {
+        let started = self.clock.boot();
+        // In the foreground, so that the deadline reaches it. Settings given later win.
+        let settings = ["gc.auto=2000", "gc.autoPackLimit=20", "gc.autoDetach=false", "gc.pruneExpire=2.weeks.ago"];
+        let args = settings.into_iter().flat_map(|setting| ["-c", setting]).chain(["gc", "--auto", "--quiet"]);
+        let call = GitCall::of(&self.dir, args, TIDY_DEADLINE);
+        self.git.run(&call).map_err(SourceError::Git)?;
+        Ok(self.clock.boot().saturating_sub(started))
+    }
 }
 
 /// Keeps a source open and tells when its commit moves. Whatever goes wrong is an error and changes nothing: the source
@@ -166,9 +188,14 @@ impl Keeper {
 
     /// The commit of the last look, to read it.
     pub fn source(&mut self) -> Result<Source, SourceError> {
-        let Some(revision) = self.last.clone() else {
-            return Err(SourceError::NoRevision { rev: self.rev.clone().unwrap_or("HEAD".into()), shallow: false });
-        };
+        match self.last.clone() {
+            Some(revision) => self.at(revision),
+            None => Err(SourceError::NoRevision { rev: self.rev.clone().unwrap_or("HEAD".into()), shallow: false }),
+        }
+    }
+
+    /// Any commit that this machine has, to read it; nothing is fetched. That it is not here is told by reading it.
+    pub fn at(&mut self, revision: Revision) -> Result<Source, SourceError> {
         let (place, url) = match &mut self.origin {
             Origin::Local { typed, held } => (hold(typed, held)?.place.clone(), None),
             Origin::Remote { source, place: known } => {
@@ -196,22 +223,16 @@ impl Keeper {
         }
     }
 
-    /// Puts the private mirror in order (`git gc --auto`), at most once an hour, and says how long that took. None if
-    /// it is not due, or if this is not a URL: somebody else's repository is theirs. Blocks; cannot meet a fetch of
-    /// this keeper.
-    pub fn tidy(&mut self) -> Option<Result<Duration, SourceError>> {
+    /// How to put the private mirror in order, which is to be done at most once an hour. None if it is not due, or if
+    /// this is not a URL: somebody else's repository is theirs.
+    pub fn tidy(&mut self) -> Option<Tidy> {
         let Origin::Remote { place: Some(place), .. } = &self.origin else { return None };
         let now = self.clock.boot();
         if self.tidied.is_some_and(|last| now.saturating_sub(last) < TIDY_EVERY) {
             return None;
         }
         self.tidied = Some(now);
-        // In the foreground, so that the deadline reaches it. Settings given later win.
-        let settings = ["gc.auto=2000", "gc.autoPackLimit=20", "gc.autoDetach=false", "gc.pruneExpire=2.weeks.ago"];
-        let args = settings.into_iter().flat_map(|setting| ["-c", setting]).chain(["gc", "--auto", "--quiet"]);
-        let call = GitCall::of(&place.common_dir, args, TIDY_DEADLINE);
-        let done = self.options.git.run(&call).map_err(SourceError::Git);
-        Some(done.map(|_| self.clock.boot().saturating_sub(now)))
+        Some(Tidy { git: self.options.git.clone(), dir: place.common_dir.clone(), clock: self.clock.clone() })
     }
 
     fn fetch(&mut self, afresh: bool) -> Result<Option<Revision>, SourceError> {

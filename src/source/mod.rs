@@ -24,6 +24,6 @@ pub use changes::Changes;
 pub use error::SourceError;
 pub use good::{Good, GoodError, GoodNote};
 pub use history::{Ancestry, CommitInfo};
-pub use keeper::{Keeper, Look};
+pub use keeper::{Keeper, Look, Tidy};
 pub use locate::locate;
 pub use read::{Source, SourceOptions};

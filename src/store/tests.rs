@@ -90,7 +90,7 @@ fn record(number: u64, entries: usize) -> Record {
         duration_ms: Some(7),
         token: None,
         guard: Guard { deletes: 20, updates: Some(50) },
-        own: if number % 2 == 0 { Own::Exclusive } else { Own::Recorded },
+        own: if number.is_multiple_of(2) { Own::Exclusive } else { Own::Recorded },
     };
     let endpoints = BTreeMap::from([(EndpointName::only(), of), ("b".parse().unwrap(), EndpointRecord::default())]);
     Record { head: Some(head), endpoints, intents: Vec::new(), fence: Some(number + 2) }

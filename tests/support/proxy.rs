@@ -15,7 +15,10 @@ use std::{
     convert::Infallible,
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -101,6 +104,8 @@ pub enum Fault {
     CutBody(usize),
     /// Passes it on, and hands back what the function made of the answer.
     Rewrite(Box<dyn FnOnce(&mut Reply) + Send>),
+    /// Waits until the flag is set, and then does the other thing.
+    Once(Arc<AtomicBool>, Box<Fault>),
 }
 
 type Rule = dyn Fn(&Seen) -> Fault + Send + Sync;
@@ -285,7 +290,14 @@ async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<R
     };
     let rule = Arc::clone(&shared.rule.lock().expect("no one panics while holding the rule"));
     let closed = || Err(io::Error::other("closed by a fault"));
-    match rule(&seen) {
+    let mut fault = rule(&seen);
+    while let Fault::Once(free, then) = fault {
+        while !free.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        fault = *then;
+    }
+    match fault {
         Fault::None => Ok(whole(pass(&seen, &shared).await)),
         Fault::DropRequest => closed(),
         Fault::DropAnswer => {
@@ -307,6 +319,8 @@ async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<R
             change(&mut reply);
             Ok(whole(reply))
         }
+        // Undone by the loop above.
+        Fault::Once(..) => closed(),
     }
 }
 

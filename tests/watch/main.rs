@@ -29,13 +29,16 @@ mod parts;
 mod proxy;
 
 mod cluster;
+mod degradation;
 mod degraded;
 mod election;
 mod http;
+mod operation;
 mod process;
 mod prometheus;
 mod remote;
 mod scene;
+mod shop;
 mod watchers;
 
 use std::time::{Duration, Instant};

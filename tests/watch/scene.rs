@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,30 @@ impl Written {
     /// Whether the server did it.
     pub(crate) fn accepted(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+}
+
+/// A write that is kept back.
+#[derive(Default)]
+pub(crate) struct Held {
+    came: AtomicBool,
+    free: Arc<AtomicBool>,
+    ended: Mutex<Option<(Written, String)>>,
+}
+
+impl Held {
+    /// Whether there is one.
+    pub(crate) fn came(&self) -> bool {
+        self.came.load(Ordering::SeqCst)
+    }
+
+    /// Lets it go; what the server said to it.
+    #[track_caller]
+    pub(crate) fn let_go(&self) -> (Written, String) {
+        self.free.store(true, Ordering::SeqCst);
+        within(Duration::from_secs(20), "the answer to a write that was kept back", || {
+            self.ended.lock().unwrap().clone()
+        })
     }
 }
 
@@ -76,6 +101,33 @@ impl Server {
                 books.lock().unwrap().push(Written { what, token, status, at: Instant::now(), newest_before });
             }))
         });
+    }
+
+    /// Keeps the next write back until it is let go, as a network or a queue may; what comes after it passes.
+    pub(crate) fn hold_next(&self) -> Arc<Held> {
+        let (books, held) = (Arc::clone(&self.books), Arc::<Held>::default());
+        let hold = Arc::clone(&held);
+        self.proxy.set_rule(move |seen| {
+            let first = seen.writes() && !hold.came.swap(true, Ordering::SeqCst);
+            let free = if first { Arc::clone(&hold.free) } else { Arc::new(AtomicBool::new(true)) };
+            let hold = Arc::clone(&hold);
+            let token = seen.headers.get("ctl-fencing-token").and_then(|token| token.to_str().ok()?.parse().ok());
+            let (what, writes) = (format!("{} {}", seen.method, seen.path), seen.writes());
+            let books = Arc::clone(&books);
+            let note = move |reply: &mut crate::proxy::Reply| {
+                let mut books = books.lock().unwrap();
+                let newest_before = books.iter().filter(|w| w.accepted()).filter_map(|w| w.token).max();
+                let written = Written { what, token, status: reply.status.as_u16(), at: Instant::now(), newest_before };
+                if first {
+                    let said = String::from_utf8_lossy(&reply.body).into_owned();
+                    *hold.ended.lock().unwrap() = Some((written.clone(), said));
+                }
+                books.push(written);
+            };
+            let pass = if writes { Fault::Rewrite(Box::new(note)) } else { Fault::None };
+            Fault::Once(free, Box::new(pass))
+        });
+        held
     }
 
     /// All writes that were answered, in the order of their answers.
@@ -198,6 +250,12 @@ impl Scene {
 
     /// The same with another interval.
     pub(crate) fn watch_every(&self, interval: &str, count: usize, flags: &[String]) -> Watchers {
+        self.watch_each(interval, &vec![flags.to_vec(); count])
+    }
+
+    /// One watcher for each of these lists of flags.
+    pub(crate) fn watch_each(&self, interval: &str, flags: &[Vec<String>]) -> Watchers {
+        let next = AtomicUsize::new(0);
         let url = self.remote.url();
         let token = self.folder.path().join("token");
         std::fs::write(&token, TOKEN).unwrap();
@@ -211,8 +269,10 @@ impl Scene {
             ("GIT_COMMITTER_NAME", "Test"),
             ("GIT_COMMITTER_EMAIL", "test@example.invalid"),
         ];
-        Watchers::of(count, &env, |state, listen| {
+        Watchers::of(flags.len(), &env, |state, listen| {
             let listen = listen.to_string();
+            // They are started in their order.
+            let flags = &flags[next.fetch_add(1, Ordering::SeqCst)];
             let args = [
                 "watch",
                 &url,

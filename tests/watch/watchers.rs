@@ -73,6 +73,11 @@ impl Watchers {
         self.watchers[watcher].process.terminate(limit)
     }
 
+    /// How one of them ended, if it did.
+    pub(crate) fn ended(&mut self, watcher: usize) -> Option<ExitStatus> {
+        self.watchers[watcher].process.ended()
+    }
+
     /// Starts one that ended, with the state folder that it had.
     pub(crate) fn restart(&mut self, watcher: usize) {
         self.watchers[watcher].process.again();

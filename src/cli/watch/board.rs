@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
 use super::folder::Folder;
+use super::leading::Leading;
 use super::log::Log;
 use super::orders::Orders;
 use crate::credentials::Redactor;
@@ -128,8 +129,8 @@ pub(super) struct Facts {
     pub well: BTreeMap<Place, Duration>,
     /// Whether the coordinator answers, and why not.
     pub coordinator: Option<Result<(), String>>,
-    /// Seconds since the last renewal that was acknowledged.
-    pub last_ack: Option<Duration>,
+    /// Targets whose gate closed by itself, and why.
+    pub lapsed: BTreeMap<TargetName, String>,
 }
 
 /// The board.
@@ -159,6 +160,8 @@ pub(super) struct Board {
     pub asks: mpsc::Sender<Ask>,
     /// Finds the commit of a target's version. Blocks.
     pub versions: OnceLock<Versions>,
+    /// The election, once it began.
+    pub leading: OnceLock<Leading>,
     beat: AtomicU64,
     hooks_refused: Mutex<VecDeque<Duration>>,
     said: Mutex<BTreeSet<String>>,
@@ -211,6 +214,7 @@ impl Board {
             hinted: Notify::new(),
             asks,
             versions: OnceLock::new(),
+            leading: OnceLock::new(),
             hooks_refused: Mutex::default(),
             said: Mutex::default(),
         }
@@ -234,7 +238,10 @@ impl Board {
     /// Drops orders whose time is over.
     pub(super) fn tidy_orders(&self) {
         let mut orders = self.orders();
-        if orders.tidy(self.clock.wall().as_second()) {
+        let stands = |name: &str| {
+            name.parse().is_ok_and(|name| self.machine().target(&name).is_some_and(|w| w.suspended.is_some()))
+        };
+        if orders.tidy(self.clock.wall().as_second(), &stands) {
             // What stays in the file is over too, by the time in it.
             drop(orders.write(&self.folder));
         }

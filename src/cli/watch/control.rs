@@ -81,7 +81,8 @@ impl Board {
                     Some(seconds) => format!("for {seconds} s"),
                     None => "until `ctl resume`".to_owned(),
                 };
-                Ok(format!("nothing is written at {} {end}; drift is still looked at", named(&targets)))
+                let here = self.of_this_one();
+                Ok(format!("nothing is written at {} {end}; drift is still looked at{here}", named(&targets)))
             }
             Order::Resume { target } => {
                 let targets = self.chosen(target.as_deref())?;
@@ -113,7 +114,8 @@ impl Board {
                     orders.suspended.remove(&name);
                     orders.pinned.insert(name, pin.clone());
                 })?;
-                Ok(format!("{target} goes back to version {version}, commit {}, and stays there", commit.short()))
+                let (commit, here) = (commit.short(), self.of_this_one());
+                Ok(format!("{target} goes back to version {version}, commit {commit}, and stays there{here}"))
             }
             Order::Approve { checksum, seconds } => {
                 let Some(sum) = Digest::parse(&checksum) else {
@@ -132,11 +134,10 @@ impl Board {
                 }
                 let seconds = seconds.clamp(1, LONGEST_APPROVAL);
                 let approved = Approved { checksum, until: until(seconds), who: who.to_owned() };
-                self.keep(|orders| {
+                self.keep(Ask::Approved, |orders| {
                     orders.approved.retain(|old| old.checksum != approved.checksum);
                     orders.approved.push(approved);
                 })?;
-                self.ask(Ask::Approved)?;
                 Ok(format!("the plan {} may go through for {seconds} s, as it is", sum.short(12)))
             }
         }
@@ -156,12 +157,15 @@ impl Board {
     }
 
     fn reorder(&self, targets: &[TargetName], change: impl Fn(&mut Orders, String)) -> Result<(), Refused> {
-        self.keep(|orders| targets.iter().for_each(|target| change(orders, target.to_string())))?;
-        self.ask(Ask::Reordered(targets.to_vec()))
+        self.keep(Ask::Reordered(targets.to_vec()), |orders| {
+            targets.iter().for_each(|target| change(orders, target.to_string()));
+        })
     }
 
-    /// Changes the orders, on disk first: what a person forbade stays forbidden over a restart.
-    fn keep(&self, change: impl FnOnce(&mut Orders)) -> Result<(), Refused> {
+    /// Changes the orders, on disk first: what a person forbade stays forbidden over a restart. What the loop is to be
+    /// told has its place before: an order that is refused leaves nothing behind.
+    fn keep(&self, ask: Ask, change: impl FnOnce(&mut Orders)) -> Result<(), Refused> {
+        let place = self.asks.try_reserve().map_err(|_| busy())?;
         let mut orders = self.orders();
         let mut changed = orders.clone();
         change(&mut changed);
@@ -169,12 +173,21 @@ impl Board {
             (format!("the order cannot be kept: {error}"), "see that the state folder can be written")
         })?;
         *orders = changed;
+        // While the orders are held, so that they come to the loop in this order.
+        place.send(ask);
         Ok(())
     }
 
     fn ask(&self, ask: Ask) -> Result<(), Refused> {
-        let busy = |_| ("too many orders wait".to_owned(), "try again in a moment");
-        self.asks.try_send(ask).map_err(busy)
+        self.asks.try_send(ask).map_err(|_| busy())
+    }
+
+    /// Orders are those of one watcher; others that may take over do not know of them.
+    fn of_this_one(&self) -> &'static str {
+        match self.machine().is_elected() {
+            true => "; this holds at this watcher: say the same to each that may take over",
+            false => "",
+        }
     }
 
     fn commit_of(&self, target: &TargetName, version: u64) -> Result<Revision, Refused> {
@@ -182,6 +195,10 @@ impl Board {
         let found = self.versions.get().ok_or_else(|| ("nothing was loaded yet".to_owned(), help))?;
         tokio::task::block_in_place(|| found(target, version)).map_err(|why| (why, help))
     }
+}
+
+fn busy() -> Refused {
+    ("too many orders wait".to_owned(), "try again in a moment")
 }
 
 fn words(order: &Order) -> String {

@@ -60,11 +60,19 @@ pub(in crate::cli) struct Warm {
 }
 
 /// What decides how a target's endpoints are spoken to.
-#[derive(PartialEq, Eq)]
 struct MadeOf {
     config: TargetConfig,
     description: Digest,
-    operator: usize,
+    /// Held, so that no other operator can come to stand where it stood.
+    operator: Arc<Operator>,
+}
+
+impl PartialEq for MadeOf {
+    fn eq(&self, other: &Self) -> bool {
+        self.config == other.config
+            && self.description == other.description
+            && Arc::ptr_eq(&self.operator, &other.operator)
+    }
 }
 
 /// Under which circumstances nothing was left to do.
@@ -214,7 +222,7 @@ impl Warm {
             // Neither the guard nor the place where it is written changes how anybody is spoken to.
             config: TargetConfig { guard: crate::model::Guard::default(), span: None, ..config.clone() },
             description: api.origin.digest,
-            operator: Arc::as_ptr(&basis.operator).addr(),
+            operator: Arc::clone(&basis.operator),
         };
         let same = self.made_of.as_ref() == Some(&made_of);
         let denied = std::mem::take(&mut self.denied);
@@ -380,8 +388,14 @@ impl Cycle<'_> {
         let mut fresh = Fresh::new();
         if let Some(still) = warm.still.take_if(|still| still.at == self.circumstances(session)) {
             let (away, near) = self.parted(std::mem::take(&mut warm.sightings), &warm.target);
-            let revisited = session.look_again(&near, context).await;
+            // Looking writes nothing, and a server may take its time: whoever is to stop does not wait for it.
+            let revisited = tokio::select! {
+                biased;
+                () = order.cancel.cancelled() => None,
+                revisited = session.look_again(&near, context) => Some(revisited),
+            };
             warm.sightings = near.into_iter().chain(away).collect();
+            let Some(revisited) = revisited else { return Ok(()) };
             // The value of a secret may be another one though no list shows it.
             if revisited.unchanged && !session.has_changed_secrets() {
                 (report.quiet, report.clean) = (true, order.away.is_empty());
@@ -432,7 +446,11 @@ impl Cycle<'_> {
             away: away.map(|e| ((target.clone(), e.clone()), "it is away, and was not asked".to_owned())).collect(),
             greeting: Some(GREETING),
         };
-        let mut planned = session.look_from(before, false, context).await;
+        let mut planned = tokio::select! {
+            biased;
+            () = order.cancel.cancelled() => return Ok(()),
+            planned = session.look_from(before, false, context) => planned,
+        };
         if lock.is_some() && self.may_write(target).is_ok() {
             let settled = settle_open(ctx, session, &planned.sightings, &order.here)?;
             if settled.changed {
@@ -518,8 +536,12 @@ impl Cycle<'_> {
         if lock.is_none() {
             lock = Some(self.lock(session, &target).await?);
         }
-        carry::prepare(session, planned).await?;
-        if !will(&planned.plan) {
+        let stopped = tokio::select! {
+            biased;
+            () = order.cancel.cancelled() => true,
+            prepared = carry::prepare(session, planned) => prepared.map(|()| false)?,
+        };
+        if stopped || !will(&planned.plan) {
             report.operations = self.not_carried(&planned.plan, &held, None);
             report.exit = report.exit.and(refusal_exit(&planned.plan));
             return Ok(false);

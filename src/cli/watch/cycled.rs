@@ -104,6 +104,11 @@ pub(in crate::cli) struct FieldReport {
     pub cause: Cause,
 }
 
+/// What the reason of an operation begins with that is left alone because a rival sets it back again and again.
+pub(super) const CONTESTED: &str = "contested: ";
+/// The same for one that failed and is not tried in this cycle: it is failing all the while.
+pub(super) const FAILED: &str = "it is tried again later: ";
+
 /// What became of an operation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::cli) enum Outcome {

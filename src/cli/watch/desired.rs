@@ -16,7 +16,10 @@ use crate::credentials::Operator;
 use crate::model::{Digest, Quarantined, Revision, TargetName};
 use crate::net::Limits;
 use crate::reconcile::Place;
-use crate::source::{Good, GoodError, GoodNote, Keeper, Look, Source, SourceOptions};
+use crate::source::{Good, GoodError, GoodNote, Keeper, Look, Source, SourceOptions, Tidy};
+
+/// A fetch that takes longer is away: shorter than for a command, because the next one is never far.
+const FETCH: Duration = Duration::from_secs(60);
 
 /// How long a state is in force before it is written down: the cycles that bring it about come first, and of commits that
 /// follow each other closely the last one does.
@@ -66,6 +69,8 @@ pub(super) struct Asked {
     pub limits: LimitArgs,
     /// Hears of every request.
     pub listener: Listener,
+    /// The lock of the repository on this machine.
+    pub locks: Arc<Locks>,
 }
 
 /// How a look at the source ended.
@@ -113,7 +118,7 @@ pub(super) struct Moved {
 impl Desired {
     /// Takes what the user typed. Looks at nothing yet.
     pub(super) fn new(ctx: &Context, typed: &str, dir: PathBuf, asked: Asked) -> Result<Self, Stop> {
-        let Asked { globs, limits, listener } = asked;
+        let Asked { globs, limits, listener, locks } = asked;
         let typed = load::located(ctx, typed);
         let keeper = Keeper::new(&typed, None, options(ctx), ctx.clock.clone()).map_err(|e| load::stop(&e))?;
         Ok(Self {
@@ -123,7 +128,7 @@ impl Desired {
             globs,
             limits,
             listener,
-            locks: Arc::default(),
+            locks,
             good: None,
             owed: None,
             keeping: false,
@@ -182,10 +187,9 @@ impl Desired {
         }
     }
 
-    /// Puts the private mirror in order, if it is time for that. Blocks.
-    pub(super) fn tidy(&mut self) {
-        // A mirror that is not in order is slower, and that is all.
-        drop(self.keeper.tidy());
+    /// How to put the private mirror in order, if it is time for that. To be run without holding this.
+    pub(super) fn tidy(&mut self) -> Option<Tidy> {
+        self.keeper.tidy()
     }
 
     /// How long to wait until the state in force is to be [written down](Self::keep); none if that is nobody's to do, or
@@ -229,10 +233,20 @@ impl Desired {
         }
     }
 
-    /// An older commit, to be held at. Blocks.
+    /// An older commit, to be held at: from this machine if it is here, else from where the source is. Blocks.
+    ///
+    /// What is in force elsewhere has no part in it, and it has none in that: a file of it that cannot be read is left
+    /// out, and nothing is deleted.
     pub(super) fn at(&mut self, ctx: &Context, revision: &Revision) -> Result<Arc<Basis>, Stop> {
-        let source = Source::open(&self.typed, Some(revision.as_str()), options(ctx)).map_err(|e| load::stop(&e))?;
-        self.assemble(ctx, Arc::new(source)).map(|(basis, _)| basis)
+        let others = (std::mem::take(&mut self.reader), self.good.take());
+        let here = self.keeper.at(revision.clone()).map_err(|e| load::stop(&e));
+        let read = here.and_then(|source| self.assemble(ctx, Arc::new(source))).or_else(|_| {
+            self.reader = Reader::default();
+            let source = Source::open(&self.typed, Some(revision.as_str()), options(ctx));
+            self.assemble(ctx, Arc::new(source.map_err(|e| load::stop(&e))?))
+        });
+        (self.reader, self.good) = others;
+        read.map(|(basis, _)| basis)
     }
 
     fn read(&mut self, ctx: &Context) -> Result<Moved, Stop> {
@@ -373,7 +387,8 @@ fn held(desired: &Mutex<Desired>) -> MutexGuard<'_, Desired> {
 }
 
 fn options(ctx: &Context) -> SourceOptions {
-    SourceOptions { git: load::git(ctx), state_dir: ctx.state.clone(), limits: Limits::default() }
+    let limits = Limits { git_fetch: FETCH, ..Limits::default() };
+    SourceOptions { git: load::git(ctx), state_dir: ctx.state.clone(), limits }
 }
 
 /// What each target is to be. A commit that changes nothing of it, nor of what decides about it, changes no digest.

@@ -76,6 +76,11 @@ impl Leading {
         self.elections.last_ack_age()
     }
 
+    /// Who else holds a target, as last seen.
+    pub(super) fn holder(&self, target: &TargetName) -> Option<String> {
+        self.elections.holder(target)
+    }
+
     /// Shuts every gate: nothing new is sent.
     pub(super) fn close(&self) {
         self.elections.close();

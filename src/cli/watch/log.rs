@@ -6,19 +6,31 @@ use crate::report::sanitize::line;
 
 /// How lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Log {
+pub(super) enum Form {
     /// For people.
     Text,
     /// One JSON object a line.
     Json,
 }
 
+/// The log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Log {
+    /// How lines look.
+    pub(super) form: Form,
+    /// What comes again and again while something is away is written too: `-v`.
+    pub(super) loud: bool,
+}
+
 impl Log {
     /// Writes an entry.
     pub(super) fn write(self, entry: &Entry) {
-        let text = match self {
-            Self::Json => entry.line(),
-            Self::Text => {
+        if entry.level == Level::Debug && !self.loud {
+            return;
+        }
+        let text = match self.form {
+            Form::Json => entry.line(),
+            Form::Text => {
                 let level = match entry.level {
                     Level::Debug => "debug",
                     Level::Info => "info ",

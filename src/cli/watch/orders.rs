@@ -1,6 +1,6 @@
 //! What people asked of a watcher, kept over its restarts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +64,13 @@ impl Orders {
     pub(super) fn read(folder: &Folder) -> std::io::Result<Self> {
         match folder.read(FILE)? {
             None => Ok(Self::default()),
-            Some(bytes) => serde_json::from_slice(&bytes).map_err(std::io::Error::from),
+            Some(bytes) => {
+                let orders: Self = serde_json::from_slice(&bytes).map_err(std::io::Error::from)?;
+                match orders.pinned.values().find(|pin| Revision::parse(&pin.commit).is_none()) {
+                    Some(pin) => Err(std::io::Error::other(format!("`{}` is no commit", pin.commit))),
+                    None => Ok(orders),
+                }
+            }
         }
     }
 
@@ -73,10 +79,16 @@ impl Orders {
         folder.write(FILE, &serde_json::to_vec_pretty(self).map_err(std::io::Error::from)?)
     }
 
-    /// Drops what is over. True if something was.
-    pub(super) fn tidy(&mut self, now: i64) -> bool {
+    /// The targets that there is something to say about, approvals aside.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        self.suspended.keys().chain(self.pinned.keys()).cloned().collect()
+    }
+
+    /// Drops what is over. True if something was. `stands` says where nothing is written in fact: a wall clock that was
+    /// set ahead ends no suspension.
+    pub(super) fn tidy(&mut self, now: i64, stands: &dyn Fn(&str) -> bool) -> bool {
         let before = (self.suspended.len(), self.approved.len());
-        self.suspended.retain(|_, order| order.until.is_none_or(|until| now < until));
+        self.suspended.retain(|name, order| order.until.is_none_or(|until| now < until) || stands(name));
         self.approved.retain(|order| now < order.until);
         before != (self.suspended.len(), self.approved.len())
     }
@@ -112,16 +124,22 @@ mod tests {
         let mut read = Orders::read(&folder).unwrap();
         assert_eq!(read, orders);
         assert_eq!((read.approvals(49), read.approvals(50)), (vec![checksum], vec![]));
-        assert!(read.tidy(100));
+        assert!(!read.clone().tidy(49, &|_| false), "nothing of it is over yet");
+        assert!(read.tidy(100, &|name| name == "a"));
+        assert_eq!(read.suspended.len(), 2, "it stands as long as nothing is written there in fact");
+        assert!(read.tidy(100, &|_| false));
         assert_eq!(read.suspended.keys().collect::<Vec<_>>(), ["b"]);
-        assert!(!read.tidy(i64::MAX));
+        assert!(!read.tidy(i64::MAX, &|_| false));
     }
 
     #[test]
     fn orders_that_cannot_be_read_are_not_forgotten() {
         let state = tempfile::tempdir().unwrap();
         let folder = Folder::take(state.path().join("repo")).unwrap().unwrap();
-        folder.write(FILE, b"{\"suspended\": 1}").unwrap();
-        assert!(Orders::read(&folder).is_err());
+        let pin = r#"{"pinned": {"a": {"version": 1, "commit": "?", "who": "ann", "since": 1}}}"#;
+        for text in [r#"{"suspended": 1}"#, pin] {
+            folder.write(FILE, text.as_bytes()).unwrap();
+            assert!(Orders::read(&folder).is_err(), "{text}");
+        }
     }
 }

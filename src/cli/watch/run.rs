@@ -5,15 +5,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::board::{Ask, Beginning, Board};
-use super::cycle::Basis;
+use super::cycle::{Basis, Locks};
 use super::desired::{Asked, Desired};
 use super::folder::Folder;
 use super::leading::Leading;
-use super::log::Log;
+use super::log::{Form, Log};
 use super::manager::Manager;
 use super::orders::Orders;
 use super::turn::{Come, Stand, Turn};
@@ -42,19 +43,55 @@ const SMALL: u64 = 64 << 10;
 pub(in crate::cli) async fn run(ctx: &Context, args: &WatchArgs, cancel: &CancellationToken) -> Result<Exit, Stop> {
     check(args)?;
     let ctx = Arc::new(ctx.clone());
-    let [source] = &args.sources[..] else {
-        let help = "run one `ctl watch` for each; they share nothing but the machine";
-        return Err(usage("many-sources", "a watcher keeps one project".to_owned(), help));
-    };
-    watch(ctx, args, source, cancel).await
+    let leave = cancel.child_token();
+    let mut locks: BTreeMap<PathBuf, Arc<Locks>> = BTreeMap::new();
+    let mut watching = FuturesUnordered::new();
+    for (n, source) in args.sources.iter().enumerate() {
+        let place = {
+            let (ctx, source) = (Arc::clone(&ctx), source.clone());
+            let finding = tokio::task::spawn_blocking(move || place(&ctx, &source));
+            // It may fetch, and a fetch may hang.
+            let found = tokio::select! {
+                found = finding => found,
+                () = cancel.cancelled() => return Ok(Exit::Done),
+            };
+            found.map_err(|e| failed("state-folder", &e.to_string()))??
+        };
+        // Projects of one repository share its lock, as the cycles of one project do.
+        let locks = Arc::clone(locks.entry(place.repository.clone()).or_default());
+        watching.push(watch(Arc::clone(&ctx), args, One { source, n, place, locks }, leave.clone()));
+    }
+    let mut end = Ok(Exit::Done);
+    while let Some(one) = watching.next().await {
+        if one.is_err() {
+            // One that cannot begin is a slip of whoever started all of them: the others end well, and it is said.
+            leave.cancel();
+        }
+        end = match (end, one) {
+            (Ok(all), Ok(one)) => Ok(all.and(one)),
+            (Err(stop), _) | (Ok(_), Err(stop)) => Err(stop),
+        };
+    }
+    end
 }
 
-async fn watch(ctx: Arc<Context>, args: &WatchArgs, source: &str, cancel: &CancellationToken) -> Result<Exit, Stop> {
-    let dir = {
-        let (ctx, source) = (Arc::clone(&ctx), source.to_owned());
-        let found = tokio::task::spawn_blocking(move || place(&ctx, &source)).await;
-        found.map_err(|e| failed("state-folder", &e.to_string()))??
-    };
+/// One of the projects that are watched.
+struct One<'a> {
+    source: &'a str,
+    /// Which, from 0.
+    n: usize,
+    place: Place,
+    locks: Arc<Locks>,
+}
+
+/// Where a watcher keeps what it needs, and for which repository.
+struct Place {
+    dir: PathBuf,
+    repository: PathBuf,
+}
+
+async fn watch(ctx: Arc<Context>, args: &WatchArgs, one: One<'_>, cancel: CancellationToken) -> Result<Exit, Stop> {
+    let One { source, n, place: Place { dir, .. }, locks } = one;
     let taken = Folder::take(dir.clone()).map_err(|e| failed("state-folder", &format!("{}: {e}", dir.display())))?;
     let Some(folder) = taken else {
         let message = "another watcher of this project runs on this machine, with this state folder";
@@ -71,10 +108,14 @@ async fn watch(ctx: Arc<Context>, args: &WatchArgs, source: &str, cancel: &Cance
     let now = ctx.clock.boot();
     let machine = Machine::new(pace(args, source), args.dry_run, elected, ctx.entropy.next(), now);
     let (asks_in, asks) = mpsc::channel(ORDERS);
-    let notifier = Notifier::new(&ctx.env, std::process::id()).unwrap_or_else(|warning| {
-        ctx.tell(&[warning]);
-        Notifier::default()
-    });
+    let notifier = match n {
+        0 => Notifier::new(&ctx.env, std::process::id()).unwrap_or_else(|warning| {
+            ctx.tell(&[warning]);
+            Notifier::default()
+        }),
+        // The service manager knows one service, and the first project speaks for it.
+        _ => Notifier::default(),
+    };
     let board = Arc::new(Board::new(Beginning {
         clock: ctx.clock.clone(),
         mode: if args.dry_run { "dry-run" } else { "watch" },
@@ -100,7 +141,7 @@ async fn watch(ctx: Arc<Context>, args: &WatchArgs, source: &str, cancel: &Cance
                 answer: exchange.answer.clone(),
             });
         });
-        let asked = Asked { globs: args.targets.clone(), limits: args.limits.clone(), listener };
+        let asked = Asked { globs: args.targets.clone(), limits: args.limits.clone(), listener, locks };
         Desired::new(&ctx, source, dir, asked)?
     };
     let desired = Arc::new(Mutex::new(desired));
@@ -112,7 +153,7 @@ async fn watch(ctx: Arc<Context>, args: &WatchArgs, source: &str, cancel: &Cance
     }
     let served = CancellationToken::new();
     let serving = match &args.listen {
-        Some(listen) => Some(serve(&ctx, args, listen, &board, served.clone()).await?),
+        Some(listen) => Some(serve(&ctx, args, (listen, n), &board, served.clone()).await?),
         None => None,
     };
     let (come_in, come) = mpsc::channel(ARRIVALS);
@@ -131,6 +172,7 @@ async fn watch(ctx: Arc<Context>, args: &WatchArgs, source: &str, cancel: &Cance
         cancel: cancel.child_token(),
         basis: None,
         pinned: BTreeMap::new(),
+        running: BTreeMap::new(),
         warm: BTreeMap::new(),
         probes: BTreeMap::new(),
         over: std::collections::BTreeSet::new(),
@@ -178,16 +220,17 @@ fn pace(args: &WatchArgs, source: &str) -> Pace {
 }
 
 fn log(ctx: &Context, args: &WatchArgs) -> Log {
-    match args.output {
-        Some(LogFormat::Text) => Log::Text,
-        Some(LogFormat::Json) => Log::Json,
-        None if ctx.err_is_terminal => Log::Text,
-        None => Log::Json,
-    }
+    let form = match args.output {
+        Some(LogFormat::Text) => Form::Text,
+        Some(LogFormat::Json) => Form::Json,
+        None if ctx.err_is_terminal => Form::Text,
+        None => Form::Json,
+    };
+    Log { form, loud: ctx.verbose > 0 }
 }
 
 /// Where this watcher keeps what it needs. A URL that was never fetched is fetched for it: its mirror is part of the name.
-fn place(ctx: &Context, source: &str) -> Result<PathBuf, Stop> {
+fn place(ctx: &Context, source: &str) -> Result<Place, Stop> {
     let text = load::located(ctx, source);
     let found = locate(&text, &ctx.state).map_err(|e| load::stop(&e))?;
     let found = match found {
@@ -204,14 +247,14 @@ fn place(ctx: &Context, source: &str) -> Result<PathBuf, Stop> {
         }
     };
     let (common_dir, project) = found.unwrap_or_else(|| (PathBuf::from(without_credentials(&text)), String::new()));
-    Ok(watch_dir(&ctx.state, &common_dir, &project))
+    Ok(Place { dir: watch_dir(&ctx.state, &common_dir, &project), repository: common_dir })
 }
 
 /// Opens the listener and says where it is.
 async fn serve(
     ctx: &Context,
     args: &WatchArgs,
-    listen: &str,
+    (listen, n): (&str, usize),
     board: &Arc<Board>,
     stop: CancellationToken,
 ) -> Result<tokio::task::JoinHandle<()>, Stop> {
@@ -222,6 +265,15 @@ async fn serve(
     let addr: SocketAddr = listen.parse().map_err(|_| {
         usage("bad-address", format!("`{listen}` is no address"), "write 127.0.0.1:9090, or [::1]:9090")
     })?;
+    // Each project has a port of its own, in the order in which they were named.
+    let port = match (addr.port(), u16::try_from(n)) {
+        (0, _) => 0,
+        (port, Ok(n)) => {
+            port.checked_add(n).ok_or_else(|| bad("there is no port left for another project".to_owned()))?
+        }
+        (_, Err(e)) => return Err(bad(e.to_string())),
+    };
+    let addr = SocketAddr::new(addr.ip(), port);
     let listener = tokio::net::TcpListener::bind(addr).await.map_err(|e| bad(e.to_string()))?;
     let secret = |file: &Option<PathBuf>| file.as_deref().map(|file| read_secret(ctx, file)).transpose();
     let (read, mut write) = (secret(&args.read_token_file)?, secret(&args.token_file)?);
@@ -265,14 +317,8 @@ async fn reload(asks: mpsc::Sender<Ask>) {
 fn stand(ctx: Arc<Context>, members: Vec<String>, come: mpsc::Sender<Come>) -> Stand {
     Box::new(move |basis: &Arc<Basis>, targets| {
         let project = &basis.loaded.project;
-        for target in targets {
-            let embedded =
-                project.targets.get(target).is_some_and(|t| t.endpoints.values().any(|e| e.url == "embedded"));
-            // A private mirror is seen by nobody else; a repository on this machine is the one that all watchers read.
-            let alone = matches!(project.record, RecordPlace::Local) && basis.loaded.source.url().is_some();
-            if embedded || alone {
-                return Err(not_shared(target, embedded));
-            }
+        if let Some(stop) = targets.iter().find_map(|target| not_shared(basis, target)) {
+            return Err(stop);
         }
         let process = current_process(&user(&ctx));
         let me = format!("{} on {}, process {}", process.who, process.host, process.pid);
@@ -289,13 +335,21 @@ fn stand(ctx: Arc<Context>, members: Vec<String>, come: mpsc::Sender<Come>) -> S
     })
 }
 
-fn not_shared(target: &TargetName, embedded: bool) -> Stop {
+/// Why the record of a target is not one that all watchers see, if so.
+pub(super) fn not_shared(basis: &Basis, target: &TargetName) -> Option<Stop> {
+    let project = &basis.loaded.project;
+    let embedded = project.targets.get(target).is_some_and(|t| t.endpoints.values().any(|e| e.url == "embedded"));
+    // A private mirror is seen by nobody else; a repository on this machine is the one that all watchers read.
+    let alone = matches!(project.record, RecordPlace::Local) && basis.loaded.source.url().is_some();
+    if !embedded && !alone {
+        return None;
+    }
     let message = format!("with an election the record of {target} must be shared, and it is not");
     let help = match embedded {
         true => "an embedded target lives on this machine alone: watch it without --election",
         false => "write `record: {push: origin}` into ctl.yaml",
     };
-    usage("record-not-shared", message, help)
+    Some(usage("record-not-shared", message, help))
 }
 
 fn read_secret(ctx: &Context, file: &Path) -> Result<Secret, Stop> {

@@ -66,16 +66,33 @@ impl Board {
                 deletes_held: source.deletes_held.clone(),
                 quarantined: source.quarantined.clone(),
             },
-            election: facts.coordinator.as_ref().map(|answer| ElectionStatus {
-                reachable: answer.is_ok(),
-                last_ack_age: facts.last_ack.map(|at| now.boot.saturating_sub(at).as_secs()),
-                why: answer.as_ref().err().cloned(),
+            election: self.leading.get().map(|leading| {
+                let why = facts.coordinator.as_ref().and_then(|answer| answer.as_ref().err().cloned());
+                let last_ack_age = leading.last_ack_age().map(|age| age.as_secs());
+                ElectionStatus { reachable: why.is_none(), last_ack_age, why }
             }),
             targets: machine
                 .targets()
-                .map(|(name, watched)| target(name, watched, &machine, &facts, &orders, &places, now))
+                .map(|(name, watched)| {
+                    self.who_leads(target(name, watched, &machine, &facts, &orders, &places, now), &facts)
+                })
                 .collect(),
         }
+    }
+
+    /// Says of a target where this watcher does not lead who does, as far as it knows.
+    fn who_leads(&self, mut status: TargetStatus, facts: &Facts) -> TargetStatus {
+        let Some(leading) = self.leading.get().filter(|_| !status.leader) else { return status };
+        let Ok(name) = status.target.parse::<TargetName>() else { return status };
+        let why = match (facts.lapsed.get(&name), leading.holder(&name)) {
+            (_, Some(holder)) => format!("another watcher leads here: {holder}"),
+            (Some(why), None) => format!("nothing is written: {why}"),
+            (None, None) => "nobody leads here, as far as is known".to_owned(),
+        };
+        for endpoint in status.endpoints.iter_mut().filter(|endpoint| endpoint.state == State::NotLeader) {
+            endpoint.why = Some(why.clone());
+        }
+        status
     }
 
     /// Why the watcher is not ready.

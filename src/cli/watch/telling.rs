@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::board::{Applied, Board, Seen, Wrong};
 use super::cycle::Basis;
-use super::cycled::{CycleReport, OpReport, Outcome};
+use super::cycled::{CONTESTED, CycleReport, FAILED, OpReport, Outcome};
 use super::desired::{Moved, Read};
 use super::standing::by_endpoint;
 use crate::event::{ErrorType, Level, News};
-use crate::model::{Kind, MAX_PENDING, PendingStatus, Quarantined, RefusalStatus};
-use crate::plan::{Action, Cause};
+use crate::model::{Digest, Kind, MAX_PENDING, PendingStatus, Quarantined, RefusalStatus};
+use crate::plan::{Action, Cause, Refusal};
 use crate::reconcile::{Input, Looked, Trouble};
 
 /// Gates that `ctl approve` opens. What a person is not trusted with stays shut.
@@ -100,6 +100,11 @@ fn in_force(board: &Board, moved: &Moved) {
         let mut facts = board.facts();
         let first = facts.project.is_none();
         facts.project = Some(basis.loaded.project.name.to_string());
+        // What was known of targets that are gone would be counted, and could be approved, for ever.
+        facts.seen.retain(|target, _| places.iter().any(|(at, _)| at == target));
+        facts.requests.retain(|place, _| moved.places.contains(place));
+        facts.states.retain(|place, _| moved.places.contains(place));
+        facts.well.retain(|place, _| moved.places.contains(place));
         let paths = |list: &[Quarantined]| list.iter().map(|q| file(&q.place).to_owned()).collect::<BTreeSet<_>>();
         let (before, after) = (paths(&facts.source.quarantined), paths(&moved.quarantined));
         facts.source.commit = Some(basis.loaded.revision.clone());
@@ -135,9 +140,11 @@ fn in_force(board: &Board, moved: &Moved) {
 /// Puts a cycle on the board, and says what is worth saying.
 pub(super) fn cycled(board: &Board, basis: &Basis, report: &CycleReport) {
     let target = &report.target;
-    let (seen, news) = (seen(board, report), news(report));
+    let (seen, news) = (seen(board, report), news(board, report));
     let queue = seen.pending_total;
-    board.facts().seen.insert(target.clone(), seen);
+    let tried = report.operations.iter().any(|op| op.attempts > 0 || op.outcome == Outcome::Done);
+    let before = board.facts().seen.insert(target.clone(), seen.clone());
+    let as_before = !tried && before.is_some_and(|before| is_as_before(&before, &seen));
     if let Some(left) = report.endpoints.values().filter_map(|endpoint| endpoint.retries_left).min() {
         board.metrics.retry_budget(target, left as f64);
     }
@@ -154,15 +161,30 @@ pub(super) fn cycled(board: &Board, basis: &Basis, report: &CycleReport) {
             board.note_once(level, &format!("{target}: {}", diagnostic.message));
         }
     }
-    let quiet = report.quiet || (report.operations.is_empty() && report.stopped.is_none());
+    let quiet = report.quiet || as_before || (report.operations.is_empty() && report.stopped.is_none());
     board.say(&News::Cycled { target: target.clone(), took: report.took, quiet, errors: errors(report), queue });
 }
 
-fn news(report: &CycleReport) -> Vec<News> {
+/// True if what waits, what is refused and what is wrong were all told after the cycle before.
+fn is_as_before(before: &Seen, now: &Seen) -> bool {
+    let same = |a: &PendingStatus, b: &PendingStatus| (&a.address, &a.state, &a.why) == (&b.address, &b.state, &b.why);
+    before.pending_total == now.pending_total
+        && before.pending.len() == now.pending.len()
+        && before.pending.iter().zip(&now.pending).all(|(a, b)| same(a, b))
+        && before.refusals == now.refusals
+        && before.wrong == now.wrong
+}
+
+fn news(board: &Board, report: &CycleReport) -> Vec<News> {
     let target = &report.target;
     let mut news = Vec::new();
+    // What waits since an earlier cycle was told then.
+    let told: BTreeSet<String> = match board.facts().seen.get(target) {
+        Some(seen) => seen.pending.iter().map(|pending| pending.address.clone()).collect(),
+        None => BTreeSet::new(),
+    };
     for op in &report.operations {
-        if matches!(op.cause, Cause::Drift | Cause::Both) {
+        if matches!(op.cause, Cause::Drift | Cause::Both) && !told.contains(&op.address) {
             let cause = match op.action {
                 Action::Create => "missing",
                 Action::Delete => "unmanaged",
@@ -224,6 +246,7 @@ fn counts(basis: &Basis, report: &CycleReport) -> BTreeMap<(Kind, &'static str),
         let state = match op.outcome {
             Outcome::Done => continue,
             Outcome::Failed { .. } | Outcome::Conflict(_) | Outcome::InDoubt(_) => "failing",
+            Outcome::Held(ref why) if why.starts_with(FAILED) => "failing",
             Outcome::Held(_) | Outcome::Refused(_) | Outcome::Pending | Outcome::Skipped(_) => "pending",
         };
         if let Some(synced) = counts.get_mut(&(op.kind.clone(), "in_sync"))
@@ -273,7 +296,6 @@ fn errors(report: &CycleReport) -> Vec<(ErrorType, String)> {
 
 fn seen(board: &Board, report: &CycleReport) -> Seen {
     let before = board.facts().seen.get(&report.target).cloned().unwrap_or_default();
-    let summary = &report.summary;
     let version = report.standing.as_ref().map(|version| Applied {
         number: version.number,
         time: version.time,
@@ -283,6 +305,7 @@ fn seen(board: &Board, report: &CycleReport) -> Seen {
         took_ms: u64::try_from(version.took.as_millis()).ok(),
         who: version.who.clone(),
     });
+    let checksum = report.checksum.or(before.checksum);
     let all: Vec<PendingStatus> = report.operations.iter().filter_map(pending).collect();
     let doubtful = |op: &&OpReport| matches!(op.outcome, Outcome::InDoubt(_));
     let mut wrong: BTreeMap<_, _> = report
@@ -318,16 +341,9 @@ fn seen(board: &Board, report: &CycleReport) -> Seen {
     }
     Seen {
         took: report.took,
-        checksum: report.checksum.or(before.checksum),
+        checksum,
         deletes_checksum: report.deletes_checksum.or(before.deletes_checksum),
-        counts: [
-            summary.delete,
-            summary.create,
-            summary.update + summary.replace,
-            summary.adopt,
-            summary.unchanged,
-            summary.unknown,
-        ],
+        counts: left(report),
         refusals: report
             .refusals
             .iter()
@@ -335,7 +351,7 @@ fn seen(board: &Board, report: &CycleReport) -> Seen {
                 gate: refusal.gate.to_owned(),
                 endpoint: refusal.endpoint.as_ref().map(ToString::to_string),
                 message: refusal.message.clone(),
-                help: refusal.help.clone(),
+                help: remedy(refusal, checksum),
                 approvable: APPROVABLE.contains(&refusal.gate),
             })
             .collect(),
@@ -348,11 +364,51 @@ fn seen(board: &Board, report: &CycleReport) -> Seen {
     }
 }
 
+/// Deletes, creates, updates, adoptions, unchanged, unknown: as it stands after the cycle. What is done is as it should
+/// be, and not to be done any more.
+fn left(report: &CycleReport) -> [usize; 6] {
+    let summary = &report.summary;
+    let updates = summary.update + summary.replace;
+    let done = || report.operations.iter().filter(|op| op.outcome == Outcome::Done);
+    if done().next().is_none() {
+        return [summary.delete, summary.create, updates, summary.adopt, summary.unchanged, summary.unknown];
+    }
+    let open = |actions: &[Action]| {
+        report.operations.iter().filter(|op| op.outcome != Outcome::Done && actions.contains(&op.action)).count()
+    };
+    let stays = done().filter(|op| !matches!(op.action, Action::Delete | Action::Forget)).count();
+    [
+        open(&[Action::Delete]),
+        open(&[Action::Create]),
+        open(&[Action::Update, Action::Rename]),
+        open(&[Action::Adopt]),
+        summary.unchanged + stays,
+        summary.unknown,
+    ]
+}
+
+/// What to do about a refusal where nobody sits at the command line of an `apply`.
+fn remedy(refusal: &Refusal, checksum: Option<Digest>) -> String {
+    match checksum.filter(|_| APPROVABLE.contains(&refusal.gate)) {
+        Some(sum) => format!(
+            "look at it with `ctl plan`; if it is meant, `ctl approve {}` lets exactly this through, and if not, another \
+             commit takes its place",
+            sum.short(12)
+        ),
+        None => refusal.help.clone(),
+    }
+}
+
 /// What is not done; `None` for what is.
 fn pending(op: &OpReport) -> Option<PendingStatus> {
     let (state, why, help) = match &op.outcome {
         Outcome::Done => return None,
         Outcome::Pending => ("waiting", "nothing is written at the moment".to_owned(), None),
+        Outcome::Held(why) if why.starts_with(CONTESTED) => {
+            let help = "find out who the other one is and end it, then `ctl retry`; or change the manifest";
+            ("contested", why.trim_start_matches(CONTESTED).to_owned(), Some(help.to_owned()))
+        }
+        Outcome::Held(why) if why.starts_with(FAILED) => ("failed", why.trim_start_matches(FAILED).to_owned(), None),
         Outcome::Held(why) => ("held", why.clone(), None),
         Outcome::Refused(why) => ("refused", why.clone(), Some("`ctl approve CHECKSUM`, or another commit".to_owned())),
         Outcome::Failed { why, help } => ("failed", why.clone(), help.clone()),

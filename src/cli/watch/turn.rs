@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::board::{Ask, Board, Versions};
 use super::cycle::{self, Basis, Order, Warm};
-use super::cycled::CycleReport;
+use super::cycled::{CONTESTED, CycleReport, FAILED};
 use super::desired::{Desired, Read};
 use super::leading::Leading;
 use super::manager::Manager;
 use super::telling;
 use crate::cli::{Context, Exit};
 use crate::event::{Event, Level, News};
-use crate::model::TargetName;
+use crate::model::{Revision, TargetName};
 use crate::plan::{Action, Operation};
 use crate::reconcile::{Blocked, Command, ElectionEvent, Ended, Here, Input, Job, PATIENCE, Place};
 use crate::source::Changes;
@@ -26,6 +26,8 @@ use crate::target::Fence;
 
 /// The loop looks up at least so often, so that whoever watches it sees that it turns.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// When an older commit that could not be read is tried again.
+const AGAIN: Duration = Duration::from_secs(30);
 /// So many versions are kept.
 const VERSIONS: usize = 100;
 
@@ -40,7 +42,7 @@ pub(super) enum Come {
     /// Something happened in the election.
     Election(ElectionEvent),
     /// An older commit was read, or not.
-    Pinned(TargetName, Result<Arc<Basis>, String>),
+    Pinned(TargetName, Revision, Result<Arc<Basis>, String>),
 }
 
 /// Everything that the loop works with.
@@ -71,8 +73,10 @@ pub(super) struct Turn {
     pub manager: Manager,
     /// What is in force.
     pub basis: Option<Arc<Basis>>,
-    /// Targets that are held at an older commit.
-    pub pinned: BTreeMap<TargetName, Arc<Basis>>,
+    /// Targets that are held at an older commit, which one, and what it wants.
+    pub pinned: BTreeMap<TargetName, (Revision, Arc<Basis>)>,
+    /// Stops one cycle that is under way, as far as it did not begin to write.
+    pub running: BTreeMap<TargetName, CancellationToken>,
     /// What stays between the cycles of each target.
     pub warm: BTreeMap<TargetName, Box<Warm>>,
     /// What probes speak through: a cycle may be under way beside them.
@@ -97,9 +101,6 @@ impl Turn {
         let end = loop {
             self.board.beat();
             self.manager.alive();
-            if let Some(leading) = &self.leading {
-                self.board.facts().last_ack = leading.last_ack_age().map(|age| clock.boot().saturating_sub(age));
-            }
             self.board.tidy_orders();
             let now = clock.boot();
             let next = self.board.machine().next(now).map_or(heartbeat, |at| at.saturating_sub(now).min(heartbeat));
@@ -118,11 +119,7 @@ impl Turn {
                 () = self.changes.next() => vec![Input::Hint],
                 () = tokio::time::sleep(next) => vec![Input::Tick],
             };
-            let mut done = false;
-            for input in inputs {
-                done |= self.step(input);
-            }
-            if done {
+            if self.step(inputs) {
                 break self.exit;
             }
             if self.once && !told && self.is_over() {
@@ -148,18 +145,31 @@ impl Turn {
             }
             return failed;
         }
-        self.board.machine().targets().all(|(name, _)| self.over.contains(name))
+        let over = self.board.machine().targets().all(|(name, _)| self.over.contains(name));
+        if over && self.once && self.board.facts().source.trouble.is_some() {
+            // What an older state asked for was done; what the source says now was not.
+            self.exit = self.exit.and(Exit::Unreachable);
+        }
+        over
     }
 
     /// One step; `true` once it is time to leave.
-    fn step(&mut self, input: Input) -> bool {
-        let tick = matches!(input, Input::Tick | Input::Hint);
-        let about = match &input {
-            Input::Cycled(target, _) | Input::Won(target, _) | Input::Lost(target) => Some(target.clone()),
-            Input::Probed((target, _), _) => Some(target.clone()),
+    fn step(&mut self, inputs: Vec<Input>) -> bool {
+        let tick = inputs.iter().all(|input| matches!(input, Input::Tick | Input::Hint));
+        let about = match &inputs[..] {
+            [Input::Cycled(target, _) | Input::Won(target, _) | Input::Lost(target)] => Some(target.clone()),
+            [Input::Probed((target, _), _)] => Some(target.clone()),
             _ => None,
         };
-        let commands = self.board.machine().step(self.ctx.clock.boot(), input);
+        for input in &inputs {
+            // What was begun for another commit, or before somebody said stop, goes no further than it must.
+            if let Input::Suspend(target, _) | Input::Pin(target) = input
+                && let Some(running) = self.running.get(target)
+            {
+                running.cancel();
+            }
+        }
+        let commands = self.board.machine().steps(self.ctx.clock.boot(), inputs);
         if !tick {
             self.board.restate(about.as_ref());
         }
@@ -174,35 +184,40 @@ impl Turn {
                     Read::Away { recalled, .. } => recalled.as_ref().map(|(moved, _)| moved),
                     Read::Same { .. } => None,
                 };
-                let first = self.basis.is_none();
-                let mut inputs = Vec::new();
+                let before: BTreeSet<TargetName> =
+                    self.board.machine().targets().map(|(name, _)| name.clone()).collect();
                 if let Some(moved) = moved {
                     self.board.hide_as(moved.basis.operator.redactor());
                     self.board.versions.get_or_init(|| versions(&moved.basis));
                     self.basis = Some(Arc::clone(&moved.basis));
                     let targets: BTreeSet<TargetName> = moved.places.iter().map(|(target, _)| target.clone()).collect();
                     match (&self.leading, &self.stand) {
-                        (Some(leading), _) => leading.set_targets(targets),
-                        (None, Some(stand)) => self.leading = Some(stand(&moved.basis, &targets)?),
+                        (Some(leading), _) => leading.set_targets(self.shared(&moved.basis, targets)),
+                        (None, Some(stand)) => {
+                            let leading = stand(&moved.basis, &targets)?;
+                            self.board.leading.get_or_init(|| leading.clone());
+                            self.leading = Some(leading);
+                        }
                         (None, None) => {}
                     }
                 }
                 self.changes.renew();
-                inputs.push(telling::looked(&self.board, *read));
-                if first && self.basis.is_some() {
-                    // What people asked of an earlier watcher still holds.
-                    let held = self.board.orders().clone();
-                    let names: BTreeSet<String> = held.suspended.into_keys().chain(held.pinned.into_keys()).collect();
-                    let names: Vec<TargetName> = names.iter().filter_map(|name| name.parse().ok()).collect();
-                    let mut before = self.reordered(&names);
-                    before.append(&mut inputs);
-                    inputs = before;
-                }
+                let looked = telling::looked(&self.board, *read);
+                let now: BTreeSet<TargetName> = self.board.machine().targets().map(|(name, _)| name.clone()).collect();
+                self.leave(&now);
+                // What people asked of an earlier watcher still holds, and what they asked of a target that went away
+                // and came back.
+                let held = self.board.orders().names();
+                let new: Vec<TargetName> =
+                    now.difference(&before).filter(|name| held.contains(name.as_str())).cloned().collect();
+                let mut inputs = self.reordered(&new);
+                inputs.push(looked);
                 self.manager.ready(&self.summary());
                 inputs
             }
             Come::Cycled(target, ended) => {
                 self.over.insert(target.clone());
+                self.running.remove(&target);
                 let Some((warm, report)) = ended else {
                     let why = "a cycle broke off; this is a defect of ctl".to_owned();
                     self.board.say(&News::Note { level: Level::Error, message: format!("{target}: {why}") });
@@ -225,17 +240,51 @@ impl Turn {
                 vec![Input::Probed(place, answer)]
             }
             Come::Election(event) => self.elected(event),
-            Come::Pinned(target, Ok(basis)) => {
-                self.pinned.insert(target.clone(), basis);
-                vec![Input::Pin(target)]
+            // Another order came meanwhile, and what it asks for is under way.
+            Come::Pinned(target, revision, _) if self.board.orders().pin(&target).as_ref() != Some(&revision) => {
+                Vec::new()
             }
-            Come::Pinned(target, Err(why)) => {
-                let message =
-                    format!("{target} is suspended, because the commit that it is held at cannot be read: {why}");
-                self.board.say(&News::Note { level: Level::Error, message });
+            Come::Pinned(target, revision, Ok(basis)) => {
+                self.pinned.insert(target.clone(), (revision, basis));
+                self.reordered(&[target])
+            }
+            Come::Pinned(target, _, Err(why)) => {
+                let message = format!(
+                    "nothing is written at {target}, because the commit that it is held at cannot be read: {why}"
+                );
+                self.board.note_once(Level::Error, &message);
+                let (clock, asks) = (self.ctx.clock.clone(), self.board.asks.clone());
+                let again = target.clone();
+                tokio::spawn(async move {
+                    clock.sleep(AGAIN).await;
+                    drop(asks.send(Ask::Reordered(vec![again])).await);
+                });
                 vec![Input::Suspend(target, None)]
             }
         })
+    }
+
+    /// Those of the targets whose record all watchers see. A commit may not take a target out of what they share and
+    /// have it written all the same.
+    fn shared(&self, basis: &Basis, targets: BTreeSet<TargetName>) -> BTreeSet<TargetName> {
+        let (shared, alone): (BTreeSet<_>, BTreeSet<_>) =
+            targets.into_iter().partition(|target| super::run::not_shared(basis, target).is_none());
+        for target in alone {
+            let message = format!("nothing is written at {target}: with an election its record must be shared");
+            self.board.note_once(Level::Error, &message);
+        }
+        shared
+    }
+
+    /// Lets go of what was kept for targets that the project does not have any more.
+    fn leave(&mut self, targets: &BTreeSet<TargetName>) {
+        self.pinned.retain(|target, _| targets.contains(target));
+        for kept in [&mut self.warm, &mut self.probes] {
+            let gone: Vec<TargetName> = kept.keys().filter(|target| !targets.contains(*target)).cloned().collect();
+            for mut warm in gone.into_iter().filter_map(|target| kept.remove(&target)) {
+                tokio::spawn(async move { warm.close().await });
+            }
+        }
     }
 
     fn elected(&mut self, event: ElectionEvent) -> Vec<Input> {
@@ -246,9 +295,22 @@ impl Turn {
                 if let Some(warm) = self.warm.get_mut(&target) {
                     warm.forget();
                 }
+                self.board.facts().lapsed.remove(&target);
+                vec![Input::Won(target, token.0)]
+            }
+            ElectionEvent::Lapsed { target, why } => {
+                self.board.facts().lapsed.insert(target.clone(), why.clone());
+                self.board.say(&News::Lost { target: target.clone(), why });
+                vec![Input::Lost(target)]
+            }
+            ElectionEvent::Resumed { target, token } => {
+                // Nobody else wrote meanwhile; what the endpoints themselves did is seen by the next cycle.
+                self.board.facts().lapsed.remove(&target);
+                self.board.say(&News::Won { target: target.clone(), token: token.0 });
                 vec![Input::Won(target, token.0)]
             }
             ElectionEvent::Lost { target, why } => {
+                self.board.facts().lapsed.remove(&target);
                 self.board.say(&News::Lost { target: target.clone(), why });
                 vec![Input::Lost(target)]
             }
@@ -283,11 +345,13 @@ impl Turn {
                 // A look may hold it, for as long as a fetch takes; the next one sees it then.
                 let desired = Arc::clone(&self.desired);
                 let hinted = Arc::clone(&self.board);
+                // What is held at an older commit is spoken to as the file says now, too.
+                let held: Vec<TargetName> = std::mem::take(&mut self.pinned).into_keys().collect();
                 tokio::task::spawn_blocking(move || {
                     desired.lock().unwrap_or_else(PoisonError::into_inner).again();
                     hinted.hinted.notify_one();
                 });
-                Vec::new()
+                self.reordered(&held)
             }
         }
     }
@@ -298,17 +362,22 @@ impl Turn {
         let (now, wall) = (self.ctx.clock.boot(), self.ctx.clock.wall().as_second());
         let mut inputs = Vec::new();
         for target in targets {
-            if let Some(order) = orders.suspended.get(target.as_str()) {
+            let suspended = orders.suspended.get(target.as_str()).map(|order| {
                 let left = |until: i64| Duration::from_secs(u64::try_from(until.saturating_sub(wall)).unwrap_or(0));
-                inputs.push(Input::Suspend(target.clone(), order.until.map(|until| now + left(until))));
-                continue;
-            }
+                Input::Suspend(target.clone(), order.until.map(|until| now + left(until)))
+            });
             let Some(revision) = orders.pin(target) else {
                 self.pinned.remove(target);
                 inputs.push(Input::Resume(target.clone()));
+                inputs.extend(suspended);
                 continue;
             };
-            // Until the older commit is at hand nothing is written there.
+            if self.pinned.get(target).is_some_and(|(at, _)| *at == revision) {
+                inputs.push(Input::Pin(target.clone()));
+                inputs.extend(suspended);
+                continue;
+            }
+            // Until the older commit is at hand nothing is written there, whatever else was said.
             inputs.push(Input::Suspend(target.clone(), None));
             let (ctx, desired, come) = (Arc::clone(&self.ctx), Arc::clone(&self.desired), self.come.0.clone());
             let target = target.clone();
@@ -316,7 +385,7 @@ impl Turn {
                 let read = desired.lock().unwrap_or_else(PoisonError::into_inner).at(&ctx, &revision);
                 let words = |stop: crate::cli::Stop| stop.diagnostics.first().map(|d| d.message.clone());
                 let read = read.map_err(|stop| words(stop).unwrap_or_default());
-                drop(come.blocking_send(Come::Pinned(target, read)));
+                drop(come.blocking_send(Come::Pinned(target, revision, read)));
             });
         }
         inputs
@@ -330,20 +399,22 @@ impl Turn {
                 let board = Arc::clone(&self.board);
                 tokio::spawn(async move {
                     let source = Arc::clone(&desired);
-                    let wait = tokio::task::spawn_blocking({
-                        let clock = ctx.clock.clone();
-                        move || {
-                            let read = source.lock().unwrap_or_else(PoisonError::into_inner).look(&ctx);
-                            drop(come.blocking_send(Come::Read(Box::new(read))));
-                            // After the answer: it may take minutes, and nobody waits for it.
-                            let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
-                            source.tidy();
-                            source.to_keep().map(|wait| (clock, wait))
-                        }
+                    let clock = ctx.clock.clone();
+                    let after = tokio::task::spawn_blocking(move || {
+                        let read = source.lock().unwrap_or_else(PoisonError::into_inner).look(&ctx);
+                        drop(come.blocking_send(Come::Read(Box::new(read))));
+                        let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
+                        (source.to_keep(), source.tidy())
                     });
-                    if let Ok(Some((clock, wait))) = wait.await {
+                    let Ok((wait, tidy)) = after.await else { return };
+                    if let Some(wait) = wait {
                         clock.sleep(wait).await;
                         keep(desired, board).await;
+                    }
+                    if let Some(tidy) = tidy {
+                        // It may take minutes: nobody waits for it, and the next look goes on beside it. A mirror that
+                        // is not in order is slower, and that is all.
+                        drop(tokio::task::spawn_blocking(move || drop(tidy.run())).await);
                     }
                 });
             }
@@ -379,25 +450,26 @@ impl Turn {
 
     fn cycle(&mut self, target: TargetName, job: Job) {
         let Some(basis) = self.basis_of(&target) else {
-            let ended =
-                Ended { blocked: Some(Blocked::Trouble("nothing was read yet".to_owned())), ..Ended::default() };
-            self.board.machine().step(self.ctx.clock.boot(), Input::Cycled(target, Box::new(ended)));
+            let come = self.come.0.clone();
+            tokio::spawn(async move { drop(come.send(Come::Cycled(target, None)).await) });
             return;
         };
         let basis = match job.stale {
             false => basis,
             true => {
-                let why = "the source is away, so nothing is deleted".to_owned();
+                let why = "the source is away, or was not heard of for long, so nothing is deleted".to_owned();
                 Arc::new(Basis { deletes_held: basis.deletes_held.clone().or(Some(why)), ..(*basis).clone() })
             }
         };
         let warm = self.warm.remove(&target).unwrap_or_else(|| Box::new(Warm::new(target.clone())));
         let approved = self.board.orders().approvals(self.ctx.clock.wall().as_second());
         let gate = job.token.and_then(|token| Some(self.leading.as_ref()?.gate(token)));
+        let cancel = self.draining.child_token();
+        self.running.insert(target.clone(), cancel.clone());
         let cycling = Cycling {
             here: Here { token: job.token, ..self.here.clone() },
             pinned: self.pinned.contains_key(&target),
-            cancel: self.draining.clone(),
+            cancel: cancel.clone(),
             board: Arc::clone(&self.board),
             ctx: Arc::clone(&self.ctx),
             target: target.clone(),
@@ -414,7 +486,7 @@ impl Turn {
     }
 
     fn basis_of(&self, target: &TargetName) -> Option<Arc<Basis>> {
-        self.pinned.get(target).or(self.basis.as_ref()).cloned()
+        self.pinned.get(target).map(|(_, basis)| basis).or(self.basis.as_ref()).cloned()
     }
 
     /// One line for whoever looks at the process.
@@ -497,7 +569,7 @@ fn left_alone(job: &Job, op: &Operation) -> Option<String> {
     if let Some((digest, why)) = job.waiting.get(&address)
         && *digest == wanted
     {
-        return Some(format!("it is tried again later: {why}"));
+        return Some(format!("{FAILED}{why}"));
     }
     if op.change.action() != Action::Update {
         return None;
@@ -505,7 +577,7 @@ fn left_alone(job: &Job, op: &Operation) -> Option<String> {
     let fields: Vec<String> = op.fields.iter().map(|field| field.path.to_string()).collect();
     let field = job.contests.left(&address, wanted, fields.iter().map(String::as_str))?;
     Some(format!(
-        "contested: somebody changes {field} back again and again, so it is left alone; change the manifest, or \
-         `ctl retry` once the rival is gone"
+        "{CONTESTED}somebody changes {field} back again and again, so nothing is updated at this resource: neither that \
+         field nor another"
     ))
 }

@@ -48,6 +48,21 @@ pub enum ElectionEvent {
         /// Why.
         why: String,
     },
+    /// Its gate closed by itself, because nothing was heard of the coordinator for too long. Either the tenure is
+    /// resumed, or nothing more is said of it.
+    Lapsed {
+        /// Which.
+        target: TargetName,
+        /// Why.
+        why: String,
+    },
+    /// Its gate is open again, and the tenure is the same: nobody else can have held it meanwhile.
+    Resumed {
+        /// Which.
+        target: TargetName,
+        /// The number of this tenure.
+        token: Fence,
+    },
     /// The coordinator does not do what it is asked. The gates close by themselves unless it is back in time.
     Unreachable {
         /// What it said, or why it said nothing.
@@ -240,8 +255,10 @@ impl Candidate {
         term.free.retain(|target, _| self.targets.contains(target));
         for (target, held) in &mut term.seats {
             if !self.targets.contains(target) && held.leaving.is_none() {
+                if held.counts() {
+                    self.events.push_back(lost(target, "it is not among our targets any more"));
+                }
                 held.leaving = Some(now);
-                self.events.push_back(lost(target, "it is not among our targets any more"));
             }
         }
     }
@@ -250,7 +267,7 @@ impl Candidate {
     pub(super) fn close(&mut self, why: &'static str) {
         if self.closed.replace(why).is_none() {
             let term = self.term.iter();
-            let held = term.flat_map(|term| term.seats.iter().filter(|(_, held)| held.leaving.is_none()));
+            let held = term.flat_map(|term| term.seats.iter().filter(|(_, held)| held.counts()));
             self.events.extend(held.map(|(target, _)| lost(target, why)));
         }
     }
@@ -321,6 +338,8 @@ impl Candidate {
         if self.over {
             return;
         }
+        // What was silent for too long before this answer came is said first.
+        self.lapse(now);
         match answer {
             Ok(answer) => {
                 self.is_back(lane);
@@ -342,6 +361,24 @@ impl Candidate {
             }
             Err(error) => self.failed(lane, &error, now),
         }
+        if self.closed.is_none()
+            && let Some(term) = &mut self.term
+        {
+            let resumed = term.resume(now).into_iter();
+            self.events.extend(resumed.map(|(target, token)| ElectionEvent::Resumed { target, token }));
+        }
+    }
+
+    /// Says which gates closed by themselves. Returns when the next one does unless something is heard.
+    pub(super) fn lapse(&mut self, now: Duration) -> Duration {
+        let idle = now.saturating_add(IDLE);
+        let Some(term) = self.term.as_mut().filter(|_| self.closed.is_none()) else { return idle };
+        let (next, lapsed) = term.lapse(now);
+        self.events.extend(lapsed.into_iter().map(|(target, age)| {
+            let why = format!("the coordinator last acknowledged it {} s ago, so nothing more is sent", age.as_secs());
+            ElectionEvent::Lapsed { target, why }
+        }));
+        next.unwrap_or(idle)
     }
 
     fn take(&mut self, ask: &Ask, answer: Answer, sent: Duration, now: Duration) {
@@ -418,7 +455,7 @@ impl Candidate {
         let token = Fence(seat.created);
         let wanted = self.targets.contains(target) && self.closed.is_none();
         if wanted {
-            term.seats.insert(target.clone(), Held { token, seen: sent, leaving: None });
+            term.seats.insert(target.clone(), Held { token, seen: sent, leaving: None, lapsed: false });
             self.events.push_back(ElectionEvent::Won { target: target.clone(), token });
         } else {
             // Nobody was told that it is ours, so nothing is under way there.
@@ -490,7 +527,7 @@ impl Candidate {
     fn lose(&mut self, why: &str, now: Duration) {
         let Some(term) = self.term.take() else { return };
         for (target, held) in term.seats {
-            if held.leaving.is_none() && self.closed.is_none() {
+            if held.counts() && self.closed.is_none() {
                 self.events.push_back(lost(&target, why));
             }
             // A lease that ended by itself was useless long before; one that somebody revoked was not.

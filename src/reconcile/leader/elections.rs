@@ -143,7 +143,10 @@ impl Elections {
                 Next::Ask(ask) => {
                     // From here on, and not from the answer, time counts.
                     let sent = self.shared.clock.boot();
-                    let answer = self.ask(coordinator, &ask).await;
+                    let answer = match lane {
+                        Lane::Lease => self.ask_watching(coordinator, &ask).await,
+                        Lane::Seats => self.ask(coordinator, &ask).await,
+                    };
                     self.change(|candidate, now| candidate.answered(lane, &ask, sent, now, answer));
                 }
                 Next::Wait(until) => {
@@ -154,6 +157,29 @@ impl Elections {
                 }
             }
         }
+    }
+
+    /// Asks, and says of every gate that closes by itself meanwhile that it did: an answer may be long in coming, and what
+    /// is done between two questions is over before a gate closes.
+    async fn ask_watching<C: Coordinator>(&self, coordinator: &C, ask: &Ask) -> Result<Answer, CoordinatorError> {
+        let mut asking = std::pin::pin!(self.ask(coordinator, ask));
+        loop {
+            let closes = self.lapse();
+            tokio::select! {
+                biased;
+                answer = &mut asking => return answer,
+                () = self.shared.clock.sleep(closes) => {}
+            }
+        }
+    }
+
+    /// Says which gates closed by themselves. Returns how long it takes until the next one does.
+    fn lapse(&self) -> Duration {
+        let mut candidate = self.candidate();
+        let now = self.shared.clock.boot();
+        let next = candidate.lapse(now);
+        self.shared.tell(&mut candidate);
+        next.saturating_sub(now)
     }
 
     async fn ask<C: Coordinator>(&self, coordinator: &C, ask: &Ask) -> Result<Answer, CoordinatorError> {

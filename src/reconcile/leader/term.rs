@@ -39,6 +39,15 @@ pub(super) struct Held {
     pub(super) seen: Duration,
     /// When its gate was shut, so that another may have it.
     pub(super) leaving: Option<Duration>,
+    /// Whoever listens knows that its gate closed by itself.
+    pub(super) lapsed: bool,
+}
+
+impl Held {
+    /// Whoever listens takes it for ours.
+    pub(super) fn counts(&self) -> bool {
+        self.leaving.is_none() && !self.lapsed
+    }
 }
 
 /// A target that nobody holds.
@@ -73,6 +82,40 @@ impl Term {
         held.leaving.is_none() && good <= now && now - good < GATE
     }
 
+    /// When the first of the gates that are open closes unless something is heard, and which closed without a word.
+    pub(super) fn lapse(&mut self, now: Duration) -> (Option<Duration>, Vec<(TargetName, Duration)>) {
+        let (mut next, mut lapsed) = (None, Vec::new());
+        let open: Vec<TargetName> =
+            self.seats.iter().filter(|(_, held)| self.is_open(held, now)).map(|(target, _)| target.clone()).collect();
+        let acked = self.acked;
+        for (target, held) in self.seats.iter_mut().filter(|(_, held)| held.counts()) {
+            let good = acked.min(held.seen);
+            if open.contains(target) {
+                let closes = good.saturating_add(GATE);
+                next = Some(next.map_or(closes, |next: Duration| next.min(closes)));
+            } else {
+                held.lapsed = true;
+                lapsed.push((target.clone(), now.saturating_sub(good)));
+            }
+        }
+        (next, lapsed)
+    }
+
+    /// Gates that had closed by themselves and are open again: the lease and the key outlived the silence, so that nobody
+    /// else can have held them meanwhile.
+    pub(super) fn resume(&mut self, now: Duration) -> Vec<(TargetName, Fence)> {
+        let open = |(target, held): (&TargetName, &Held)| {
+            (held.lapsed && self.is_open(held, now)).then(|| (target.clone(), held.token))
+        };
+        let resumed: Vec<_> = self.seats.iter().filter_map(open).collect();
+        for (target, _) in &resumed {
+            if let Some(held) = self.seats.get_mut(target) {
+                held.lapsed = false;
+            }
+        }
+        resumed
+    }
+
     /// Compares what we hold with what stands there. Returns what is not ours any more, or is about to be given up, and
     /// why, where that is news.
     pub(super) fn check(
@@ -85,7 +128,7 @@ impl Term {
         let mut found = Vec::new();
         for (target, held) in &mut self.seats {
             let Some(seat) = stand.get(target) else {
-                found.push((target.clone(), held.leaving.is_none().then(|| "its key is gone".to_owned()), true));
+                found.push((target.clone(), held.counts().then(|| "its key is gone".to_owned()), true));
                 continue;
             };
             let made_by_us = seat.created == held.token.0;
@@ -94,7 +137,7 @@ impl Term {
                 held.seen = held.seen.max(sent);
                 continue;
             }
-            let why = held.leaving.is_none().then(|| match made_by_us {
+            let why = held.counts().then(|| match made_by_us {
                 true => format!("somebody wrote to our key: {}", said_of(seat)),
                 false => format!("another holds its key: {}", said_of(seat)),
             });

@@ -329,13 +329,13 @@ fn whatever_happens_cycles_do_not_overlap_and_what_failed_comes_back() {
                         2 => Ended { blocked: Some(Blocked::Trouble(String::new())), ..Ended::default() },
                         _ => Ended { clean: true, ..reached(Reach::Whole) },
                     };
-                    if !ended.clean && chance.next() % 2 == 0 {
+                    if !ended.clean && chance.next().is_multiple_of(2) {
                         ended.operations.push(failed("x:y/z", "w"));
                     }
                     Input::Cycled(name, Box::new(ended))
                 }
                 3 if !probing.is_empty() => match probing.pop_first() {
-                    Some(place) if quiet || chance.next() % 2 == 0 => Input::Probed(place, Ok(())),
+                    Some(place) if quiet || chance.next().is_multiple_of(2) => Input::Probed(place, Ok(())),
                     Some(place) => Input::Probed(place, Err(String::new())),
                     None => Input::Tick,
                 },
@@ -409,4 +409,45 @@ fn whatever_happens_cycles_do_not_overlap_and_what_failed_comes_back() {
         }
         assert_eq!(cycled, led, "seed {seed}: everybody comes back");
     }
+}
+
+#[test]
+fn what_holds_several_targets_back_is_taken_in_before_any_of_them_is_written() {
+    let mut machine = machine(&["a", "b"], false);
+    machine.step(2 * SECOND, Input::Tick);
+    machine.fall_back(3 * SECOND, &BTreeMap::new(), SECOND);
+    let away = Input::Looked(Looked::Away { why: "no route to host".to_owned() });
+    let inputs = [Input::Suspend(target("a"), None), Input::Suspend(target("b"), None), away];
+    let begun = cycles(&machine.steps(3 * SECOND, inputs));
+    assert_eq!(begun.len(), 2);
+    assert!(begun.iter().all(|(_, job)| job.dry && job.stale), "{begun:?}");
+}
+
+#[test]
+fn a_source_that_was_not_heard_of_for_long_deletes_nothing_though_it_never_said_that_it_is_away() {
+    let (mut machine, now) = settled(&["a"]);
+    let hangs = now + 40 * SECOND;
+    let commands = machine.step(hangs, Input::Tick);
+    assert!(commands.contains(&Command::Look), "a fetch that hangs from here on: {commands:?}");
+    assert!(cycles(&commands).iter().all(|(_, job)| !job.stale));
+    machine.step(hangs, clean("a"));
+    let slept = now + 3600 * SECOND;
+    let begun = cycles(&machine.step(slept, Input::Tick));
+    assert!(begun.len() == 1 && begun[0].1.stale, "{begun:?}");
+    machine.step(slept, clean("a"));
+    let begun = cycles(&machine.step(slept, Input::Looked(Looked::Same)));
+    assert!(begun.len() == 1 && !begun[0].1.stale, "what was held goes on as soon as it is heard of: {begun:?}");
+}
+
+#[test]
+fn a_target_that_left_the_project_during_its_cycle_is_waited_for_and_never_reconciled_again() {
+    let (mut machine, now) = settled(&["a", "b"]);
+    assert_eq!(cycles(&machine.step(now, wanted("second", &["a", "b"]))).len(), 2);
+    machine.know(&[place("b", "default")].into(), now);
+    machine.step(now, clean("b"));
+    assert!(machine.target(&target("a")).is_some(), "its cycle is under way");
+    machine.step(now, clean("a"));
+    let later = now + 200 * SECOND;
+    assert!(cycles(&machine.step(later, Input::Tick)).iter().all(|(name, _)| *name == target("b")));
+    assert!(!machine.not_ready(later).iter().any(|why| why.contains("cycle of a")), "and nobody waits for it");
 }

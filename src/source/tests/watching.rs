@@ -245,7 +245,7 @@ fn the_private_mirror_is_put_in_order_once_an_hour_and_keeps_what_refs_name() {
     }
     let record = run(&mirror, "git", &["commit-tree", "-m", "record", &format!("{}^{{tree}}", repo.head())], b"");
     sh(&mirror, &["update-ref", "refs/ctl/records/x", &record]);
-    keeper.tidy().unwrap().unwrap();
+    keeper.tidy().unwrap().run().unwrap();
     let packs = fs::read_dir(mirror.join("objects/pack")).unwrap().count();
     assert!(packs > 0, "nothing was packed");
     assert_eq!(sh(&mirror, &["rev-parse", "refs/ctl/records/x"]), record);
@@ -253,7 +253,7 @@ fn the_private_mirror_is_put_in_order_once_an_hour_and_keeps_what_refs_name() {
     clock.advance(Duration::from_secs(3599));
     assert!(keeper.tidy().is_none());
     clock.advance(Duration::from_secs(1));
-    keeper.tidy().unwrap().unwrap();
+    keeper.tidy().unwrap().run().unwrap();
     assert_eq!(keeper.look().unwrap(), Look::Same);
     let mut local = new(repo.path().to_str().unwrap());
     local.forget();

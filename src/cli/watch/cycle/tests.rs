@@ -309,7 +309,7 @@ async fn an_endpoint_that_is_away_is_not_contacted_and_the_other_goes_on() {
     let quiet = cycle(&world.ctx, &mut warm, &basis, &away).await;
     assert!(quiet.quiet && !quiet.clean, "{quiet:#?}");
     assert_eq!(other.counts(), BTreeMap::new());
-    assert!(quiet.ended().endpoints.get(&"b".parse::<EndpointName>().unwrap()).is_none());
+    assert!(!quiet.ended().endpoints.contains_key(&"b".parse::<EndpointName>().unwrap()));
     probe(&world.ctx, &mut warm, &basis, &"b".parse().unwrap()).await.unwrap();
     let back = world.cycle(&mut warm, &basis).await;
     went_well(&back);
@@ -510,4 +510,24 @@ async fn what_a_killed_run_left_is_settled_before_anything_else() {
     basis.stores.swap(&name, tip.as_ref(), &record, "another begins").unwrap();
     let locked = world.cycle(&mut warm, &basis).await;
     assert!(locked.stopped.as_ref().is_some_and(|s| s.locked), "{locked:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_told_to_stop_does_not_wait_for_a_server_that_takes_its_time() {
+    let (server, _) = serve().await;
+    // It takes connections and answers none.
+    let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", deaf.local_addr().unwrap());
+    let targets = format!("  it: {{api: ctl, url: \"{url}\"}}\n");
+    let world = World::with(server, url, &targets, &["a"]);
+    let (basis, mut warm) = (world.basis(1), World::warm());
+    let order = order();
+    let cancel = order.cancel.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        cancel.cancel();
+    });
+    let ended = tokio::time::timeout(Duration::from_secs(3), cycle(&world.ctx, &mut warm, &basis, &order)).await;
+    let ended = ended.expect("it ends before the server had its time");
+    assert!(!ended.clean && !ended.quiet && ended.operations.is_empty() && ended.stopped.is_none(), "{ended:#?}");
 }

@@ -106,6 +106,8 @@ impl Table {
         let word = |event| match event {
             ElectionEvent::Won { target, token } => format!("won {target} {}", token.0),
             ElectionEvent::Lost { target, why } => format!("lost {target}: {why}"),
+            ElectionEvent::Lapsed { target, why } => format!("lapsed {target}: {why}"),
+            ElectionEvent::Resumed { target, token } => format!("resumed {target} {}", token.0),
             ElectionEvent::Unreachable { .. } => "unreachable".to_owned(),
             ElectionEvent::Reachable => "reachable".to_owned(),
         };
@@ -139,7 +141,36 @@ fn the_gate_closes_fifteen_seconds_after_the_send_of_the_last_acknowledged_renew
     // The lease was there all the time: it goes on under the same token.
     table.pass(131, 131);
     assert_eq!(table.token("a", 131), Some(token));
-    assert_eq!(table.events(), ["reachable"]);
+    let said = table.events();
+    assert!(said[0].starts_with("lapsed a: ") && said[1..] == ["reachable", "resumed a 12"], "{said:?}");
+}
+
+#[test]
+fn a_gate_that_closes_by_itself_is_told_and_so_is_the_same_tenure_when_it_goes_on() {
+    let mut table = Table::new(&["a"]);
+    table.pass(100, 110);
+    let token = table.token("a", 110).unwrap();
+    table.events();
+    let closes = table.candidate.lapse(seconds(110));
+    assert!(closes > seconds(120) && closes <= seconds(125), "{closes:?}");
+    assert_eq!(table.candidate.lapse(closes - Duration::from_nanos(1)), closes);
+    assert_eq!(table.events(), [""; 0], "it is still open");
+    table.candidate.lapse(closes);
+    table.candidate.lapse(closes + seconds(1));
+    let said = table.events();
+    assert_eq!(said.len(), 1, "once: {said:?}");
+    assert!(said[0].starts_with("lapsed a: the coordinator last acknowledged it 15 s ago"), "{said:?}");
+    // The lease lives another 15 s: nobody else had the key, so that the tenure is the same.
+    table.pass(128, 128);
+    assert_eq!(table.token("a", 128), Some(token));
+    assert_eq!(table.events(), [format!("resumed a {}", token.0)]);
+
+    // After a silence that the lease did not survive it is another tenure, and one word was enough.
+    table.candidate.lapse(seconds(200));
+    assert_eq!(table.events().len(), 1);
+    let Next::Ask(ask) = table.candidate.step(Lane::Lease, seconds(200)) else { panic!() };
+    table.candidate.answered(Lane::Lease, &ask, seconds(200), seconds(200), Err(CoordinatorError::LeaseLost));
+    assert_eq!(table.events(), [""; 0]);
 }
 
 #[test]
@@ -396,9 +427,12 @@ async fn a_coordinator_that_is_away_closes_the_gates_and_all_goes_on_when_it_is_
         words.push(match event {
             ElectionEvent::Won { .. } => "won",
             ElectionEvent::Lost { .. } => "lost",
+            ElectionEvent::Lapsed { .. } => "lapsed",
+            ElectionEvent::Resumed { .. } => "resumed",
             ElectionEvent::Unreachable { .. } => "unreachable",
             ElectionEvent::Reachable => "reachable",
         });
     }
-    assert_eq!(words, ["won", "unreachable", "lost", "reachable", "won"]);
+    // On this clock whoever waits moves time on, so that the gate closes while the question is still under way.
+    assert_eq!(words, ["won", "lapsed", "unreachable", "reachable", "won"]);
 }

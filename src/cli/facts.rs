@@ -60,9 +60,12 @@ pub(super) fn refreshed(
     for ((at, endpoint), sighting) in sightings {
         let unknown = sighting.scopes.values().any(|state| matches!(state, ScopeState::Unknown { .. }));
         let Some(known) = record.endpoints.get_mut(endpoint).filter(|_| at == target && !unknown) else { continue };
+        // Both are sorted by kind and key.
+        let mut entries = known.entries.iter_mut().peekable();
         for desired in session.snapshot.desired.iter().filter(|d| &d.id.target == target) {
-            let place = (desired.id.kind.clone(), desired.id.key.clone());
-            let Some(entry) = known.entries.get_mut(&place) else { continue };
+            let place = (&desired.id.kind, &desired.id.key);
+            while entries.next_if(|((kind, key), _)| (kind, key) < place).is_some() {}
+            let Some((_, entry)) = entries.next_if(|((kind, key), _)| (kind, key) == place) else { continue };
             let same = entry.digest == desired.digest
                 && entry.labels == desired.meta.labels
                 && entry.protect == desired.meta.protect

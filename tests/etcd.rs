@@ -37,9 +37,10 @@ struct Member {
 impl Member {
     /// Starts one, if it is installed, and waits until it answers.
     async fn start() -> Option<Self> {
-        if !Path::new(PROGRAM).exists() {
+        let unwanted = std::env::var_os("CTL_TEST_SERVERS").is_some_and(|wanted| wanted == "none");
+        if unwanted || !Path::new(PROGRAM).exists() {
             assert!(std::env::var_os("CTL_TEST_ALL").is_none(), "{PROGRAM} is not installed, and CTL_TEST_ALL is set");
-            eprintln!("skipped: {PROGRAM} is not installed (Debian: etcd-server)");
+            eprintln!("skipped: {PROGRAM} is not installed (Debian: etcd-server), or not wanted");
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -216,7 +217,9 @@ async fn three_watchers_share_five_targets_and_take_over_from_each_other() {
     // One resigns: the others have its targets at once, under higher tokens.
     one.cancel.cancel();
     (&mut one.running).await.unwrap();
-    assert_eq!((one.owned(), one.elections.last_ack_age()), (0, None));
+    assert_eq!(one.owned(), 0);
+    // What it counts from is the last renewal that was heard; without a lease nothing makes it young again.
+    assert!(one.elections.last_ack_age().is_some());
     let resigned = Instant::now();
     let shares = all_owned(&[&two, &three], Duration::from_secs(5)).await;
     assert!(shares.iter().all(|share| *share >= 2), "{shares:?} after {:?}", resigned.elapsed());

@@ -288,8 +288,12 @@ Examples:
 
 SIGTERM: begin nothing new, finish what is in flight, give the leases back, exit 0. SIGHUP: look again now.")]
 pub struct WatchArgs {
-    /// Paths inside of repositories (their HEAD), or URLs: URL[//folder][?ref=main]
-    #[arg(value_name = "SOURCE", default_value = ".")]
+    /// Paths inside of repositories (their HEAD), or URLs with an optional folder and revision
+    #[arg(
+        value_name = "SOURCE",
+        default_value = ".",
+        help = "Paths inside of repositories (their HEAD), or URLs: URL[//folder][?ref=main]"
+    )]
     pub sources: Vec<String>,
     /// Only this target (repeatable, globs allowed)
     #[arg(short, long = "target", value_name = "TARGET", help_heading = "Selection")]

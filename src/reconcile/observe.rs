@@ -86,7 +86,7 @@ where
 pub struct Before {
     /// What was seen last time: a scope whose list has a cursor is asked whether anything changed, and kept if not.
     pub sightings: BTreeMap<Place, Sighting>,
-    /// What [`revisit`](super::revisit) just found: it is not asked for again.
+    /// What [`revisit`](super::revisit()) just found: it is not asked for again.
     pub fresh: Fresh,
     /// Endpoints that are not contacted, and why: nothing is known of them.
     pub away: BTreeMap<Place, String>,

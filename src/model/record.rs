@@ -128,6 +128,29 @@ pub struct RecordEntry {
     pub hmac: Option<String>,
 }
 
+impl RecordEntry {
+    /// The line of a document as it was sent, of which nothing else is known.
+    pub fn of(kind: Kind, key: Key, sent: Canonical) -> Self {
+        Self {
+            kind,
+            key,
+            server_id: None,
+            uid: None,
+            digest: sent.digest(),
+            sent,
+            marked: false,
+            labels: BTreeMap::new(),
+            refs: Vec::new(),
+            protect: false,
+            on_remove: OnRemove::Delete,
+            rewritten: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            secret_hashes: BTreeMap::new(),
+            hmac: None,
+        }
+    }
+}
+
 /// What a run is about to write: it stands in the record from before the first write until the outcome, and is a lock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Intent {

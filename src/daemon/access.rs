@@ -10,7 +10,7 @@ use sha2::Sha256;
 
 use crate::model::Secret;
 
-use super::http::DaemonError;
+use super::error::DaemonError;
 
 /// What people prove themselves with. Without any token only a listener on loopback may be opened.
 #[derive(Clone, Default, Debug)]

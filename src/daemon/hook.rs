@@ -10,7 +10,7 @@ use sha2::Sha256;
 
 use crate::model::Secret;
 
-use super::http::DaemonError;
+use super::error::DaemonError;
 
 /// SHA-256's.
 const MAC_LENGTH: usize = 32;

@@ -6,10 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, StreamBody};
+use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,11 +22,12 @@ use crate::metrics::CONTENT_TYPE;
 use crate::model::{Order, Secret, glob_matches, misleads};
 use crate::world::Clock;
 
-use super::access::{Denial, Gate, Wish, is_own_origin};
+use super::access::{Gate, Wish, is_own_origin};
 use super::events::{Following, Since, follow, lines};
 use super::hook::Hook;
 use super::patient::Patient;
-use super::{Access, Control, page};
+use super::reply::{HTML, JSON, JSON_LINES, Reply, closing, denied, dressed, harmless, reply, say};
+use super::{Access, Control, DaemonError, page};
 
 /// The largest body that is taken, in bytes: of a webhook and of an order.
 pub const MAX_BODY: usize = 256 << 10;
@@ -49,14 +49,6 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How often a reason to refuse webhooks is told. Whoever forges five thousand of them fills no log.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
-/// A document a line: what this media type is registered for is close enough, and readers know it.
-const JSON_LINES: &str = "application/x-ndjson";
-const HTML: &str = "text/html; charset=utf-8";
-
-type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
-
 /// How a watcher listens.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -66,31 +58,6 @@ pub struct Config {
     pub webhook: Option<Secret>,
     /// For ages, and for how often something is told.
     pub clock: Clock,
-}
-
-/// Why nothing listens.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum DaemonError {
-    /// The socket is of no use.
-    #[error("cannot listen: {why}")]
-    Listen {
-        /// Why.
-        why: String,
-    },
-    /// Anybody could look and give orders.
-    #[error(
-        "{addr} can be reached from other machines: give a --token-file or --read-token-file, or listen on 127.0.0.1"
-    )]
-    NoToken {
-        /// Where.
-        addr: SocketAddr,
-    },
-    /// A token of nothing but white space protects nothing.
-    #[error("a token is empty: put a long random text into its file")]
-    EmptyToken,
-    /// As with a token.
-    #[error("the webhook's secret is empty: put a long random text into its file")]
-    EmptyHookSecret,
 }
 
 /// A listener and who answers there, apart from its connections.
@@ -390,61 +357,6 @@ fn parameter(query: Option<&str>, name: &str) -> Option<String> {
     let pairs = query?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let (_, value) = pairs.into_iter().find(|(key, _)| *key == name)?;
     Some(percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned())
-}
-
-/// One line without what a terminal obeys.
-fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c == '\n' || c == '\t' || misleads(c) { ' ' } else { c }).collect()
-}
-
-fn denied(denial: Denial, wish: Wish) -> Reply {
-    let mut reply = match denial {
-        Denial::Token => say(StatusCode::UNAUTHORIZED, "send the token as `Authorization: Bearer …`"),
-        Denial::ReadOnly => return say(StatusCode::FORBIDDEN, "the read token gives no orders"),
-        Denial::NoOrders => {
-            return say(StatusCode::FORBIDDEN, "nobody gives orders here: start with --token-file");
-        }
-        Denial::Host => {
-            let why = "ask by 127.0.0.1 or localhost; another name needs a token: start with --read-token-file";
-            return say(StatusCode::MISDIRECTED_REQUEST, why);
-        }
-    };
-    // A browser asks its user for a password then.
-    let schemes: &[&'static str] = if wish == Wish::Look { &["Bearer", "Basic realm=\"ctl\""] } else { &["Bearer"] };
-    for scheme in schemes {
-        reply.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
-    }
-    reply
-}
-
-/// The body of the request may be unread, so the connection cannot go on.
-fn closing(mut reply: Reply) -> Reply {
-    reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    reply
-}
-
-fn say(status: StatusCode, text: &str) -> Reply {
-    reply(status, TEXT, format!("{text}\n").into())
-}
-
-fn reply(status: StatusCode, kind: &'static str, body: Bytes) -> Reply {
-    dressed(status, kind, UnsyncBoxBody::new(Full::new(body)))
-}
-
-/// What every answer bears: it is what it says it is, it is not kept, and no page frames it.
-fn dressed(status: StatusCode, kind: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> Reply {
-    let mut reply = Response::new(body);
-    *reply.status_mut() = status;
-    for (name, value) in [
-        (header::CONTENT_TYPE, kind),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-    ] {
-        reply.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    reply
 }
 
 #[cfg(test)]

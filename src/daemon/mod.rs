@@ -12,18 +12,21 @@
 //! Who may do what is in `access.rs`; that what comes in is bounded, in `http.rs`.
 
 mod access;
+mod error;
 mod events;
 mod hook;
 mod http;
 mod journal;
 mod page;
 mod patient;
+mod reply;
 
 use crate::event::Entry;
 use crate::model::{Answer, Order, Status};
 
 pub use access::Access;
-pub use http::{Config, Daemon, DaemonError, MAX_BODY, MAX_CONNECTIONS};
+pub use error::DaemonError;
+pub use http::{Config, Daemon, MAX_BODY, MAX_CONNECTIONS};
 pub use journal::Journal;
 
 /// The watcher, as seen from outside. Every method returns at once: nothing waits for a cycle.

@@ -5,11 +5,8 @@
 
 use std::sync::Arc;
 
-use super::reader::{Built, read};
+use super::reader::{Built, Places, read};
 use crate::model::{Canonical, Diagnostic, Digest, FieldPath, SourceFile, Spans, Value, on_all_cores};
-
-/// Longest file.
-pub const MAX_FILE_BYTES: usize = 4 << 20;
 
 /// Codes that parsing can give. The cache stores their position, so new ones go to the end.
 pub(super) const CODES: [&str; 17] = [
@@ -59,15 +56,6 @@ pub struct ParsedDocument {
     pub references: Vec<(FieldPath, String)>,
     /// True if something in it was refused; a null stands in its place.
     pub faulty: bool,
-}
-
-/// Where the values and the keys of one document stand.
-#[derive(Clone, Default, Debug)]
-pub struct Places {
-    /// Of each value.
-    pub values: Spans,
-    /// Of each key, under the path of its value.
-    pub keys: Spans,
 }
 
 /// A document as a tree, with the places of all it says.

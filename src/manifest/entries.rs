@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
-use super::document::MAX_FILE_BYTES;
 use super::fields::start_of;
 use super::project::{PROJECT_FILE, shown};
+use super::reader::MAX_FILE_BYTES;
 use crate::model::{Diagnostic, FileMode, Project, Tree, TreeEntry};
 
 /// Most files of one project.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::document::{Places, ReadDocument};
+use super::document::ReadDocument;
 use super::hint;
+use super::reader::Places;
 use crate::model::{Diagnostic, FieldPath, SourceFile, Span, Value};
 
 /// One document and the problems found in it so far.

@@ -22,11 +22,9 @@ mod resource;
 mod scalar;
 mod set;
 
-pub use document::{
-    MAX_FILE_BYTES, ParsedDocument, ParsedFile, Places, ReadDocument, parse_all, parse_file, places, read_documents,
-    spans,
-};
+pub use document::{ParsedDocument, ParsedFile, ReadDocument, parse_all, parse_file, places, read_documents, spans};
 pub use entries::{ManifestEntries, manifest_entries};
 pub use incremental::{Incremental, NextSet};
 pub use project::{PROJECT_FILE, read_project};
+pub use reader::{MAX_FILE_BYTES, Places};
 pub use set::{SetInput, assemble, body_span};

@@ -1,14 +1,21 @@
 //! The parser's events into trees, document by document, going on after what is refused.
 
+mod leaf;
+mod reference;
+mod text;
+
 use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, StrInput, StructureStyle, Tag};
+use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, StrInput, StructureStyle};
 
-use super::document::{MAX_FILE_BYTES, Places};
 use super::scalar::{self, Meaning};
-use crate::model::{Diagnostic, FieldPath, MAX_DEPTH, Number, SecretRef, Span, Value};
+use crate::model::{Diagnostic, FieldPath, MAX_DEPTH, Span, Spans, Value};
+
+use reference::take_references;
+pub use text::MAX_FILE_BYTES;
+use text::text_of;
 
 /// Most values in one file.
 const MAX_NODES: usize = 5_000_000;
@@ -16,6 +23,15 @@ const MAX_NODES: usize = 5_000_000;
 const MAX_ALIAS_NODES: usize = 1_000_000;
 /// Most problems that are told of one file.
 const MAX_PROBLEMS: usize = 200;
+
+/// Where the values and the keys of one document stand.
+#[derive(Clone, Default, Debug)]
+pub struct Places {
+    /// Of each value.
+    pub values: Spans,
+    /// Of each key, under the path of its value.
+    pub keys: Spans,
+}
 
 /// One document that was read.
 pub(super) struct Built {
@@ -94,45 +110,6 @@ pub(super) fn read(path: &str, bytes: &[u8], wanted: Option<Option<usize>>, each
         }
     }
     reader.end
-}
-
-/// Checks the encoding, the size and that no control character is inside.
-fn text_of<'b>(file: &Arc<str>, bytes: &'b [u8]) -> Result<&'b str, Box<Diagnostic>> {
-    let place = |at: usize| {
-        let before = &bytes[..at];
-        let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
-        Span {
-            file: Arc::clone(file),
-            line: 1 + count(before.iter().filter(|b| **b == b'\n').count()),
-            column: 1 + count(String::from_utf8_lossy(&before[start..]).chars().count()),
-            offset: at,
-            len: 0,
-        }
-    };
-    if bytes.len() > MAX_FILE_BYTES {
-        let message = format!("the file has {} bytes; at most {MAX_FILE_BYTES} are read", bytes.len());
-        return Err(Box::new(Diagnostic::error("too-large", message).at(place(0), "").help("split it")));
-    }
-    let wide = matches!(bytes, [0xfe, 0xff, ..] | [0xff, 0xfe, ..] | [0, _, ..] | [_, 0, ..]);
-    if wide && bytes.len() > 1 && std::str::from_utf8(bytes).map_or(true, |t| t.matches('\0').count() > t.len() / 4) {
-        return Err(Box::new(
-            Diagnostic::error("not-utf8", "the file is UTF-16, not UTF-8").at(place(0), "").help("save it as UTF-8"),
-        ));
-    }
-    let text = std::str::from_utf8(bytes).map_err(|e| {
-        let at = e.valid_up_to();
-        let message = format!("byte 0x{:02X} is not UTF-8", bytes.get(at).copied().unwrap_or_default());
-        Box::new(Diagnostic::error("not-utf8", message).at(place(at), "").help("save the file as UTF-8"))
-    })?;
-    let control = bytes.iter().position(|b| matches!(b, 0..=8 | 0xb | 0xc | 0xe..=0x1f | 0x7f));
-    let c1 = bytes.windows(2).position(|w| w[0] == 0xc2 && matches!(w[1], 0x80..=0x84 | 0x86..=0x9f));
-    if let Some(at) = [control, c1].into_iter().flatten().min() {
-        let code = text[at..].chars().next().map_or(0, u32::from);
-        let message = format!("control character U+{code:04X}");
-        let help = format!("take it out, or write it as \"\\u{code:04x}\" in double quotes");
-        return Err(Box::new(Diagnostic::error("control-character", message).at(place(at), "").help(help)));
-    }
-    Ok(text)
 }
 
 fn count(n: usize) -> u32 {
@@ -544,187 +521,6 @@ impl<'t> Reader<'t> {
             }
         }
         Ok(())
-    }
-
-    fn ambiguous(&mut self, text: &str, reading: &str, mark: Mark) {
-        let message = format!("`{text}` is text here, and {reading} to readers of YAML 1.1");
-        let diagnostic = Diagnostic::warning("ambiguous-scalar", message)
-            .at(self.span(mark), "")
-            .help(format!("quote it: \"{text}\""));
-        self.report(diagnostic);
-    }
-
-    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, mark: Mark) -> Value {
-        let Some(tag) = tag else {
-            if style != ScalarStyle::Plain {
-                return Value::from(text);
-            }
-            return match scalar::plain(text) {
-                Meaning::Clear(value) => value,
-                Meaning::Ambiguous(reading) => {
-                    self.ambiguous(text, reading, mark);
-                    Value::from(text)
-                }
-                Meaning::Refused(why) => {
-                    let help = "write it out, or quote it if it is text";
-                    self.error("bad-number", mark, format!("`{text}` is {why}"), help);
-                    Value::Null
-                }
-            };
-        };
-        if tag.original() == "!" {
-            return Value::from(text);
-        }
-        let read = scalar::plain(text);
-        let fits = match (tag.core_suffix(), &read) {
-            (Some("str"), _) => return Value::from(text),
-            (Some("null"), Meaning::Clear(Value::Null)) | (Some("bool"), Meaning::Clear(Value::Bool(_))) => true,
-            (Some("int"), Meaning::Clear(Value::Number(n))) => !n.as_str().contains(['.', 'e']),
-            (Some("float"), Meaning::Clear(Value::Number(_))) => true,
-            (Some(_), _) => false,
-            (None, _) => {
-                self.custom_tag(tag, mark);
-                return Value::Null;
-            }
-        };
-        match read {
-            Meaning::Clear(value) if fits => value,
-            _ => {
-                self.error(
-                    "bad-tag",
-                    mark,
-                    format!("`{text}` is not what its tag `{}` says", tag.original()),
-                    "drop the tag",
-                );
-                Value::Null
-            }
-        }
-    }
-
-    fn collection_tag(&mut self, tag: Option<&Tag>, expected: &str, mark: Mark) {
-        let Some(tag) = tag.filter(|t| t.original() != "!") else { return };
-        match tag.core_suffix() {
-            Some(found) if found == expected => {}
-            Some(_) => {
-                self.error(
-                    "bad-tag",
-                    mark,
-                    format!("the tag `{}` does not fit this value", tag.original()),
-                    "drop the tag",
-                );
-            }
-            None => self.custom_tag(tag, mark),
-        }
-    }
-
-    fn custom_tag(&mut self, tag: &Tag, mark: Mark) {
-        let message = format!("the tag `{}` is not one of YAML's own", tag.original());
-        self.error("custom-tag", mark, message, "write plain data: a manifest includes nothing and runs nothing");
-    }
-
-    fn alias(&mut self, id: usize, mark: Mark, depth: usize) -> Result<Value, Stop> {
-        let Some(anchor) = self.anchors.get(&id) else {
-            self.error("bad-alias", mark, "an alias inside its own anchor", "a value cannot contain itself");
-            return Ok(Value::Null);
-        };
-        if depth + anchor.depth > MAX_DEPTH {
-            self.error("too-deep", mark, format!("nested more than {MAX_DEPTH} deep"), "flatten it");
-            return Err(Stop);
-        }
-        self.alias_bytes += anchor.bytes;
-        self.alias_nodes += anchor.nodes;
-        self.nodes += anchor.nodes;
-        if self.alias_bytes > 10 * self.text.len() || self.alias_nodes > MAX_ALIAS_NODES {
-            let message = "aliases make the file more than ten times as large as it is written";
-            self.error("alias-bomb", mark, message, "write the values out where they are needed");
-            return Err(Stop);
-        }
-        Ok(anchor.value.clone())
-    }
-
-    /// Turns a mapping with the one key `$secret` or `$value` into a reference, and `$$x` into data. `$file` is kept free
-    /// for what it will mean.
-    fn reference(&mut self, mut map: BTreeMap<String, Value>, mark: Mark) -> Value {
-        if map.len() > 2 || !map.keys().next().is_some_and(|k| k.starts_with('$')) {
-            return Value::Object(map);
-        }
-        let help = "a reference names one value, in quotes if need be; to write it as data, double the `$`";
-        if map.len() == 1
-            && let Some(name) = map.get("$value")
-        {
-            return match name {
-                Value::String(name) if is_name(name) => {
-                    self.values_seen = true;
-                    marker(name)
-                }
-                _ => {
-                    self.error("bad-reference", mark, "`$value` wants the name of a value", help);
-                    Value::Null
-                }
-            };
-        }
-        if map.len() == 1 && map.contains_key("$file") {
-            let help =
-                "write the value out, or put it into `values` of ctl.yaml; to write `$file` as data, double the `$`";
-            self.error("not-yet", mark, "`$file` is not supported yet", help);
-            return Value::Null;
-        }
-        if let Some(name) = map.get("$secret")
-            && (map.len() == 1 || map.contains_key("version"))
-        {
-            let version = match map.get("version") {
-                None => Some(None),
-                Some(Value::Number(n)) => Number::as_u64(n).map(Some),
-                Some(_) => None,
-            };
-            return match (name, version) {
-                (Value::String(name), Some(version)) if is_name(name) => {
-                    Value::Secret(SecretRef { name: name.clone(), version })
-                }
-                _ => {
-                    self.error("bad-reference", mark, "`$secret` wants a name, and `version` a whole number", help);
-                    Value::Null
-                }
-            };
-        }
-        if map.len() == 1
-            && let Some(key) = map.keys().next().filter(|k| k.starts_with("$$")).cloned()
-            && let Some(value) = map.remove(&key)
-        {
-            map.insert(key[1..].to_owned(), value);
-        }
-        Value::Object(map)
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 256 && !name.chars().any(char::is_control)
-}
-
-/// A `$value` reference while its document is being built, so that it travels through anchors and merges. The NUL
-/// keeps it apart from every secret: names with control characters are refused.
-fn marker(name: &str) -> Value {
-    Value::Secret(SecretRef { name: format!("\0{name}"), version: None })
-}
-
-/// Takes the references out of a finished document, leaving nulls.
-fn take_references(value: &mut Value, at: &mut FieldPath, out: &mut Vec<(FieldPath, String)>) {
-    match value {
-        Value::Secret(SecretRef { name, .. }) if name.starts_with('\0') => {
-            out.push((at.clone(), name[1..].to_owned()));
-            *value = Value::Null;
-        }
-        Value::Array(items) => {
-            for (i, item) in items.iter_mut().enumerate() {
-                take_references(item, &mut at.join(i.to_string()), out);
-            }
-        }
-        Value::Object(map) => {
-            for (key, item) in map {
-                take_references(item, &mut at.join(key.clone()), out);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Secret(_) => {}
     }
 }
 

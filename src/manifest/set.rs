@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::document::{self, ParsedFile, Places, attach, places};
+use super::document::{self, ParsedFile, attach, places};
 use super::fields::start_of;
 use super::hint;
 use super::made::{Made, MadeDocument, make};
+use super::reader::Places;
 use super::resource::{Context, Trouble};
 use crate::model::{
     Complete, Diagnostic, Digest, FieldPath, Kind, KindTable, Origin, Own, Project, RecordPlace, ResourceId, Revision,

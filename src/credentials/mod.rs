@@ -5,16 +5,20 @@
 //! anything is contacted.
 
 mod access;
+mod credential;
 mod file;
 mod grant;
+mod hmac;
 mod operator;
 mod origin;
 mod redactor;
 mod source;
 
 pub use access::{Access, Auth, SecretSource};
+pub use credential::ApiOrigin;
 pub use grant::Writing;
-pub use operator::{ApiOrigin, NoSecrets, Operator, hmac};
+pub use hmac::hmac;
+pub use operator::{NoSecrets, Operator};
 pub use origin::{BadOrigin, Origin};
 pub use redactor::Redactor;
 

@@ -3,10 +3,8 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-
-use super::file::{self, CredentialEntry, GrantEntry, OperatorFile, SecretEntry};
+use super::credential::{ApiOrigin, AuthSource, Credential};
+use super::file::{self, OperatorFile, SecretEntry};
 use super::origin::{Allowed, Origin};
 use super::source::{Source, Surroundings};
 use super::{Access, Auth, Redactor, SecretSource, Writing};
@@ -30,32 +28,6 @@ pub struct Operator {
     /// Of the file's text.
     text: Digest,
     redactor: Redactor,
-}
-
-struct Credential {
-    hosts: Vec<Origin>,
-    auth: AuthSource,
-    identity: Option<(Source, Source)>,
-    ca: Option<Source>,
-    api: Vec<Digest>,
-    grant: Option<Vec<GrantEntry>>,
-}
-
-enum AuthSource {
-    None,
-    Header { name: String, value: Source },
-    Basic { user: Source, password: Source },
-    Bearer(Source),
-    Login(BTreeMap<String, Source>),
-}
-
-/// Where an API description comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ApiOrigin {
-    /// It is inside this program.
-    pub shipped: bool,
-    /// The SHA-256 of its text.
-    pub digest: Digest,
 }
 
 /// Gives no secret away: for targets whose description is neither shipped nor pinned.
@@ -407,48 +379,6 @@ impl Operator {
     }
 }
 
-impl Credential {
-    fn read(name: &str, entry: CredentialEntry, place: &str) -> Result<Self, Diagnostic> {
-        let bad = |what: String| Diagnostic::error("operator-file", format!("{place}: credential {name}: {what}"));
-        let host = |(i, text): (usize, &String)| Origin::whole(text).map_err(|why| bad(format!("`hosts[{i}]`: {why}")));
-        let hosts = entry.hosts.iter().enumerate().map(host).collect::<Result<Vec<_>, _>>()?;
-        if hosts.is_empty() {
-            return Err(bad("`hosts` is empty, so it can go nowhere".to_owned()));
-        }
-        let mut ways = Vec::new();
-        ways.extend(entry.header.map(|h| AuthSource::Header { name: h.name, value: h.value }));
-        ways.extend(entry.basic.map(|b| AuthSource::Basic { user: b.user, password: b.password }));
-        ways.extend(entry.bearer.map(AuthSource::Bearer));
-        ways.extend(entry.login.map(AuthSource::Login));
-        if ways.len() > 1 {
-            return Err(bad("it has more than one of `header`, `basic`, `bearer`, `login`".to_owned()));
-        }
-        Ok(Self {
-            hosts,
-            auth: ways.pop().unwrap_or(AuthSource::None),
-            identity: entry.client_certificate.map(|c| (c.certificate, c.key)),
-            ca: entry.ca,
-            api: entry.api.0,
-            grant: entry.grant,
-        })
-    }
-
-    fn trusts(&self, api: &ApiOrigin) -> bool {
-        api.shipped || self.api.contains(&api.digest)
-    }
-
-    /// The sources of what must not be shown.
-    fn sources(&self) -> impl Iterator<Item = &Source> {
-        let auth: Vec<&Source> = match &self.auth {
-            AuthSource::None => Vec::new(),
-            AuthSource::Header { value, .. } | AuthSource::Bearer(value) => vec![value],
-            AuthSource::Basic { password, .. } => vec![password],
-            AuthSource::Login(holes) => holes.values().collect(),
-        };
-        auth.into_iter().chain(self.identity.iter().map(|(_, key)| key))
-    }
-}
-
 impl Operator {
     /// Says whether a secret may go to this target and kind, without reading its value.
     pub fn may_resolve(&self, name: &SecretRef, target: &TargetName, kind: &Kind) -> Result<(), Box<Diagnostic>> {
@@ -491,19 +421,6 @@ impl SecretSource for NoSecrets {
             )
             .help("secrets go only where a shipped description, or one pinned in the operator's file, calls a field secret"),
         ))
-    }
-}
-
-/// HMAC-SHA-256 of `bytes`, in hexadecimal.
-#[expect(clippy::disallowed_methods, reason = "the key goes into a hash that does not give it back")]
-pub fn hmac(key: &Secret, bytes: &[u8]) -> String {
-    // A key of any length is taken, so the other arm is never seen; it must still not pass for a signature.
-    match Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()) {
-        Ok(mut mac) => {
-            mac.update(bytes);
-            mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect()
-        }
-        Err(_) => String::new(),
     }
 }
 
@@ -714,11 +631,5 @@ record: {push: ["https://forge.example/*"], file: [/var/lib/ctl]}
         let redactor = operator().redactor();
         assert_eq!(redactor.hide("canary-0815 swordfish"), "<secret dns> <secret orders-password>");
         assert!(!format!("{:?}", operator()).contains("canary-0815"));
-    }
-
-    #[test]
-    fn the_hmac_is_the_standard_one() {
-        let sum = hmac(&Secret::new("key"), b"The quick brown fox jumps over the lazy dog");
-        assert_eq!(sum, "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8");
     }
 }

@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::facts::{FactsOf, refreshed};
 use super::session::{Planned, Session, refusal_exit};
-use super::signing::{Signer, sign};
 use super::{Context, Exit, Stop, stores};
 use crate::event::{Ending, Event};
 use crate::model::{
@@ -91,7 +90,7 @@ pub(super) async fn carry_out(
         if operations.is_empty() {
             continue;
         }
-        if let Some(signer) = Signer::of(session, target)? {
+        if let Some(signer) = session.signer(target)? {
             signer.sign_intent(&id, &mut operations);
             signers.insert(target.clone(), signer);
         }
@@ -293,7 +292,7 @@ pub(super) fn note_unchanged(
     mut after: Record,
 ) -> Result<Option<(Tip, Record)>, Stop> {
     let Some((tip, before)) = session.records.get(target) else { return Ok(None) };
-    sign(session, target, before, &mut after)?;
+    session.sign(target, before, &mut after)?;
     let token = after.head.as_ref().and_then(|head| head.token);
     reconcile::follow(before, &mut after, token).map_err(|error| stores::stop(&error))?;
     let tip = tip.as_ref();

@@ -12,7 +12,6 @@ use super::facts::FactsOf;
 use super::history::{as_json, table, when};
 use super::load::{self, Loaded};
 use super::session::{Session, Wishes, choose, operator};
-use super::signing::{Signer, unverified};
 use super::stores::{self, Stores};
 use super::{Context, Exit, Stop};
 use crate::model::{
@@ -145,7 +144,7 @@ pub(super) async fn verify(ctx: &Context, args: &RecordArgs, cancel: &Cancellati
     for (target, (_, record)) in &session.records {
         for (endpoint, known) in &record.endpoints {
             let Some(sighting) = planned.sightings.get(&(target.clone(), endpoint.clone())) else { continue };
-            let unsigned = unverified(&session, target, endpoint, known);
+            let unsigned = session.unverified(target, endpoint, known);
             for (which, entry) in &known.entries {
                 checked += 1;
                 let address = format!("{target}:{}/{}", entry.kind, entry.key);
@@ -260,7 +259,7 @@ pub(super) async fn rebuild(ctx: &Context, args: &RebuildArgs, cancel: &Cancella
             (head.commit, head.snapshot) = (old.commit.clone(), old.snapshot);
         }
         let mut after = Record { head: Some(head), ..after };
-        if let Some(signer) = Signer::of(&session, &target)? {
+        if let Some(signer) = session.signer(&target)? {
             // What bears our mark was looked at, and consented to.
             signer.sign(&record, &mut after, &|_, entry, _| entry.marked);
         }

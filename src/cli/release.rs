@@ -9,7 +9,6 @@ use super::apply::{acquire, local_lock, user};
 use super::args::{LeaveArgs, LimitArgs, Plain, ReleaseArgs, SelectionArgs, SourceArgs};
 use super::carry::{head, message};
 use super::session::{Session, Wishes};
-use super::signing::Signer;
 use super::stores::Stores;
 use super::{Context, Exit, Stop, stores};
 use crate::model::{
@@ -98,7 +97,7 @@ pub(super) async fn run(ctx: &Context, args: &ReleaseArgs, cancel: &Cancellation
     keeper.abort();
     for target in session.targets.iter().filter(|target| picked.iter().any(|one| &one.target == *target)) {
         let here_released: Vec<&&Picked> = released.iter().filter(|one| &one.target == target).collect();
-        let signer = Signer::of(&session, target)?;
+        let signer = session.signer(target)?;
         let after = |record: &Record| {
             let mut after = record.clone();
             for one in &here_released {
@@ -220,7 +219,7 @@ fn begin(
             })
             .collect();
         let Some((tip, record)) = session.records.get(target).filter(|_| !operations.is_empty()) else { continue };
-        if let Some(signer) = Signer::of(session, target)? {
+        if let Some(signer) = session.signer(target)? {
             signer.sign_intent(&id, &mut operations);
         }
         let name = RecordName { project: session.project().name.clone(), target: target.clone() };

@@ -1,6 +1,7 @@
 //! One run up to its plan: load, agree with the operator's file, read the records, observe, plan.
 
 mod checks;
+mod signed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,6 @@ use super::args::{LeaveArgs, LimitArgs, SelectionArgs, SourceArgs};
 use super::fleet::{Driver, Fleet};
 use super::load::{self, Loaded};
 use super::selection::Selection;
-use super::signing::{unverified, with_changed_secrets};
 use super::stores::{self, Stores};
 use super::{Context, Exit, Stop, context};
 use crate::credentials::{Operator, REFUSALS, Redactor, UNREADABLE};
@@ -411,7 +411,7 @@ impl Session {
         let mut aged = BTreeMap::new();
         for (target, (_, record)) in &self.records {
             for (endpoint, known) in &record.endpoints {
-                if let Some(copy) = with_changed_secrets(self, target, endpoint, known) {
+                if let Some(copy) = self.with_changed_secrets(target, endpoint, known) {
                     aged.insert((target.clone(), endpoint.clone()), copy);
                 }
             }
@@ -443,7 +443,7 @@ impl Session {
                 endpoints.push(EndpointInput {
                     name: endpoint.clone(),
                     record: aged.get(&place).unwrap_or(record),
-                    unverified: unverified(self, name, endpoint, record),
+                    unverified: self.unverified(name, endpoint, record),
                     scopes: &sighting.scopes,
                 });
             }

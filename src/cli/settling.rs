@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::session::Session;
-use super::signing::Signer;
 use super::{Context, Stop, stores};
 use crate::model::{
     Canonical, Diagnostic, EndpointName, IntentOp, Mark, Observed, RecordEntry, ScopeState, TargetName,
@@ -71,7 +70,7 @@ pub(super) fn settle_open(
             continue;
         }
         follow(&record, &mut after, here.token).map_err(|error| stores::stop(&error))?;
-        if let Some(signer) = Signer::of(session, &target)? {
+        if let Some(signer) = session.signer(&target)? {
             // Whoever can push the record's ref can write an intent, and it must not make a line good.
             let signed: BTreeSet<_> = record
                 .intents

@@ -3,12 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::session::Session;
-use super::{Exit, Stop};
-use crate::credentials::{REFUSALS, SecretSource, hmac};
+use crate::credentials::{SecretSource, hmac};
 use crate::model::{
-    Canonical, EndpointName, EndpointRecord, IntentOp, Key, Kind, OnRemove, ProjectName, Record, RecordEntry, Secret,
-    SecretRef, TargetName, Value,
+    Canonical, EndpointName, IntentOp, Key, Kind, OnRemove, ProjectName, Record, RecordEntry, Secret, SecretRef,
+    TargetName, Value,
 };
 use crate::plan::Operation;
 
@@ -23,15 +21,9 @@ pub(super) struct Signer<'a> {
 }
 
 impl<'a> Signer<'a> {
-    /// None where the operator has no `record-key`; an error where there is one and it cannot be read.
-    pub(super) fn of(session: &'a Session, target: &'a TargetName) -> Result<Option<Self>, Stop> {
-        match &session.record_key {
-            Ok(key) => Ok(key.as_ref().map(|key| Self { key, project: &session.project().name, target })),
-            Err(diagnostic) => {
-                let exit = if REFUSALS.contains(&diagnostic.code) { Exit::Refused } else { Exit::Denied };
-                Err(Stop::with(exit, diagnostic.clone()))
-            }
-        }
+    /// Signs with the operator's `record-key`.
+    pub(super) fn new(key: &'a Secret, project: &'a ProjectName, target: &'a TargetName) -> Self {
+        Self { key, project, target }
     }
 
     /// The signature covers where the line stands and all that it says, so that none can be moved or changed.
@@ -190,32 +182,8 @@ fn bare(op: &IntentOp, body: &Canonical) -> RecordEntry {
     }
 }
 
-/// The record of an endpoint as the difference sees it: where the value of a secret is another one than was sent, the
-/// line speaks of an older version of it, so that the field differs. `None` where nothing is so.
-pub(super) fn with_changed_secrets(
-    session: &Session,
-    target: &TargetName,
-    endpoint: &EndpointName,
-    record: &EndpointRecord,
-) -> Option<EndpointRecord> {
-    let signer = Signer::of(session, target).ok().flatten()?;
-    let mut seen = None;
-    for (which, entry) in record.entries.iter().filter(|(_, entry)| !entry.secret_hashes.is_empty()) {
-        let changed = tokio::task::block_in_place(|| signer.changed_secrets(&*session.operator, endpoint, entry));
-        if changed.is_empty() {
-            continue;
-        }
-        let mut sent = entry.sent.value();
-        age(&mut sent, &changed);
-        let copy: &mut EndpointRecord = seen.get_or_insert_with(|| record.clone());
-        let sent = sent.canonical();
-        copy.entries.insert(which.clone(), RecordEntry { digest: sent.digest(), sent, ..entry.clone() });
-    }
-    seen
-}
-
 /// Turns references to these secrets into references to a version that nobody asks for.
-fn age(value: &mut Value, names: &BTreeSet<String>) {
+pub(super) fn age(value: &mut Value, names: &BTreeSet<String>) {
     match value {
         Value::Secret(reference) if names.contains(&reference.name) => {
             reference.version = match reference.version {
@@ -227,30 +195,6 @@ fn age(value: &mut Value, names: &BTreeSet<String>) {
         Value::Object(map) => map.values_mut().for_each(|item| age(item, names)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Secret(_) => {}
     }
-}
-
-/// The lines that permit no delete: with a `record-key`, those that it did not sign (all, if it cannot be read).
-pub(super) fn unverified(
-    session: &Session,
-    target: &TargetName,
-    endpoint: &EndpointName,
-    record: &EndpointRecord,
-) -> BTreeSet<(Kind, Key)> {
-    let signer = match Signer::of(session, target) {
-        Ok(None) => return BTreeSet::new(),
-        Ok(Some(signer)) => Some(signer),
-        Err(_) => None,
-    };
-    let good = |entry: &RecordEntry| signer.as_ref().is_some_and(|signer| signer.vouches(endpoint, entry));
-    record.entries.iter().filter(|(_, entry)| !good(entry)).map(|(which, _)| which.clone()).collect()
-}
-
-/// Signs what this run wrote, if the operator has a `record-key`.
-pub(super) fn sign(session: &Session, target: &TargetName, before: &Record, after: &mut Record) -> Result<(), Stop> {
-    if let Some(signer) = Signer::of(session, target)? {
-        signer.sign(before, after, &|_, _, written| written);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

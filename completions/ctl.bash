@@ -248,7 +248,7 @@ _ctl() {
             return 0
             ;;
         ctl__subcmd__apply)
-            opts="-t -l -y -o -C -q -v -h -V --rev --trust --target --selector --auto-approve --yes --expect --adopt-only --allow-deletes --allow-replace --accept-rewrite --on-error --concurrency --rate --wait --detailed-exitcode --output --show-all --chdir --state --color --quiet --verbose --help --version"
+            opts="-t -l -y -o -C -q -v -h -V --rev --trust --target --selector --auto-approve --yes --expect --adopt-only --allow-deletes --allow-updates --allow-replace --accept-rewrite --on-error --concurrency --rate --wait --detailed-exitcode --output --show-all --chdir --state --color --quiet --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -283,6 +283,10 @@ _ctl() {
                     return 0
                     ;;
                 --allow-deletes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow-updates)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1050,7 +1054,7 @@ _ctl() {
             return 0
             ;;
         ctl__subcmd__plan)
-            opts="-t -l -o -C -q -v -h -V --rev --trust --target --selector --dirty --detailed-exitcode --output --show-all --allow-deletes --allow-replace --accept-rewrite --concurrency --rate --chdir --state --color --quiet --verbose --help --version"
+            opts="-t -l -o -C -q -v -h -V --rev --trust --target --selector --dirty --detailed-exitcode --output --show-all --allow-deletes --allow-updates --allow-replace --accept-rewrite --concurrency --rate --chdir --state --color --quiet --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1089,6 +1093,10 @@ _ctl() {
                     return 0
                     ;;
                 --allow-deletes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow-updates)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -89,6 +89,7 @@ complete -c ctl -n "__fish_ctl_using_subcommand plan" -s o -l output -d 'How to 
 json\t'One JSON document'
 markdown\t'A pull-request comment'"
 complete -c ctl -n "__fish_ctl_using_subcommand plan" -l allow-deletes -d 'Let this very set of deletes through the guards (the plan names the sum)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand plan" -l allow-updates -d 'Let the updates of this very plan through the guards (the plan names the sum)' -r
 complete -c ctl -n "__fish_ctl_using_subcommand plan" -l accept-rewrite -d 'Go on from COMMIT although it does not descend from what was applied (a force-push)' -r
 complete -c ctl -n "__fish_ctl_using_subcommand plan" -l concurrency -d 'Requests in flight per endpoint, at most [default: 8, or the target\'s]' -r
 complete -c ctl -n "__fish_ctl_using_subcommand plan" -l rate -d 'Requests per second and endpoint, at most: 50/s' -r
@@ -111,6 +112,7 @@ complete -c ctl -n "__fish_ctl_using_subcommand apply" -s t -l target -d 'Only t
 complete -c ctl -n "__fish_ctl_using_subcommand apply" -s l -l selector -d 'Only resources with these labels: team=shop,tier!=test (repeatable; all must hold)' -r
 complete -c ctl -n "__fish_ctl_using_subcommand apply" -l expect -d 'Apply only if the plan has this checksum' -r
 complete -c ctl -n "__fish_ctl_using_subcommand apply" -l allow-deletes -d 'Let this very set of deletes through the guards (the plan names the sum)' -r
+complete -c ctl -n "__fish_ctl_using_subcommand apply" -l allow-updates -d 'Let the updates of this very plan through the guards (the plan names the sum)' -r
 complete -c ctl -n "__fish_ctl_using_subcommand apply" -l accept-rewrite -d 'Go on from COMMIT although it does not descend from what was applied (a force-push)' -r
 complete -c ctl -n "__fish_ctl_using_subcommand apply" -l on-error -d 'What to do after a failure' -r -f -a "continue\t'Go on with what does not depend on it'
 stop\t'Start nothing more'"

@@ -319,6 +319,7 @@ fn plan(
         }],
         allow_replace: true,
         allow_deletes: None,
+        allow_updates: None,
     })
 }
 

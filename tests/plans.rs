@@ -105,6 +105,7 @@ struct World {
     own: Own,
     guard: Guard,
     first_run: bool,
+    marks: bool,
     allow_replace: bool,
     selected: Option<BTreeSet<(Kind, Key)>>,
 }
@@ -213,6 +214,7 @@ fn read(yaml: &Yaml) -> World {
         record,
         scopes,
         own: if text(yaml, "own") == Some("exclusive") { Own::Exclusive } else { Own::Recorded },
+        marks: text(yaml, "marks") != Some("off"),
         guard: Guard { deletes: 30, updates: yaml.get("updates").and_then(Yaml::as_u64).map(|n| n as u8) },
         first_run: flag(yaml, "first-run"),
         allow_replace: flag(yaml, "allow-replace"),
@@ -236,7 +238,7 @@ fn plan(world: &World, allow_deletes: Option<Digest>) -> Plan {
             name: "t".parse().unwrap(),
             table: &world.table,
             own: world.own,
-            marks: true,
+            marks: world.marks,
             guard: world.guard,
             desired: ended(world.desired.clone()),
             selected: world.selected.clone(),
@@ -250,6 +252,7 @@ fn plan(world: &World, allow_deletes: Option<Digest>) -> Plan {
         }],
         allow_replace: world.allow_replace,
         allow_deletes,
+        allow_updates: None,
     })
 }
 

@@ -50,20 +50,36 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
     if args.output == Output::Text {
         let text = rendered(ctx, &session, &mut planned, Output::Text, args.show_all);
         ctx.print(&text);
+    } else {
+        ctx.tell(&session::refusals(&planned.plan));
     }
     ctx.tell(&session::advice(&planned).into_iter().collect::<Vec<_>>());
     let checksum = planned.checksum;
     if let Some(expected) = expect.filter(|expected| *expected != checksum) {
         let message = format!("the plan is not the one expected: {checksum}, and --expect says {expected}");
         let help = "something moved since it was reviewed: look at the new plan";
-        return leave(session, Stop::with(Exit::Conflict, Diagnostic::error("other-plan", message).help(help))).await;
+        return leave(
+            ctx,
+            args,
+            session,
+            &planned,
+            Stop::with(Exit::Conflict, Diagnostic::error("other-plan", message).help(help)),
+        )
+        .await;
     }
     if args.adopt_only
         && let Some(op) = planned.plan.operations.iter().find(|op| op.change.action() != Action::Adopt)
     {
         let message = format!("--adopt-only, and the plan would {} {}", op.change.action().as_str(), op.resource);
         let help = "make the manifest say what is there, or apply without --adopt-only";
-        return leave(session, Stop::with(Exit::Refused, Diagnostic::error("adopt-only", message).help(help))).await;
+        return leave(
+            ctx,
+            args,
+            session,
+            &planned,
+            Stop::with(Exit::Refused, Diagnostic::error("adopt-only", message).help(help)),
+        )
+        .await;
     }
     if !will_do(&planned.plan) || cancel.is_cancelled() {
         let exit = finish_idle(ctx, args, &mut session, &planned, lock, &here, cancel).await?;
@@ -74,7 +90,7 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
         if !ctx.interactive {
             let diagnostic = Diagnostic::error("no-consent", "nobody can be asked, and --yes is not given")
                 .help(format!("review the plan, then run `ctl apply --yes --expect {checksum}`"));
-            return leave(session, Stop::with(Exit::Refused, diagnostic)).await;
+            return leave(ctx, args, session, &planned, Stop::with(Exit::Refused, diagnostic)).await;
         }
         if !ctx.ask("Apply this plan?") {
             ctx.say("Nothing was written.\n");
@@ -107,7 +123,7 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
                     "another run finished meanwhile, and the plan is another one now",
                 )
                 .help("run again and look at the new plan");
-                return leave(session, Stop::with(Exit::Conflict, diagnostic)).await;
+                return leave(ctx, args, session, &planned, Stop::with(Exit::Conflict, diagnostic)).await;
             }
         }
     }
@@ -147,9 +163,22 @@ fn will_do(plan: &Plan) -> bool {
     plan.operations.iter().any(|op| !plan.refuses(op))
 }
 
-async fn leave(session: Session, stop: Stop) -> Result<Exit, Stop> {
+/// Ends without a write. A program gets its document all the same: nothing was started.
+async fn leave(ctx: &Context, args: &ApplyArgs, session: Session, planned: &Planned, stop: Stop) -> Result<Exit, Stop> {
+    print_untouched(ctx, args, &session, planned);
     session.close().await;
     Err(stop)
+}
+
+/// What a run prints that wrote nothing.
+fn print_untouched(ctx: &Context, args: &ApplyArgs, session: &Session, planned: &Planned) {
+    let results = Results { endings: BTreeMap::new(), took: Duration::ZERO };
+    let text = match args.output {
+        Output::Text => return,
+        Output::Json => apply_json(&planned.plan, &planned.checksum, &results),
+        Output::Markdown => apply_markdown(&planned.plan, &planned.checksum, &results),
+    };
+    ctx.print(&session.redactor.hide(&text));
 }
 
 /// Nothing is to be done: at most the record learns of a newer commit.
@@ -180,13 +209,7 @@ async fn finish_idle(
             }
         }
     }
-    let plan = &planned.plan;
-    let results = Results { endings: BTreeMap::new(), took: Duration::ZERO };
-    match args.output {
-        Output::Text => {}
-        Output::Json => ctx.print(&session.redactor.hide(&apply_json(plan, &planned.checksum, &results))),
-        Output::Markdown => ctx.print(&session.redactor.hide(&apply_markdown(plan, &planned.checksum, &results))),
-    }
+    print_untouched(ctx, args, session, planned);
     Ok(exit)
 }
 

@@ -207,6 +207,9 @@ pub struct LeaveArgs {
     /// Let this very set of deletes through the guards (the plan names the sum)
     #[arg(long, value_name = "SUM", help_heading = "Safety")]
     pub allow_deletes: Option<String>,
+    /// Let the updates of this very plan through the guards (the plan names the sum)
+    #[arg(long, value_name = "SUM", help_heading = "Safety")]
+    pub allow_updates: Option<String>,
     /// Let immutable changes delete and create again
     #[arg(long, help_heading = "Safety")]
     pub allow_replace: bool,

@@ -13,7 +13,7 @@ use super::session::{Planned, Session, refusal_exit};
 use super::{Context, Exit, Stop, stores};
 use crate::event::{Ending, Event};
 use crate::model::{
-    Diagnostic, Digest, EndpointName, IntentOp, Key, Kind, Mark, Own, Record, RecordHead, Revision, ScopeState,
+    Diagnostic, Digest, EndpointName, Guard, IntentOp, Key, Kind, Mark, Own, Record, RecordHead, Revision, ScopeState,
     TargetName,
 };
 use crate::plan::{OpId, Plan};
@@ -131,7 +131,8 @@ pub(super) async fn carry_out(
     for target in &written {
         let Some(facts) = facts.get(target) else { continue };
         let (done, undone) = counts(plan, &applied, target);
-        let word = if undone == 0 && !plan.refused_in_part(target) { "done" } else { "partial" };
+        let whole = undone == 0 && is_all_of(session, planned, target);
+        let word = if whole { "done" } else { "partial" };
         let identities = planned
             .sightings
             .iter()
@@ -142,6 +143,7 @@ pub(super) async fn carry_out(
         let after = |record: &Record| {
             let head = RecordHead {
                 result: word.to_owned(),
+                guard: guard(session, target, record, whole),
                 duration_ms: Some(since(ctx, how)),
                 own: owned(session, planned, target, record),
                 ..head(ctx, session, checksum, target, record, here, (done, undone))
@@ -176,8 +178,7 @@ pub(super) async fn carry_out(
         }
     }
     for target in session.targets.iter().filter(|target| !written.contains(target)) {
-        let idle =
-            !plan.refused_in_part(target) && !how.adopt_only && !how.cancel.is_cancelled() && all_seen(planned, target);
+        let idle = is_all_of(session, planned, target) && !how.adopt_only && !how.cancel.is_cancelled();
         // What is held there is still to be done: this commit is not applied yet.
         if !idle || held.iter().any(|(at, ..)| at == target) {
             continue;
@@ -273,6 +274,9 @@ pub(super) fn unchanged(
     how: &Carry<'_>,
 ) -> Option<Record> {
     let (_, record) = session.records.get(target)?;
+    if !is_all_of(session, planned, target) {
+        return None;
+    }
     let mut after = record.clone();
     let changed = refreshed(session, &planned.sightings, target, &mut after);
     if !changed && !record.head.as_ref().is_some_and(|old| follows(session, old)) {
@@ -326,10 +330,18 @@ pub(super) fn all_seen(planned: &Planned, target: &TargetName) -> bool {
         })
 }
 
-/// True if the record is to name this commit although nothing was written: its state is another one, or it is the same
-/// (a squash merge) on a line that the recorded commit is not on, so that what follows it is known to be newer.
+/// True if the plan is about the whole target: nothing was selected, every endpoint was seen, and none is refused. Only then
+/// can a run say that the commit is applied there.
+fn is_all_of(session: &Session, planned: &Planned, target: &TargetName) -> bool {
+    session.is_whole() && !planned.plan.refused_in_part(target) && all_seen(planned, target)
+}
+
+/// True if the record is to name this commit although nothing was written: its state is another one, or only a part of it
+/// was applied so far, or it is the same (a squash merge) on a line that the recorded commit is not on, so that what
+/// follows it is known to be newer.
 fn follows(session: &Session, old: &RecordHead) -> bool {
     old.snapshot != session.snapshot.digest
+        || old.result == "partial"
         || matches!(
             session.loaded.source.ancestry(&old.commit, &session.loaded.revision),
             Ancestry::Unrelated | Ancestry::Missing
@@ -364,16 +376,22 @@ pub(super) fn head(
     }
 }
 
+/// The guard that the next run has to bear as well. One that was loosened counts once the commit that says so is applied
+/// as a whole: a part of it, or nothing at all, lets nobody delete more.
+fn guard(session: &Session, target: &TargetName, before: &Record, whole: bool) -> Guard {
+    let said = session.guard(target);
+    match &before.head {
+        Some(head) if !whole => said.stricter(head.guard),
+        Some(_) | None => said,
+    }
+}
+
 /// How the record is to say that the target is owned: `exclusive` only after a run that saw all of it and was let through
 /// everywhere. Otherwise the next run would take for agreed what nobody was asked.
 fn owned(session: &Session, planned: &Planned, target: &TargetName, before: &Record) -> Own {
     let before = before.head.as_ref().map(|head| head.own).unwrap_or_default();
     match session.project().targets.get(target).map(|config| config.own) {
-        Some(Own::Exclusive)
-            if session.is_whole() && all_seen(planned, target) && !planned.plan.refused_in_part(target) =>
-        {
-            Own::Exclusive
-        }
+        Some(Own::Exclusive) if is_all_of(session, planned, target) => Own::Exclusive,
         Some(Own::Exclusive) => before,
         Some(Own::Recorded) | None => Own::Recorded,
     }
@@ -422,6 +440,9 @@ fn outcome_exit(applied: &Applied) -> Exit {
         Exit::Unreachable
     } else if counts.failed + counts.in_doubt > 0 {
         Exit::Failed
+    } else if applied.stopped.is_some() {
+        // The time to write was over before anything was written: what is left is for the next run.
+        Exit::Partial
     } else {
         Exit::Done
     }

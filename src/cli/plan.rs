@@ -26,6 +26,9 @@ pub(super) async fn run(ctx: &Context, args: &PlanArgs, cancel: &CancellationTok
     let mut planned = session.plan(ctx, cancel).await;
     let text = rendered(ctx, &session, &mut planned, args.output, args.show_all);
     ctx.print(&text);
+    if args.output != Output::Text {
+        ctx.tell(&session::refusals(&planned.plan));
+    }
     ctx.tell(&session::advice(&planned).into_iter().collect::<Vec<_>>());
     session.close().await;
     let mut exit = planned.exit.and(refusal_exit(&planned.plan));

@@ -219,6 +219,10 @@ pub(super) async fn rebuild(ctx: &Context, args: &RebuildArgs, cancel: &Cancella
         session.close().await;
         return Err(Stop::with(Exit::Partial, Diagnostic::error("not-read", message).help("`ctl plan` says why")));
     }
+    let json = args.record.output == Plain::Json;
+    // A program gets one document at the end; what a person is asked about goes before their eyes all the same.
+    let show = |text: &str| if json { ctx.say(text) } else { ctx.print(text) };
+    let mut told = Vec::new();
     let mut exit = Exit::Done;
     for target in session.targets.clone() {
         let Some((tip, record)) = session.records.get(&target).cloned() else { continue };
@@ -240,16 +244,28 @@ pub(super) async fn rebuild(ctx: &Context, args: &RebuildArgs, cancel: &Cancella
         let after = rebuilt(&session, &target, &record, &planned.sightings);
         let count = |record: &Record| record.endpoints.values().map(|e| e.entries.len()).sum::<usize>();
         let (old, new) = (count(&record), count(&after));
-        ctx.print(&format!("{target}: the record names {old} resources; made anew it names {new}.\n"));
-        for entry in after.endpoints.values().flat_map(|e| e.entries.values()) {
-            ctx.print(&format!("  = {}\n", line(&format!("{}/{}", entry.kind, entry.key))));
-        }
-        if !args.yes && (!ctx.interactive || !ctx.ask("Write this record?")) {
-            if !ctx.interactive {
+        let named: Vec<String> = after
+            .endpoints
+            .values()
+            .flat_map(|known| known.entries.values())
+            .map(|entry| format!("{}/{}", entry.kind, entry.key))
+            .collect();
+        show(&format!("{target}: the record names {old} resources; made anew it names {new}.\n"));
+        named.iter().for_each(|name| show(&format!("  = {}\n", line(name))));
+        let refused = match (args.yes, ctx.interactive) {
+            (true, _) => None,
+            (false, false) => {
                 let message = "nobody can be asked, and --yes is not given";
                 ctx.tell(&[Diagnostic::error("no-consent", message).help("look at the list, then say --yes")]);
+                Some(Exit::Refused)
             }
-            exit = exit.and(Exit::Refused);
+            (false, true) => (!ctx.ask("Write this record?")).then_some(Exit::Failed),
+        };
+        told.push(serde_json::json!({
+            "target": target.as_str(), "before": old, "after": new, "written": refused.is_none(), "resources": named,
+        }));
+        if let Some(refused) = refused {
+            exit = exit.and(refused);
             continue;
         }
         let mut head = head(ctx, &session, planned.checksum, &target, &record, &here, (new as u64, 0));
@@ -267,6 +283,9 @@ pub(super) async fn rebuild(ctx: &Context, args: &RebuildArgs, cancel: &Cancella
         let text = message(&planned.plan, &target, "rebuilt");
         tokio::task::block_in_place(|| session.stores.swap(&name, tip.as_ref(), &after, &text))
             .map_err(|e: StoreError| stores::stop(&e))?;
+    }
+    if json {
+        ctx.print_json(&serde_json::json!({"format_version": "1.0", "targets": told}));
     }
     session.close().await;
     drop(lock);

@@ -142,6 +142,9 @@ pub(super) async fn run(ctx: &Context, args: &ReleaseArgs, cancel: &Cancellation
         }
         Plain::Text => ctx.print(&format!("Released: {} of {}.\n", released.len(), picked.len())),
     }
+    if cancel.is_cancelled() {
+        exit = exit.and(Exit::Interrupted);
+    }
     session.close().await;
     drop(lock);
     Ok(exit)

@@ -43,7 +43,7 @@ pub(super) async fn run(ctx: &Context, args: &ServeArgs, cancel: &CancellationTo
         let message = format!("cannot listen on {}: {e}", args.listen);
         Stop::with(Exit::Failed, Diagnostic::error("cannot-listen", message).help("choose another --listen ADDR"))
     })?;
-    let place = listener.local_addr().map(|a| a.to_string()).unwrap_or_else(|_| args.listen.clone());
+    let place = server.may_listen(&listener).map_err(|e| failed(&e))?;
     let serving = serve(listener, std::sync::Arc::new(server), cancel.clone().cancelled_owned());
     ctx.print(&format!("http://{place}\n"));
     if args.faults.is_some() {

@@ -70,6 +70,7 @@ type File = (String, String);
 struct Leave {
     replace: bool,
     deletes: Option<Digest>,
+    updates: Option<Digest>,
 }
 
 /// What a session for one target is made of, in a process that stays: most of it is shared, and nothing is loaded.
@@ -142,6 +143,7 @@ impl Session {
         let leave = Leave {
             replace: wishes.leave.allow_replace,
             deletes: wishes.leave.allow_deletes.as_deref().map(|sum| digest("--allow-deletes", sum)).transpose()?,
+            updates: wishes.leave.allow_updates.as_deref().map(|sum| digest("--allow-updates", sum)).transpose()?,
         };
         let selection = Selection::read(&wishes.selection.selectors)?;
         let targets = choose(&loaded.project, &wishes.selection.targets)?;
@@ -248,7 +250,7 @@ impl Session {
     /// Lets a plan of exactly these operations through the guards that ask for consent. Where they refuse what no consent
     /// can allow (`replace: never`, a protected resource), or somebody is not trusted, the plan stays refused.
     pub(super) fn consent(&mut self, plan: &Plan) {
-        self.leave = Leave { replace: true, deletes: Some(plan.deletes_checksum()) };
+        self.leave = Leave { replace: true, deletes: Some(plan.deletes_checksum()), updates: Some(plan.checksum()) };
     }
 
     /// Takes consent back: it was for one plan.
@@ -461,6 +463,8 @@ impl Session {
                 first_run: head.is_none_or(|head| config.own == Own::Exclusive && head.own != Own::Exclusive),
             });
         }
+        let fits_nothing =
+            !self.is_whole() && targets.iter().all(|t| t.selected.as_ref().is_some_and(BTreeSet::is_empty));
         let input = PlanInput {
             project: self.project(),
             commit: self.loaded.revision.clone(),
@@ -468,9 +472,16 @@ impl Session {
             targets,
             allow_replace: self.leave.replace,
             allow_deletes: self.leave.deletes,
+            allow_updates: self.leave.updates,
         };
         let mut plan = plan::build(&input);
         plan.unknown += uncontacted;
+        if fits_nothing {
+            let message = "the selector fits nothing that is declared or recorded";
+            let help =
+                "-l compares with `metadata.labels` of the manifests: label=value, label!=value, label or !label";
+            plan.diagnostics.push(Diagnostic::warning("fits-nothing", message).help(help));
+        }
         plan.refusals.extend(self.fleet.refusals.iter().cloned());
         self.check_identities(sightings, &mut plan);
         self.check_lineage(&mut plan);
@@ -542,7 +553,14 @@ impl Session {
         });
         let spans = &documents.iter().find(|(index, _)| *index == origin.document)?.1;
         let in_spec: FieldPath = std::iter::once("spec".to_owned()).chain(path.segments().iter().cloned()).collect();
-        spans.nearest(&in_spec).cloned()
+        // A key field that `spec` leaves out is what `metadata.name` says.
+        let by_name = || {
+            let rules = self.loaded.apis.get(&desired.id.target)?.description.table().get(&desired.id.kind)?;
+            let is_key =
+                path.segments().first().is_some_and(|first| rules.key.last().is_some_and(|k| &k.name == first));
+            is_key.then(|| spans.get(&FieldPath::parse("/metadata/name"))).flatten()
+        };
+        spans.get(&in_spec).or_else(by_name).or_else(|| spans.nearest(&in_spec)).cloned()
     }
 
     /// The names of a kind's key fields.
@@ -590,6 +608,17 @@ pub(super) fn check_folder(
         }
     }
     Ok(())
+}
+
+/// The refusals of a plan, for standard error where the plan itself goes to a program.
+pub(super) fn refusals(plan: &Plan) -> Vec<Diagnostic> {
+    let told = plan.refusals.iter().map(|refusal| {
+        let endpoint = refusal.endpoint.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
+        let kind = refusal.kind.as_ref().map(|kind| format!(" {kind}")).unwrap_or_default();
+        let message = format!("{}{endpoint}{kind} is not written: {}", refusal.target, refusal.message);
+        Diagnostic::error(refusal.gate, message).help(refusal.help.clone())
+    });
+    told.collect()
 }
 
 /// What the refusals of a plan mean for the exit code.

@@ -14,11 +14,13 @@ pub(super) struct Fields<'a> {
     places: &'a Places,
     /// Every problem so far.
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// Where a word stands that is meant as it is read here, whatever YAML 1.1 makes of it.
+    meant: Vec<Span>,
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn new(source: &'a Arc<SourceFile>, document: &'a ReadDocument) -> Self {
-        Self { source, places: &document.places, diagnostics: Vec::new() }
+        Self { source, places: &document.places, diagnostics: Vec::new(), meant: Vec::new() }
     }
 
     /// Where the value at `path` stands, or the nearest around it.
@@ -39,6 +41,17 @@ impl<'a> Fields<'a> {
     pub(super) fn key_error(&mut self, code: &'static str, path: &FieldPath, message: impl Into<String>, help: &str) {
         let span = self.key_place(path);
         self.push(Diagnostic::error(code, message), span, help);
+    }
+
+    /// Notes that the plain word at `path` (`off`) is one of the documentation's own, so that nobody has to quote it.
+    pub(super) fn meant(&mut self, path: &FieldPath) {
+        self.meant.push(self.place(path));
+    }
+
+    /// True if this is the warning about such a word.
+    pub(super) fn is_meant(&self, diagnostic: &Diagnostic) -> bool {
+        let at = diagnostic.labels.first().map(|label| label.span.offset);
+        diagnostic.code == "ambiguous-scalar" && self.meant.iter().any(|span| Some(span.offset) == at)
     }
 
     fn push(&mut self, diagnostic: Diagnostic, span: Span, help: &str) {

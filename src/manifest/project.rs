@@ -25,6 +25,7 @@ pub fn read_project(source: &Arc<SourceFile>) -> Result<(Project, Vec<Diagnostic
         [one] => {
             let mut reader = Reader { fields: Fields::new(source, one) };
             let project = if one.faulty { None } else { reader.project(one, &source.path) };
+            diagnostics.retain(|diagnostic| !reader.fields.is_meant(diagnostic));
             diagnostics.append(&mut reader.fields.diagnostics);
             project
         }
@@ -279,7 +280,10 @@ impl Reader<'_> {
             // YAML 1.2 reads `off` as text; here it is the word that the documentation uses.
             Some(value) => match value.as_str() {
                 Some("on") => true,
-                Some("off") => false,
+                Some("off") => {
+                    self.fields.meant(&path.join("marks"));
+                    false
+                }
                 _ => {
                     self.fields.error("wrong-value", &path.join("marks"), "`marks` is neither `on` nor `off`", "");
                     true
@@ -518,7 +522,7 @@ targets:
     rate: 50/s
     burst: 100
     guard: {deletes: 10%, updates: 50%}
-    marks: "off"
+    marks: off
     values: {max-length: 1000}
   local: {api: plain, url: embedded}
 "#,

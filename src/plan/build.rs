@@ -187,8 +187,10 @@ impl<'b, 'a> Builder<'b, 'a> {
         self.plan.diagnostics.push(diagnostic);
     }
 
+    /// True if it bears the mark of another project. That counts with `marks: off` as well: the repository says that word,
+    /// and it may say what we put on our own, not whose the others are.
     fn is_foreign(&self, observed: &Observed) -> bool {
-        self.target.marks && observed.mark.as_ref().is_some_and(|m| m != self.mark)
+        observed.mark.as_ref().is_some_and(|m| m != self.mark)
     }
 
     fn judge(&mut self, one: &Declared<'_>, found: Comparison) -> Option<Fate> {

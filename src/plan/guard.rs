@@ -14,6 +14,7 @@ pub(super) fn guard(input: &PlanInput<'_>, plan: &mut Plan) {
     let sum = plan.deletes_checksum();
     let consent = input.allow_deletes == Some(sum);
     let flag = format!("--allow-deletes {sum}");
+    let mut whole = None;
     let counts = count(plan);
     let mut refusals = Vec::new();
     for target in &input.targets {
@@ -63,12 +64,15 @@ pub(super) fn guard(input: &PlanInput<'_>, plan: &mut Plan) {
                     && base >= SMALL
                     && updates * 100 > usize::from(limit) * base
                 {
+                    let sum = *whole.get_or_insert_with(|| plan.checksum());
+                    if input.allow_updates == Some(sum) {
+                        continue;
+                    }
                     let message = format!(
                         "{updates} of {base} {kind} would be updated at {}/{}; the limit is {limit} %",
                         target.name, endpoint.name
                     );
-                    let help = "apply them in parts (`-l`), or raise `guard.updates`, which counts from the next apply";
-                    refusals.push(place("updates", Some(&kind), message, help));
+                    refusals.push(place("updates", Some(&kind), message, &format!("--allow-updates {sum}")));
                 }
             }
             // An endpoint that joins later is met for the first time, too.

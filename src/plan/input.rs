@@ -21,6 +21,8 @@ pub struct PlanInput<'a> {
     pub allow_replace: bool,
     /// `--allow-deletes SUM`: compared with the plan's `deletes_checksum`.
     pub allow_deletes: Option<Digest>,
+    /// `--allow-updates SUM`: compared with the plan's checksum.
+    pub allow_updates: Option<Digest>,
 }
 
 /// One target.

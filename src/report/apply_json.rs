@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::plan_json::{FORMAT_VERSION, written};
+use super::plan_json::{FORMAT_VERSION, RefusalDocument, refusal, written};
 use crate::event::Ending;
 use crate::model::Digest;
 use crate::plan::{Action, OpId, Operation, Plan};
@@ -55,6 +55,7 @@ struct ApplyDocument<'a> {
     plan_checksum: String,
     commit: &'a str,
     summary: Counts,
+    refusals: Vec<RefusalDocument<'a>>,
     results: Vec<ResultDocument<'a>>,
 }
 
@@ -75,6 +76,7 @@ pub fn apply_json(plan: &Plan, checksum: &Digest, results: &Results) -> String {
         plan_checksum: checksum.to_string(),
         commit: plan.commit.as_str(),
         summary: results.counts(plan),
+        refusals: plan.refusals.iter().map(refusal).collect(),
         results: plan.operations.iter().map(|op| result(op, results.endings.get(&op.id))).collect(),
     })
 }

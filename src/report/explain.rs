@@ -225,6 +225,11 @@ const TEXTS: &[(&str, &str)] = &[
          declared and already there is adopted.",
     ),
     (
+        "fits-nothing",
+        "The selector of `-l` picks none of what is declared or recorded, so this run does nothing. It compares with \
+         `metadata.labels` of the manifests; `ctl record show` tells what is recorded.",
+    ),
+    (
         "folder-gone",
         "A folder that `manifests` in ctl.yaml names is not in this commit. What it declared would be deleted, and that \
          may be a slip. If it is meant, pass the deletes' checksum with `--allow-deletes SUM`, then take the folder out \
@@ -582,8 +587,8 @@ const TEXTS: &[(&str, &str)] = &[
     ),
     (
         "updates",
-        "More would be updated than the target's `updates` guard lets one run change. Raise it in the project and \
-         apply that first, or make the change in parts.",
+        "More would be updated than the target's `updates` guard lets one run change. If it is meant, \
+         `--allow-updates SUM` lets exactly this plan through; or make the change in parts.",
     ),
     (
         "watcher-answer",

@@ -36,17 +36,7 @@ pub fn plan_markdown(plan: &Plan, view: &PlanView<'_>) -> String {
         out.push('\n');
     }
     let style = Style { unicode: true, ..Style::plain() };
-    let mut refused = String::new();
-    for refusal in &plan.refusals {
-        let head = format!("refused: {} ({}): {}", refusal.target, refusal.gate, refusal.message);
-        let text = format!("{}\nhelp: {}", line(&head), line(&refusal.help));
-        refused.push_str(&text);
-        refused.push('\n');
-    }
-    if !refused.is_empty() {
-        let head = "> [!CAUTION]\n> A guard refuses this plan: what it concerns is not written.";
-        append(&mut out, &format!("{head}\n\n{}\n", fenced("text", &refused)));
-    }
+    append(&mut out, &refused(plan));
     let gone: Vec<String> = plan
         .operations
         .iter()
@@ -112,6 +102,20 @@ pub fn plan_markdown(plan: &Plan, view: &PlanView<'_>) -> String {
     out
 }
 
+/// What is refused, and what allows it; nothing where nothing is.
+fn refused(plan: &Plan) -> String {
+    if plan.refusals.is_empty() {
+        return String::new();
+    }
+    let mut text = String::new();
+    for refusal in &plan.refusals {
+        let head = format!("refused: {} ({}): {}", refusal.target, refusal.gate, refusal.message);
+        text.push_str(&format!("{}\nhelp: {}\n", line(&head), line(&refusal.help)));
+    }
+    let head = "> [!CAUTION]\n> A guard refuses this plan: what it concerns is not written.";
+    format!("{head}\n\n{}\n", fenced("text", &text))
+}
+
 /// `apply -o markdown`: what a run did.
 pub fn apply_markdown(plan: &Plan, checksum: &Digest, results: &Results) -> String {
     let counts = results.counts(plan);
@@ -127,6 +131,7 @@ pub fn apply_markdown(plan: &Plan, checksum: &Digest, results: &Results) -> Stri
         number(counts.conflict),
         number(counts.in_doubt),
     );
+    append(&mut out, &refused(plan));
     let mut text = String::new();
     let mut left = 0;
     for op in &plan.operations {

@@ -44,7 +44,7 @@ struct ScopeDocument<'a> {
 }
 
 #[derive(Serialize)]
-struct RefusalDocument<'a> {
+pub(super) struct RefusalDocument<'a> {
     gate: &'static str,
     target: &'a str,
     endpoint: Option<&'a str>,
@@ -180,7 +180,7 @@ fn scope(unknown: &UnknownScope) -> ScopeDocument<'_> {
     }
 }
 
-fn refusal(refusal: &Refusal) -> RefusalDocument<'_> {
+pub(super) fn refusal(refusal: &Refusal) -> RefusalDocument<'_> {
     RefusalDocument {
         gate: refusal.gate,
         target: refusal.target.as_str(),

@@ -131,6 +131,17 @@ impl Server {
         Ok(Self { store, config, token, limiter, counts: Mutex::default() })
     }
 
+    /// Whether it may be reached there: from other machines only with a token.
+    pub fn may_listen(&self, listener: &TcpListener) -> Result<SocketAddr, ServerError> {
+        let addr = listener
+            .local_addr()
+            .map_err(|e| ServerError::Listen { addr: "the given socket".to_owned(), why: e.to_string() })?;
+        if self.token.is_none() && !addr.ip().is_loopback() {
+            return Err(ServerError::NoToken { addr });
+        }
+        Ok(addr)
+    }
+
     /// Requests so far; empty unless the counters are on.
     pub fn counts(&self) -> Counts {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -335,12 +346,7 @@ pub async fn run(
     server: Arc<Server>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
-    let addr = listener
-        .local_addr()
-        .map_err(|e| ServerError::Listen { addr: "the given socket".to_owned(), why: e.to_string() })?;
-    if server.token.is_none() && !addr.ip().is_loopback() {
-        return Err(ServerError::NoToken { addr });
-    }
+    server.may_listen(&listener)?;
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut shutdown = std::pin::pin!(shutdown);

@@ -20,3 +20,4 @@ mod record;
 mod safety;
 mod trust;
 mod unseen;
+mod versions;

@@ -307,7 +307,7 @@ fn without_its_watcher_the_status_is_computed() {
         .exits(3)
         .says("shop: 1 target, 1 ok · 2 pending")
         .says("computed, nobody watches")
-        .says("+ create shop:thing/a  waiting, manifests/a.yaml:4:")
+        .says("+ create shop:thing/a  waiting, manifests/a.yaml:3:")
         .warns("No watcher answers here");
     assert_eq!(fake.writes(), 0, "a status writes nothing");
     sandbox.run(["apply", "--yes"]).exits(0);

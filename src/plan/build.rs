@@ -223,9 +223,10 @@ impl<'b, 'a> Builder<'b, 'a> {
             return None;
         }
         for normalised in &found.normalised {
-            let made = normalised.made.as_ref().map_or("nothing", |v| v.as_str());
-            let sent = normalised.sent.as_ref().map_or("nothing", |v| v.as_str());
-            let (made, sent) = if rules.hides(&normalised.path) { ("<secret>", "<secret>") } else { (made, sent) };
+            let made = normalised.made.as_ref().map_or("nothing".to_owned(), |v| brief(v.as_str()));
+            let sent = normalised.sent.as_ref().map_or("nothing".to_owned(), |v| brief(v.as_str()));
+            let hidden = || ("<secret>".to_owned(), "<secret>".to_owned());
+            let (made, sent) = if rules.hides(&normalised.path) { hidden() } else { (made, sent) };
             let message = format!("{id}: the server turns {} from {sent} into {made}", normalised.path);
             let help =
                 "state what the server makes of it, or add a `form`, `values` or `unordered` to the API description";
@@ -757,4 +758,13 @@ pub(super) fn detached(draft: &Draft, paths: &[FieldPath], rules: &KindRules) ->
     );
     (detach.want, detach.have, detach.detaches) = (Some(body), Some(have.clone()), true);
     Some(detach)
+}
+
+/// A value as it stands in a sentence: its beginning, where it is long.
+fn brief(text: &str) -> String {
+    const SHOWN: usize = 80;
+    match text.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{}… ({} more)", &text[..at], text[at..].chars().count()),
+        None => text.to_owned(),
+    }
 }

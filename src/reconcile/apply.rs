@@ -10,6 +10,7 @@ use super::observe::{Trouble, asked, is_by_key, list};
 use super::peer::{Context, Peer, Peers};
 use super::perform::{Gate, Judge, Performed, Performer, SharedRead};
 use super::schedule::{Schedule, bad_word};
+use super::unheeded::{forget_dropped, unheeded};
 use crate::event::{Ending, Event};
 use crate::model::{Canonical, FieldPath, Key, Observed, Scope};
 use crate::plan::{Action, OpId, Operation, Plan};
@@ -326,7 +327,12 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
                     let op = &self.apply.plan.operations[i];
                     let Some(mut result) = self.results[i].take() else { continue };
                     match found {
-                        ReadBack::There(found) => self.note_seen(op, &mut result, found),
+                        ReadBack::There(found) => {
+                            self.note_seen(op, &mut result, found);
+                            if result.ending != Ending::Done {
+                                (self.context.tell)(Event::Finished { op: op.id, outcome: result.ending.clone() });
+                            }
+                        }
                         ReadBack::NotAsWritten(why) => {
                             result.ending = Ending::InDoubt { why };
                             (self.context.tell)(Event::Finished { op: op.id, outcome: result.ending.clone() });
@@ -343,6 +349,13 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
             && let Some(desired) = op.change.desired()
         {
             result.rewritten = self.apply.judge.rewritten(desired, &found);
+            if result.ending == Ending::Done
+                && let Some(ending) = unheeded(self.apply.judge, op, &result.rewritten)
+            {
+                result.ending = ending;
+                result.trouble = Some(Trouble::Other);
+            }
+            forget_dropped(desired, &mut result.rewritten);
         }
         result.observed = Some(found);
     }

@@ -28,6 +28,7 @@ mod schedule;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod unheeded;
 
 pub use apply::{Applied, Apply, Counts, OnError, OpResult, apply};
 pub use backoff::Backoff;

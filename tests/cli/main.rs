@@ -11,6 +11,7 @@ mod fake;
 mod sandbox;
 
 mod apply;
+mod habits;
 mod hostile;
 mod ids;
 mod input;

@@ -388,8 +388,12 @@ impl Operator {
     fn entry_for(&self, name: &SecretRef, target: &TargetName, kind: &Kind) -> Result<&SecretEntry, Box<Diagnostic>> {
         let Some(entry) = self.secrets.get(&name.name) else {
             return Err(Box::new(
-                Diagnostic::error("secret-refused", format!("the operator holds no secret `{}`", name.name))
-                    .help(format!("the operator's file is {}", self.place)),
+                Diagnostic::error("secret-refused", format!("the operator holds no secret `{}`", name.name)).help(
+                    format!(
+                        "the operator adds `secrets: {{{}: {{env: VARIABLE}}}}` (or `{{file: PATH}}`) to {}",
+                        name.name, self.place
+                    ),
+                ),
             ));
         };
         let fits = |globs: &Option<Vec<String>>, text: &str| {

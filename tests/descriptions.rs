@@ -670,3 +670,23 @@ async fn whoever_listens_to_requests_hears_no_secret() {
     assert_eq!(told(2), ("GET", "/s", 422, Some(hidden)));
     assert_eq!(heard.len(), 3);
 }
+
+#[tokio::test]
+async fn a_mask_is_sent_back_only_where_leaving_it_out_would_clear_the_secret() {
+    for (omitted, sent) in [
+        ("keeps", r#"PUT /s/a {"name":"a","settings":{"port":2}}"#),
+        ("clears", r#"PUT /s/a {"name":"a","settings":{"password":"***","port":2}}"#),
+    ] {
+        let text = format!(
+            "api: t\ntypes:\n  s:\n    path: /s/{{name}}\n    update: {{put: merged}}\n    fields: {{/settings/password: {{secret: {{mask: \"***\", omitted: {omitted}}}}}}}\n"
+        );
+        let there = r#"[{"name":"a","settings":{"password":"***","port":1}}]"#;
+        let (target, tape) = target(&text, vec![answer(200, &[], there), answer(200, &[], "")]);
+        let items = listed(&target, &scope("s", None)).await;
+        let wanted = desired(&target, "s", &json(r#"{"name":"a","settings":{"port":2}}"#));
+        let changes = BTreeMap::from([(FieldPath::parse("/settings/port"), Value::from(2).canonical())]);
+        let write = Write::Update { desired: &wanted, base: &items[0], changes: &changes, remove: &[], mark: None };
+        target.write(&write, None).await.unwrap();
+        assert_eq!(tape.asked.lock().unwrap()[1], sent);
+    }
+}

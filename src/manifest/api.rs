@@ -12,8 +12,8 @@ mod template;
 mod tests;
 
 pub use description::{
-    AbsentRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, ErrorRule, EtagRule, GetRule, IdentityRule,
-    ListRule, LoginRule, Method, PageRule, Place, RetryRule, Revalidate, Shape,
+    AbsentRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, Choice, Content, ErrorRule, EtagRule, GetRule,
+    IdentityRule, ListRule, LoginRule, Method, PageRule, Place, RetryRule, Revalidate, Shape, TokenPlace, WaitRule,
 };
 pub use nearest::nearest;
 pub use template::{BodyTemplate, Codec, Hole, Part, Splat, Template};

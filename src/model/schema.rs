@@ -225,6 +225,8 @@ pub enum Form {
     Cidr,
     /// An IP address in its shortest spelling.
     Ip,
+    /// A moment: `2026-12-01T01:00:00+01:00` is `2026-12-01T00:00:00.000Z`.
+    Time,
 }
 
 /// How a value travels.
@@ -404,6 +406,7 @@ impl Form {
             Self::Ip => text.parse::<std::net::IpAddr>().map_or_else(|_| text.clone(), |ip| ip.to_string()),
             Self::Cidr => normal_cidr(text).unwrap_or_else(|| text.clone()),
             Self::Duration => normal_duration(text).unwrap_or_else(|| text.clone()),
+            Self::Time => text.parse::<jiff::Timestamp>().map_or_else(|_| text.clone(), |at| at.to_string()),
         };
         Value::String(normal)
     }
@@ -453,6 +456,8 @@ mod tests {
             (Form::Ip, "2001:0DB8:0:0::1", "2001:db8::1"),
             (Form::Cidr, "10.1.2.3/8", "10.0.0.0/8"),
             (Form::Duration, "5m0s", "300s"),
+            (Form::Time, "2026-12-01T01:00:00+01:00", "2026-12-01T00:00:00.000Z"),
+            (Form::Time, "2026-12-01 00:00:00Z", "2026-12-01T00:00:00Z"),
         ] {
             assert_eq!(form.normal(&a.into()), form.normal(&b.into()), "{a} and {b}");
         }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use crate::model::{Digest, FieldPath, Kind, KindTable, Value};
 
-use super::{BodyTemplate, Template};
+use super::{BodyTemplate, Splat, Template};
 
 /// What a YAML file says about one HTTP API.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -99,13 +99,24 @@ pub struct LoginRule {
     /// Sent as a form instead of JSON.
     pub form: bool,
     /// Where the token is in the answer.
-    pub token: FieldPath,
+    pub token: TokenPlace,
     /// The header that carries it.
     pub header: String,
     /// Before the token: `Bearer `.
     pub prefix: String,
     /// Where the answer says for how many seconds the token lives.
     pub expires: Option<FieldPath>,
+}
+
+/// Where a login's answer holds the token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TokenPlace {
+    /// In the body.
+    Body(FieldPath),
+    /// The value of a header.
+    Header(String),
+    /// A cookie of this name; it is sent back as such.
+    Cookie(String),
 }
 
 /// Who answers at an endpoint.
@@ -122,8 +133,8 @@ pub struct IdentityRule {
 pub struct ErrorRule {
     /// The field.
     pub pointer: Option<FieldPath>,
-    /// The reason.
-    pub message: Option<FieldPath>,
+    /// The reason: the first of these that is a text.
+    pub message: Vec<FieldPath>,
 }
 
 /// One kind: how it is listed, read and written.
@@ -145,8 +156,10 @@ pub struct ApiType {
     pub delete: Option<ApiOperation>,
     /// Asks whether a create or an update would go through, and writes nothing.
     pub validate: Option<ApiOperation>,
-    /// Items and bodies live under this pointer.
+    /// Items and objects live under this pointer in answers.
     pub envelope: FieldPath,
+    /// Bodies of writes are wrapped so.
+    pub wrap: FieldPath,
     /// Inside an item, the stated fields live here; key fields and [`ApiType::root`] at the item's root.
     pub spec: FieldPath,
     /// Stated fields that stay at the item's root though the others live under [`ApiType::spec`].
@@ -169,6 +182,10 @@ pub struct ApiType {
     pub query: Vec<(String, Template)>,
     /// Of references that travel as an object: where in it the id stands, by field.
     pub link_within: BTreeMap<FieldPath, FieldPath>,
+    /// The header in which a create says which attempt it belongs to, where the API makes nothing twice for one attempt.
+    pub idempotency_key: Option<String>,
+    /// In what form bodies of writes travel.
+    pub content: Content,
 }
 
 /// How a kind is listed.
@@ -188,6 +205,8 @@ pub struct ListRule {
     pub shape: Shape,
     /// A missing list means an empty one. Never assumed.
     pub missing_is_empty: bool,
+    /// Statuses that mean an empty list. Never assumed.
+    pub empty_statuses: Vec<u16>,
     /// How the next page is asked for.
     pub page: PageRule,
     /// Where the number of all items is announced.
@@ -219,6 +238,8 @@ pub enum Shape {
     Map,
     /// The one object itself.
     One,
+    /// A list of bare texts: each is the last key field, and nothing else is told.
+    Names,
 }
 
 /// Where something stands in an answer.
@@ -316,6 +337,45 @@ pub struct ApiOperation {
     pub query: Vec<(String, Template)>,
     /// Headers.
     pub headers: Vec<(String, Template)>,
+    /// What is waited for after the answer, where the API goes on behind it.
+    pub wait: Option<WaitRule>,
+    /// In what form the body travels, if not in that of its type.
+    pub content: Option<Content>,
+}
+
+/// In what form the body of a write travels.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Content {
+    /// `application/json`
+    #[default]
+    Json,
+    /// JSON under another name: `application/merge-patch+json`.
+    JsonAs(String),
+    /// `application/x-www-form-urlencoded`: lists as a name that is repeated, mappings as `name[member]`.
+    Form,
+    /// `text/plain`: the one value that the body is.
+    Text,
+}
+
+impl Content {
+    /// The media type.
+    pub fn media(&self) -> &str {
+        match self {
+            Self::Json => "application/json",
+            Self::JsonAs(media) => media,
+            Self::Form => "application/x-www-form-urlencoded",
+            Self::Text => "text/plain; charset=utf-8",
+        }
+    }
+}
+
+/// When a write that was accepted is done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum WaitRule {
+    /// The object is not there any more.
+    Gone,
+    /// The object is there, with these values.
+    Until(Vec<(FieldPath, Value)>),
 }
 
 /// HTTP methods that a description may use.
@@ -357,8 +417,44 @@ pub enum Body {
     Merged,
     /// Only what differs.
     Changes,
+    /// The top fields in which something differs, each of them whole.
+    Fields,
     /// As the template says.
     Template(BodyTemplate),
+}
+
+impl Body {
+    /// How what it holds is chosen: a template is as what it pours.
+    pub fn choice(&self) -> Choice {
+        match self {
+            Self::None => Choice::Nothing,
+            Self::All => Choice::Stated,
+            Self::Merged => Choice::Merged,
+            Self::Changes => Choice::Changes,
+            Self::Fields => Choice::Fields,
+            Self::Template(template) => match template.splat() {
+                None | Some(Splat::All | Splat::Rest) => Choice::Stated,
+                Some(Splat::Merged) => Choice::Merged,
+                Some(Splat::Changes) => Choice::Changes,
+                Some(Splat::Fields) => Choice::Fields,
+            },
+        }
+    }
+}
+
+/// Which fields a body is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Choice {
+    /// None.
+    Nothing,
+    /// What is stated, and the defaults.
+    Stated,
+    /// What is there, overlaid with what is stated.
+    Merged,
+    /// Only what differs.
+    Changes,
+    /// The top fields in which something differs, whole.
+    Fields,
 }
 
 /// Whether writes carry `If-Match`.

@@ -6,17 +6,34 @@ use serde_yaml::Value as Yaml;
 use crate::model::{Diagnostic, Digest, FieldPath, Kind, KindTable, Number, Span, Value};
 
 use super::{
-    AbsentRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, BodyTemplate, ErrorRule, EtagRule, GetRule,
-    IdentityRule, ListRule, LoginRule, Method, PageRule, Place, RetryRule, Revalidate, Shape, Template, nearest, rules,
+    AbsentRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, BodyTemplate, Choice, Content, ErrorRule,
+    EtagRule, GetRule, IdentityRule, ListRule, LoginRule, Method, PageRule, Place, RetryRule, Revalidate, Shape,
+    Template, TokenPlace, WaitRule, nearest, rules,
 };
 
 type Map = BTreeMap<String, Value>;
 
 const API: &[&str] = &[
-    "api", "base", "auth", "health", "identity", "params", "headers", "query", "errors", "envelope", "page", "etag",
-    "absent", "retry", "fence", "types",
+    "api",
+    "base",
+    "auth",
+    "health",
+    "identity",
+    "params",
+    "headers",
+    "query",
+    "errors",
+    "envelope",
+    "page",
+    "etag",
+    "absent",
+    "retry",
+    "fence",
+    "idempotency-key",
+    "content",
+    "types",
 ];
-const API_LATER: &[&str] = &["batch", "validate", "after-apply", "document", "requires", "idempotency-key"];
+const API_LATER: &[&str] = &["batch", "validate", "after-apply", "document", "requires"];
 const TYPE: &[&str] = &[
     "path",
     "key",
@@ -51,6 +68,8 @@ const TYPE: &[&str] = &[
     "query",
     "fields",
     "revalidate",
+    "idempotency-key",
+    "content",
 ];
 const TYPE_LATER: &[&str] = &["batch", "after-apply", "document", "rename", "requires"];
 
@@ -101,10 +120,13 @@ pub(super) struct Reader<'a> {
 /// What a type inherits from its API.
 struct Defaults {
     envelope: FieldPath,
+    wrap: FieldPath,
     page: PageRule,
     total: Option<Place>,
     etag: EtagRule,
     absent: AbsentRule,
+    idempotency_key: Option<String>,
+    content: Content,
     params: Vec<String>,
 }
 
@@ -323,12 +345,16 @@ impl Reader<'_> {
             None => Template::default(),
         };
         let (page, total) = self.page("page", map.get("page"));
+        let (envelope, wrap) = map.get("envelope").and_then(|v| self.envelope("envelope", v)).unwrap_or_default();
         let defaults = Defaults {
-            envelope: map.get("envelope").and_then(|v| self.pointer("envelope", v)).unwrap_or_default(),
+            envelope,
+            wrap,
             page,
             total,
             etag: map.get("etag").map_or(EtagRule::None, |v| self.etag("etag", v)),
             absent: map.get("absent").map_or_else(standard_absent, |v| self.absent("absent", v)),
+            idempotency_key: map.get("idempotency-key").and_then(|v| self.header_name("idempotency-key", v)),
+            content: map.get("content").and_then(|v| self.content("content", v)).unwrap_or_default(),
             params: self.texts("params", map.get("params")),
         };
         let types_value = map.get("types").unwrap_or(&Value::Null);
@@ -375,6 +401,16 @@ impl Reader<'_> {
         Some(api)
     }
 
+    /// `/ptr`: answers and bodies alike; `{answer: /ptr, body: /ptr}`: each as said, bare where it is not.
+    fn envelope(&mut self, place: &str, value: &Value) -> Option<(FieldPath, FieldPath)> {
+        let Value::Object(_) = value else {
+            return self.pointer(place, value).map(|both| (both.clone(), both));
+        };
+        let map = self.members(place, value, &["answer", "body"], &[])?;
+        let mut part = |word: &str| map.get(word).map_or_else(|| Some(FieldPath::root()), |v| self.pointer(place, v));
+        Some((part("answer")?, part("body")?))
+    }
+
     fn identity(&mut self, value: &Value) -> Option<IdentityRule> {
         let map = self.members("identity", value, &["get", "at"], &[])?;
         let (Some(get), Some(at)) = (map.get("get"), map.get("at")) else {
@@ -417,7 +453,12 @@ impl Reader<'_> {
         let map = self.members("errors", value, &["pointer", "message"], &[])?;
         Some(ErrorRule {
             pointer: map.get("pointer").and_then(|v| self.pointer("errors/pointer", v)),
-            message: map.get("message").and_then(|v| self.pointer("errors/message", v)),
+            message: match map.get("message") {
+                Some(Value::Array(several)) => {
+                    several.iter().filter_map(|v| self.pointer("errors/message", v)).collect()
+                }
+                one => one.and_then(|v| self.pointer("errors/message", v)).into_iter().collect(),
+            },
         })
     }
 
@@ -438,17 +479,21 @@ impl Reader<'_> {
             let known = ["post", "body", "form", "token", "header", "prefix", "expires"];
             let map = self.members(place, login, &known, &[])?;
             let (Some(post), Some(token)) = (map.get("post"), map.get("token")) else {
-                self.error(place, "needs `post: path` and `token: /pointer`");
+                self.error(place, "needs `post: path` and `token: /pointer`, `{header: NAME}` or `{cookie: NAME}`");
                 return None;
             };
+            let token = self.token_place(place, token)?;
             let content = map.get("form").or(map.get("body")).cloned().unwrap_or_else(Value::object);
             let header = map.get("header").and_then(|v| self.text(place, v));
             return Some(AuthRule::Login(Box::new(LoginRule {
                 path: self.path(place, post)?,
                 body: self.body(place, &content)?,
                 form: map.contains_key("form"),
-                token: self.pointer(place, token)?,
-                header: header.unwrap_or_else(|| "Authorization".to_owned()),
+                header: header.unwrap_or_else(|| match token {
+                    TokenPlace::Cookie(_) => "Cookie".to_owned(),
+                    TokenPlace::Header(_) | TokenPlace::Body(_) => "Authorization".to_owned(),
+                }),
+                token,
                 prefix: map.get("prefix").and_then(|v| self.text(place, v)).unwrap_or_default(),
                 expires: map.get("expires").and_then(|v| self.pointer(place, v)),
             })));
@@ -461,6 +506,19 @@ impl Reader<'_> {
             name: self.text(place, header)?,
             prefix: map.get("prefix").and_then(|v| self.text(place, v)).unwrap_or_default(),
         })
+    }
+
+    fn token_place(&mut self, place: &str, value: &Value) -> Option<TokenPlace> {
+        let Value::Object(_) = value else { return self.pointer(place, value).map(TokenPlace::Body) };
+        let map = self.members(place, value, &["header", "cookie"], &[])?;
+        match (map.get("header"), map.get("cookie")) {
+            (Some(name), None) => self.text(place, name).map(TokenPlace::Header),
+            (None, Some(name)) => self.text(place, name).map(TokenPlace::Cookie),
+            _ => {
+                self.error(place, "`token` takes `/pointer`, `{header: NAME}` or `{cookie: NAME}`");
+                None
+            }
+        }
     }
 
     fn etag(&mut self, place: &str, value: &Value) -> EtagRule {
@@ -634,9 +692,10 @@ impl Reader<'_> {
         defaults: &Defaults,
     ) -> Option<ApiType> {
         let path = map.get("path").and_then(|v| self.path(&format!("{place}/path"), v));
-        let envelope = map
-            .get("envelope")
-            .map_or_else(|| Some(defaults.envelope.clone()), |v| self.pointer(&format!("{place}/envelope"), v))?;
+        let (envelope, wrap) = match map.get("envelope") {
+            Some(value) => self.envelope(&format!("{place}/envelope"), value)?,
+            None => (defaults.envelope.clone(), defaults.wrap.clone()),
+        };
         let list = self.list(&format!("{place}/list"), map, path.as_ref(), &envelope, defaults)?;
         let get = self.get(&format!("{place}/get"), map.get("get"), path.as_ref(), &envelope)?;
         if rules.listed_by_key {
@@ -704,7 +763,10 @@ impl Reader<'_> {
         };
         let etag = map.get("etag").map_or_else(|| defaults.etag.clone(), |v| self.etag(&format!("{place}/etag"), v));
         let version = map.get("version").and_then(|v| self.text(place, v)).map(|v| FieldPath::parse(&v));
-        if etag == EtagRule::None && version.is_none() && update.as_ref().is_some_and(|u| u.body == Body::Merged) {
+        if etag == EtagRule::None
+            && version.is_none()
+            && update.as_ref().is_some_and(|u| u.body.choice() == Choice::Merged)
+        {
             self.warn(
                 "merged-without-etag",
                 place,
@@ -727,6 +789,7 @@ impl Reader<'_> {
             delete,
             validate,
             envelope,
+            wrap,
             spec: map.get("spec").and_then(|v| self.pointer(&format!("{place}/spec"), v)).unwrap_or_default(),
             root: self.texts(&format!("{place}/root"), map.get("root")).into_iter().collect(),
             path_only,
@@ -740,6 +803,15 @@ impl Reader<'_> {
             headers: self.pairs(&format!("{place}/headers"), map.get("headers")),
             query: self.pairs(&format!("{place}/query"), map.get("query")),
             link_within: rules::link_within(map),
+            idempotency_key: match map.get("idempotency-key") {
+                Some(Value::String(none)) if none == "none" => None,
+                Some(value) => self.header_name(&format!("{place}/idempotency-key"), value),
+                None => defaults.idempotency_key.clone(),
+            },
+            content: map
+                .get("content")
+                .and_then(|v| self.content(&format!("{place}/content"), v))
+                .unwrap_or_else(|| defaults.content.clone()),
         };
         self.create_holes(place, &ty, rules, &defaults.params);
         Some(ty)
@@ -821,6 +893,7 @@ impl Reader<'_> {
             items: envelope.clone(),
             shape: Shape::Array,
             missing_is_empty: false,
+            empty_statuses: Vec::new(),
             page,
             total,
             summary: false,
@@ -862,19 +935,15 @@ impl Reader<'_> {
                     None | Some("array") => Shape::Array,
                     Some("map") => Shape::Map,
                     Some("one") => Shape::One,
+                    Some("names") => Shape::Names,
                     Some(other) => {
-                        self.error(place, format!("`shape: {other}` is not known: array, map, one"));
+                        self.error(place, format!("`shape: {other}` is not known: array, map, names, one"));
                         Shape::Array
                     }
                 };
-                rule.missing_is_empty = match map.get("empty").map(|v| v.as_str().unwrap_or("")) {
-                    None => false,
-                    Some("missing") => true,
-                    Some(_) => {
-                        self.error(place, "`empty` takes `missing`");
-                        false
-                    }
-                };
+                if let Some(value) = map.get("empty") {
+                    self.empty(place, value, &mut rule);
+                }
                 rule.summary = map.get("summary").is_some_and(|v| self.flag(place, v));
                 if let Some(value) = map.get("revalidate") {
                     rule.revalidate = self.revalidate(place, value);
@@ -974,8 +1043,8 @@ impl Reader<'_> {
             let body = if default == Method::Delete { Body::None } else { Body::All };
             return Some(plain(default, path, body));
         }
-        let known = ["put", "post", "patch", "delete", "path", "body", "ok", "query", "headers"];
-        let map = self.members(place, value, &known, &["batch", "wait"])?;
+        let known = ["put", "post", "patch", "delete", "path", "body", "ok", "query", "headers", "wait", "content"];
+        let map = self.members(place, value, &known, &["batch"])?;
         let methods =
             [("put", Method::Put), ("post", Method::Post), ("patch", Method::Patch), ("delete", Method::Delete)];
         let mut used = methods.into_iter().filter(|(word, _)| map.contains_key(*word));
@@ -990,10 +1059,11 @@ impl Reader<'_> {
             Some("all") => mode = Some(Body::All),
             Some("merged") => mode = Some(Body::Merged),
             Some("changes") => mode = Some(Body::Changes),
+            Some("fields") => mode = Some(Body::Fields),
             Some("none") => mode = Some(Body::None),
             Some(text) if text.starts_with('/') => found = self.path(place, &map[word]),
             _ => {
-                self.error(place, format!("`{word}` takes a path, or one of all, merged, changes, none"));
+                self.error(place, format!("`{word}` takes a path, or one of all, merged, changes, fields, none"));
                 return None;
             }
         }
@@ -1003,6 +1073,7 @@ impl Reader<'_> {
             Some(Value::String(text)) if text == "all" => Some(Body::All),
             Some(Value::String(text)) if text == "merged" => Some(Body::Merged),
             Some(Value::String(text)) if text == "changes" => Some(Body::Changes),
+            Some(Value::String(text)) if text == "fields" => Some(Body::Fields),
             Some(template) => Some(Body::Template(self.body(place, template)?)),
         };
         let body = body.unwrap_or(match (default, method) {
@@ -1031,7 +1102,53 @@ impl Reader<'_> {
             ok,
             query: self.pairs(place, map.get("query")),
             headers: self.pairs(place, map.get("headers")),
+            wait: map.get("wait").and_then(|v| self.wait(place, v)),
+            content: map.get("content").and_then(|v| self.content(place, v)),
         })
+    }
+
+    fn content(&mut self, place: &str, value: &Value) -> Option<Content> {
+        let text = self.text(place, value)?;
+        let media = |text: &str| text.contains('/') && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+        match text.as_str() {
+            "json" => Some(Content::Json),
+            "form" => Some(Content::Form),
+            "text" => Some(Content::Text),
+            other if media(other) && other.contains("json") => Some(Content::JsonAs(text)),
+            _ => {
+                let known =
+                    "`content` takes json, form, text, or the name of a kind of JSON: application/merge-patch+json";
+                self.error(place, known);
+                None
+            }
+        }
+    }
+
+    /// `missing`, a status, or a list of them.
+    fn empty(&mut self, place: &str, value: &Value, rule: &mut ListRule) {
+        let one = std::slice::from_ref(value);
+        for item in value.as_array().unwrap_or(one) {
+            match item {
+                Value::String(word) if word == "missing" => rule.missing_is_empty = true,
+                Value::Number(n) if n.as_u64() == Some(404) || n.as_u64() == Some(204) => {
+                    rule.empty_statuses.extend(n.as_u64().and_then(|n| u16::try_from(n).ok()));
+                }
+                _ => self.error(place, "`empty` takes `missing`, 404 or 204"),
+            }
+        }
+    }
+
+    fn wait(&mut self, place: &str, value: &Value) -> Option<WaitRule> {
+        match value {
+            Value::String(word) if word == "gone" => Some(WaitRule::Gone),
+            Value::Object(values) => {
+                Some(WaitRule::Until(values.iter().map(|(at, v)| (FieldPath::parse(at), v.clone())).collect()))
+            }
+            _ => {
+                self.error(place, "`wait` takes {/pointer: value}, or `gone` after a delete");
+                None
+            }
+        }
     }
 }
 
@@ -1045,5 +1162,14 @@ fn standard_absent() -> AbsentRule {
 }
 
 fn plain(method: Method, path: Template, body: Body) -> ApiOperation {
-    ApiOperation { method, path, body, ok: Vec::new(), query: Vec::new(), headers: Vec::new() }
+    ApiOperation {
+        method,
+        path,
+        body,
+        ok: Vec::new(),
+        query: Vec::new(),
+        headers: Vec::new(),
+        wait: None,
+        content: None,
+    }
 }

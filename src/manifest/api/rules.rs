@@ -415,6 +415,7 @@ fn field(reader: &mut Reader<'_>, place: &str, value: &Value) -> FieldRule {
             ("duration", Form::Duration),
             ("cidr", Form::Cidr),
             ("ip", Form::Ip),
+            ("time", Form::Time),
         ];
         word(reader, place, "form", v, &forms)
     });

@@ -68,6 +68,12 @@ pub enum Splat {
     All,
     /// Every field that is written and has no hole of its own in the template.
     Rest,
+    /// What is there, overlaid with what is written; for a create every field.
+    Merged,
+    /// Only what differs; for a create every field.
+    Changes,
+    /// The top fields in which something differs, each whole; for a create every field.
+    Fields,
 }
 
 impl Template {
@@ -198,13 +204,25 @@ impl BodyTemplate {
                 splat = match value.as_str() {
                     Some("all") => Some(Splat::All),
                     Some("rest") => Some(Splat::Rest),
-                    _ => return Err("`\"*\"` takes `all` or `rest`".to_owned()),
+                    Some("merged") => Some(Splat::Merged),
+                    Some("changes") => Some(Splat::Changes),
+                    Some("fields") => Some(Splat::Fields),
+                    _ => return Err("`\"*\"` takes all, rest, merged, changes or fields".to_owned()),
                 };
             } else {
                 members.push((key.clone(), Self::parse(value)?));
             }
         }
         Ok(Self::Map(members, splat))
+    }
+
+    /// What is poured, if anything is.
+    pub fn splat(&self) -> Option<Splat> {
+        match self {
+            Self::Literal(_) | Self::Hole(_) | Self::Text(_) => None,
+            Self::List(items) => items.iter().find_map(Self::splat),
+            Self::Map(members, splat) => splat.or_else(|| members.iter().find_map(|(_, member)| member.splat())),
+        }
     }
 
     /// The holes, in order.

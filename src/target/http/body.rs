@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
-use crate::manifest::api::{ApiDescription, ApiOperation, Body, Method, nearest};
-use crate::model::{Canonical, Desired, Diagnostic, FieldPath, KindRules, Mark, Observed, SecretRef, Unordered, Value};
+use crate::manifest::api::{ApiDescription, ApiOperation, Choice, Method, nearest};
+use crate::model::{
+    Canonical, Desired, Diagnostic, FieldPath, KindRules, Mark, Observed, SecretMode, SecretRef, Unordered, Value,
+};
 
 use super::shape::{Shape, find_mark, mark_value};
 
@@ -139,6 +141,14 @@ fn strip_server(rules: &KindRules, out: &mut Value) {
     for path in rules.server.iter().chain(server) {
         out.remove(path);
     }
+    // A mask is no secret: sent back, it would become one.
+    for (path, rule) in &rules.fields {
+        if let Some(SecretMode::Masked { mask, omitted_clears: false }) = &rule.secret
+            && out.get(path).and_then(Value::as_str) == Some(mask)
+        {
+            out.remove(path);
+        }
+    }
 }
 
 fn merge(rules: &KindRules, at: &FieldPath, base: &mut Value, wanted: &Value) {
@@ -210,6 +220,26 @@ pub(super) fn changes(shape: &Shape<'_>, update: &Update<'_>, method: Method) ->
     Ok(out)
 }
 
+/// The top fields in which something differs, each as it is wanted as a whole: for a write that replaces the fields that
+/// it names and keeps the others.
+pub(super) fn fields(shape: &Shape<'_>, update: &Update<'_>, method: Method) -> Result<Value, String> {
+    let top = |path: &FieldPath| path.segments().iter().take(1).cloned().collect::<FieldPath>();
+    let whole = merged(shape, update);
+    let mut out = Value::object();
+    let mut gone = Vec::new();
+    for path in update.changes.keys().chain(update.remove).map(top) {
+        match whole.get(&path) {
+            Some(value) => drop(out.set(&path, value.clone())),
+            None => gone.push(path),
+        }
+    }
+    let cleared = changes(shape, &Update { changes: &BTreeMap::new(), remove: &gone, ..*update }, method)?;
+    for (name, value) in cleared.as_object().into_iter().flatten() {
+        out.set(&FieldPath::root().join(name.as_str()), value.clone());
+    }
+    Ok(out)
+}
+
 /// Puts the mark on what is sent, beside what is stated or already there.
 pub(super) fn put_mark(
     shape: &Shape<'_>,
@@ -221,7 +251,7 @@ pub(super) fn put_mark(
 ) {
     let (Some(rule), Some(mark)) = (&shape.rules.owner, mark) else { return };
     let there = base.is_some_and(|base| base.mark.as_ref() == Some(mark));
-    if operation.body == Body::Changes && there && out.get(&rule.at).is_none() {
+    if matches!(operation.body.choice(), Choice::Changes | Choice::Fields) && there && out.get(&rule.at).is_none() {
         return;
     }
     if !rule.element {

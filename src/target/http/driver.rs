@@ -7,7 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use crate::credentials::{Access, Auth, SecretSource};
-use crate::manifest::api::{ApiDescription, ApiOperation, AuthRule, Body, EtagRule, LoginRule, Method, Template};
+use crate::manifest::api::{
+    ApiDescription, ApiOperation, AuthRule, Body, Choice, Content, EtagRule, LoginRule, Method, Template, TokenPlace,
+};
 use crate::model::{
     Cursor, Desired, Diagnostic, EndpointName, FieldPath, Kind, KindTable, Observation, Observed, ResourceId, Scope,
     Secret, TargetName, Value,
@@ -16,6 +18,7 @@ use crate::net::{Discretion, NetError, Transport};
 use crate::target::{Fence, Greeting, Guarding, Outcome, Rehearsal, Target, TargetError, Write};
 use crate::world::Clock;
 
+use super::attempts::Attempts;
 use super::fill::{Scene, query_string};
 use super::hide::Hider;
 use super::ids::Ids;
@@ -75,6 +78,7 @@ pub struct HttpTarget<X> {
     /// Held by the one who logs in, so that many requests need one login.
     login: tokio::sync::Mutex<()>,
     pub(super) ids: Ids,
+    pub(super) attempts: Attempts,
 }
 
 /// What a login answered with.
@@ -99,7 +103,7 @@ pub(super) struct Call {
     /// The secrets in it.
     pub(super) hider: Hider,
     pub(super) big: bool,
-    pub(super) form: bool,
+    pub(super) content: Content,
     /// The answer holds a secret if all is well: nobody keeps it.
     pub(super) login: bool,
 }
@@ -122,7 +126,7 @@ impl<X: Transport> HttpTarget<X> {
         for name in &api.params {
             if !params.contains_key(name) {
                 let bad = bad(format!("{target}: the description `{}` needs the parameter `{name}`", api.name));
-                return Err(Box::new(bad.help(format!("add `params: {{{name}: …}}` to the target"))));
+                return Err(Box::new(bad.help(format!("add `values: {{{name}: …}}` to the target in ctl.yaml"))));
             }
         }
         let origin = format!("{scheme}://{}", authority.as_str().to_lowercase());
@@ -157,6 +161,7 @@ impl<X: Transport> HttpTarget<X> {
             token: Mutex::new(None),
             login: tokio::sync::Mutex::new(()),
             ids: Ids::default(),
+            attempts: Attempts::default(),
         })
     }
 
@@ -210,24 +215,15 @@ impl<X: Transport> HttpTarget<X> {
         let scene = Scene { params: Some(&values), ..Scene::default() };
         let filled = scene.body(&rule.body).map_err(|why| TargetError::Refused { why: format!("login: {why}") })?;
         let mut bytes = Vec::new();
-        if rule.form {
-            let pairs: Vec<(String, String)> = filled
-                .as_object()
-                .into_iter()
-                .flatten()
-                .filter_map(|(name, value)| Some((name.clone(), super::fill::text_of(value)?)))
-                .collect();
-            bytes.extend_from_slice(query_string(&pairs).trim_start_matches('?').as_bytes());
-        } else {
-            wire::write(&filled, &mut bytes);
-        }
+        let content = if rule.form { Content::Form } else { Content::Json };
+        wire::write_as(&content, &filled, &wire::Resolved::new(), &mut bytes)
+            .map_err(|why| TargetError::Refused { why: format!("login: {why}") })?;
         let path = self.address(&scene, &rule.path)?;
-        let call =
-            Call { method: "POST", path, body: Some(bytes.into()), form: rule.form, login: true, ..Call::default() };
+        let call = Call { method: "POST", path, body: Some(bytes.into()), content, login: true, ..Call::default() };
         let asked = self.clock.boot();
         let answer = self.exchange(&call, None).await?;
         if !answer.is_success() {
-            return Err(answer.refusal(self.api.errors.as_ref(), self.clock.wall()));
+            return Err(answer.no_entry(self.api.errors.as_ref(), self.clock.wall()));
         }
         let text = answer.text()?;
         let lives = match rule.expires.as_ref().map(|at| super::scan::value_at(text, at)) {
@@ -236,8 +232,19 @@ impl<X: Transport> HttpTarget<X> {
             // Without a number it is used until it is refused.
             Some(_) | None => None,
         };
-        match super::scan::value_at(text, &rule.token) {
-            Ok(Some(Value::String(token))) if !token.is_empty() => {
+        let (found, place) = match &rule.token {
+            TokenPlace::Body(at) => {
+                let found = super::scan::value_at(text, at).ok().flatten();
+                (found.and_then(|token| token.as_str().map(str::to_owned)), format!("at `{at}`"))
+            }
+            TokenPlace::Header(name) => (answer.header(name).map(str::to_owned), format!("in the header `{name}`")),
+            TokenPlace::Cookie(name) => {
+                let cookie = answer.cookie(name).map(|value| format!("{name}={value}"));
+                (cookie, format!("in the cookie `{name}`"))
+            }
+        };
+        match found {
+            Some(token) if !token.is_empty() => {
                 let secret = Secret::new(token);
                 // A token is given up a little early, for the request takes its time.
                 let until = lives.map(|lives| asked + lives.saturating_sub((lives / 10).min(EARLY)));
@@ -248,7 +255,7 @@ impl<X: Transport> HttpTarget<X> {
             // The answer may hold a token somewhere else: nothing of it is shown.
             _ => Err(TargetError::Unreadable {
                 request: answer.request,
-                why: format!("the login's answer has no token at `{}`", rule.token),
+                why: format!("the login's answer has no token {place}"),
                 excerpt: String::new(),
             }),
         }
@@ -262,8 +269,7 @@ impl<X: Transport> HttpTarget<X> {
         let refused = |why: String| TargetError::Refused { why: hider.clean(&format!("{request_name}: {why}")) };
         let mut builder = http::Request::builder().method(call.method).uri(&url).header("accept", "application/json");
         if call.body.is_some() {
-            let kind = if call.form { "application/x-www-form-urlencoded" } else { "application/json" };
-            builder = builder.header("content-type", kind);
+            builder = builder.header("content-type", call.content.media());
         }
         for (name, value) in &call.headers {
             builder = builder.header(name, value);
@@ -366,14 +372,15 @@ impl<X: Transport> HttpTarget<X> {
                 let op = ty.create.as_ref()?;
                 let strict = matches!(ty.etag, EtagRule::IfMatch { .. }) && op.method == Method::Put;
                 let fresh_read = !strict && op.method != Method::Post;
-                let may_repeat = op.method == Method::Put && by_own_path(op) && !strict;
+                let may_repeat =
+                    (op.method == Method::Put && by_own_path(op) && !strict) || ty.idempotency_key.is_some();
                 Guarding { fresh_read, may_repeat, can_look_up }
             }
             Write::Update { .. } | Write::Unmark { .. } => {
                 let op = ty.update.as_ref()?;
                 let guarded = conditional && write.token().is_some();
                 let whole = op.method == Method::Put && op.body == Body::All && by_own_path(op);
-                let fresh_read = !guarded || op.body == Body::Merged;
+                let fresh_read = !guarded || matches!(op.body.choice(), Choice::Merged | Choice::Fields);
                 Guarding { fresh_read, may_repeat: whole && !conditional, can_look_up }
             }
             Write::Delete { .. } => {

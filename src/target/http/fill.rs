@@ -121,7 +121,7 @@ impl Scene<'_> {
             BodyTemplate::Map(members, splat) => {
                 let mut map = BTreeMap::new();
                 if let (Some(splat), Some(all)) = (splat, self.all.and_then(Value::as_object)) {
-                    let poured = all.iter().filter(|(name, _)| *splat == Splat::All || !named.contains(name));
+                    let poured = all.iter().filter(|(name, _)| *splat != Splat::Rest || !named.contains(name));
                     map.extend(poured.map(|(name, value)| (name.clone(), value.clone())));
                 }
                 for (name, member) in members {

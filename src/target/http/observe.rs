@@ -160,6 +160,10 @@ impl<X: Transport> HttpTarget<X> {
             if tally.parts > 0 && answer.status == 410 {
                 return Err(Fault::Restart);
             }
+            if tally.parts == 0 && rule.empty_statuses.contains(&answer.status) {
+                tally.parts = 1;
+                break;
+            }
             if tally.parts == 0 && answer.absent(&shape.ty.absent) {
                 // Without a parent this is a wrong address rather than an empty API: nothing is concluded from it.
                 return match parent {
@@ -301,9 +305,20 @@ impl<X: Transport> HttpTarget<X> {
                 let members = scan::members(found).map_err(|why| answer.unreadable(why))?;
                 members.into_iter().map(|(name, raw)| (Some(name), raw)).collect()
             }
+            ListShape::Names if found.starts_with('[') => {
+                let mut named = Vec::new();
+                for raw in scan::items(found).map_err(|why| answer.unreadable(why))? {
+                    match scan::value_at(raw, &FieldPath::root()) {
+                        Ok(Some(Value::String(name))) => named.push((Some(name), "{}")),
+                        _ => return Err(wrong("a list of names")),
+                    }
+                }
+                named
+            }
             ListShape::One if found.starts_with('{') => vec![(None, found)],
             ListShape::One => return Err(wrong("an object")),
             ListShape::Array => return Err(wrong("a list")),
+            ListShape::Names => return Err(wrong("a list of names")),
             ListShape::Map => return Err(wrong("a mapping")),
         };
         Ok(Some(items))
@@ -329,7 +344,7 @@ impl<X: Transport> HttpTarget<X> {
 
     /// Asks for one object at its address. Where that is not known or not its own any more, the list has to tell,
     /// if it may be `searched`.
-    async fn get_one(
+    pub(super) async fn get_one(
         &self,
         shape: &Shape<'_>,
         id: &ResourceId,
@@ -371,7 +386,7 @@ impl<X: Transport> HttpTarget<X> {
         };
         let parent = shape.rules.parent_key(&id.key);
         let name = match shape.ty.list.shape {
-            ListShape::Map => id.key.texts().last(),
+            ListShape::Map | ListShape::Names => id.key.texts().last(),
             ListShape::Array | ListShape::One => None,
         };
         let item = shape.item(&answer.body, raw, name.as_deref(), parent.as_ref(), answer.etag());

@@ -46,6 +46,27 @@ impl Answer {
         self.headers.get(http::header::ETAG)?.to_str().ok()
     }
 
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The value of a cookie that the answer sets.
+    pub(super) fn cookie(&self, name: &str) -> Option<&str> {
+        let set = self.headers.get_all(http::header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let pairs = set.filter_map(|text| text.split(';').next()?.trim().split_once('='));
+        pairs.filter(|(set, _)| *set == name).map(|(_, value)| value).next_back()
+    }
+
+    /// Why a login was refused. Whatever a server calls it, it is about who asks, unless it is too busy or broken.
+    pub(super) fn no_entry(&self, errors: Option<&ErrorRule>, now: jiff::Timestamp) -> TargetError {
+        match self.refusal(errors, now) {
+            TargetError::Invalid { request, status, excerpt, .. } if matches!(status, 400 | 422) => {
+                TargetError::Denied { request, status, excerpt }
+            }
+            other => other,
+        }
+    }
+
     /// True if it says that the object is not there.
     pub(super) fn absent(&self, rule: &AbsentRule) -> bool {
         rule.statuses.contains(&self.status)
@@ -87,11 +108,12 @@ impl Answer {
     }
 
     /// Why, in the server's words: where the description says that they are, else the answer's first bytes.
-    fn reason(&self, errors: Option<&ErrorRule>) -> String {
+    pub(super) fn reason(&self, errors: Option<&ErrorRule>) -> String {
         let message = || {
             let body = parse_json(&self.body).ok()?;
-            let text = body.get(errors?.message.as_ref()?)?.as_str()?.trim().to_owned();
-            (!text.is_empty()).then(|| self.hider.excerpt(text.as_bytes()))
+            let texts = errors?.message.iter().filter_map(|at| body.get(at)?.as_str());
+            let text = texts.map(str::trim).find(|text| !text.is_empty())?;
+            Some(self.hider.excerpt(text.as_bytes()))
         };
         message().unwrap_or_else(|| self.excerpt())
     }
@@ -185,9 +207,11 @@ mod tests {
 
     #[test]
     fn the_reason_is_the_servers_message_or_else_what_it_answered() {
-        let rule = ErrorRule { pointer: Some(FieldPath::parse("/field")), message: Some(FieldPath::parse("/why")) };
+        let message = vec![FieldPath::parse("/0/why"), FieldPath::parse("/why")];
+        let rule = ErrorRule { pointer: Some(FieldPath::parse("/field")), message };
         for (body, reason) in [
             (r#"{"field":"/spec/port","why":"too large"}"#, "too large"),
+            (r#"[{"why":"one of many"}]"#, "one of many"),
             (r#"{"why":""}"#, r#"{"why":""}"#),
             (r#"{"why":{"no":"text"}}"#, r#"{"why":{"no":"text"}}"#),
             ("<h1>Oops</h1>", "<h1>Oops</h1>"),

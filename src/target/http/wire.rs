@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::fill::{query_string, text_of};
+use crate::manifest::api::Content;
 use crate::model::{Number, Secret, SecretRef, Value, Wire, parse_json};
 
 /// The values of the secrets that one request may hold.
@@ -89,6 +91,50 @@ pub(super) fn write_with(value: &Value, secrets: &Resolved, out: &mut Vec<u8>) {
             }
             None => out.extend_from_slice(b"null"),
         },
+    }
+}
+
+/// The same in another form than JSON, where the description says so.
+pub(super) fn write_as(content: &Content, value: &Value, secrets: &Resolved, out: &mut Vec<u8>) -> Result<(), String> {
+    match content {
+        Content::Json | Content::JsonAs(_) => write_with(value, secrets, out),
+        Content::Text => {
+            let text = plain(value, secrets).ok_or("a body of plain text takes one text, number or boolean")?;
+            out.extend_from_slice(text.as_bytes());
+        }
+        Content::Form => {
+            let map = value.as_object().ok_or("a form takes a mapping")?;
+            let mut pairs = Vec::new();
+            map.iter().for_each(|(name, item)| fields(name, item, secrets, &mut pairs));
+            out.extend_from_slice(query_string(&pairs).trim_start_matches('?').as_bytes());
+        }
+    }
+    Ok(())
+}
+
+fn fields(name: &str, value: &Value, secrets: &Resolved, out: &mut Vec<(String, String)>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| fields(name, item, secrets, out)),
+        Value::Object(map) => {
+            map.iter().for_each(|(member, item)| fields(&format!("{name}[{member}]"), item, secrets, out));
+        }
+        // An empty value is how a form says that there is none.
+        Value::Null => out.push((name.to_owned(), String::new())),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Secret(_) => {
+            out.extend(plain(value, secrets).map(|text| (name.to_owned(), text)));
+        }
+    }
+}
+
+fn plain(value: &Value, secrets: &Resolved) -> Option<String> {
+    match value {
+        Value::Secret(name) => {
+            #[expect(clippy::disallowed_methods, reason = "the bytes leave for the target")]
+            let plain = secrets.get(name)?.expose().to_owned();
+            Some(plain)
+        }
+        Value::Array(_) | Value::Object(_) => None,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => text_of(value),
     }
 }
 

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::manifest::api::{ApiOperation, Body, EtagRule, Method, Shape as ListShape};
+use crate::manifest::api::{ApiOperation, Body, Choice, EtagRule, Method, Shape as ListShape, WaitRule};
 use crate::model::{Canonical, Diagnostic, FieldPath, Kind, Mark, Observed, ResourceId, SecretMode, Value, members};
 use crate::net::Transport;
 use crate::target::{Fence, Outcome, Rehearsal, TargetError, Write};
@@ -16,6 +17,15 @@ use super::observe::key_fields;
 use super::response::Answer;
 use super::shape::{Item, Shape, mark_value};
 use super::wire::{self, Resolved};
+
+/// How long is waited for what was accepted to be done, so that the run does not call the write unanswered meanwhile.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The same for a leader, whose tenure must not run out over it.
+const FENCED_PATIENCE: Duration = Duration::from_secs(2);
+/// How long after the first look comes the second; from there on twice as long each time.
+const FIRST_LOOK: Duration = Duration::from_millis(200);
+/// The longest time between two looks.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A write that is ready to be sent.
 struct Ready {
@@ -52,8 +62,62 @@ impl<X: Transport> HttpTarget<X> {
         if let (Some(header), Some(fence)) = (&self.api.fence, fence) {
             ready.call.headers.push((header.clone(), fence.0.to_string()));
         }
+        let attempt = match (write, &shape.ty.idempotency_key) {
+            (Write::Create { desired, .. }, Some(header)) => {
+                let wall = self.clock.wall();
+                ready.call.headers.push((header.clone(), self.attempts.key(id, desired.digest, wall)));
+                true
+            }
+            _ => false,
+        };
         let answer = self.send(&ready.call).await?;
-        self.judge(&shape, operation, write, &answer, ready.stated.as_ref())
+        let outcome = self.judge(&shape, operation, write, &answer, ready.stated.as_ref());
+        // One that may be sent again is still the same attempt.
+        if attempt && !matches!(outcome, Err(TargetError::Throttled { .. } | TargetError::Failed { .. })) {
+            self.attempts.end(id);
+        }
+        match (&operation.wait, outcome) {
+            (Some(rule), Ok(outcome)) => {
+                let patience = if fence.is_some() { FENCED_PATIENCE } else { PATIENCE };
+                Ok(self.settled(&shape, write, rule, patience).await.unwrap_or(outcome))
+            }
+            (_, outcome) => outcome,
+        }
+    }
+
+    /// Looks until what was accepted is done. `None` if that takes too long or cannot be seen: then it is looked at once
+    /// more at the end of the phase, as every write is that nobody saw.
+    async fn settled(
+        &self,
+        shape: &Shape<'_>,
+        write: &Write<'_>,
+        rule: &WaitRule,
+        patience: Duration,
+    ) -> Option<Outcome> {
+        let known = match write {
+            Write::Create { .. } => None,
+            Write::Update { base, .. } => Some(*base),
+            Write::Delete { owned, .. } | Write::Unmark { owned, .. } => Some(owned.observed()),
+        };
+        let (begun, mut pause) = (self.clock.boot(), FIRST_LOOK);
+        loop {
+            let found = self.get_one(shape, write.id(), known, true).await.ok()?;
+            match (rule, found) {
+                (WaitRule::Gone, None) => return Some(Outcome::Gone),
+                (WaitRule::Until(values), Some(found)) => {
+                    let seen = found.value().ok()?;
+                    if values.iter().all(|(at, value)| seen.get(at) == Some(value)) {
+                        return Some(Outcome::Done(Box::new(found)));
+                    }
+                }
+                (WaitRule::Gone, Some(_)) | (WaitRule::Until(_), None) => {}
+            }
+            if self.clock.boot().saturating_sub(begun) + pause > patience {
+                return None;
+            }
+            self.clock.sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     /// Sends what would be written to where the API says whether it would take it.
@@ -125,23 +189,27 @@ impl<X: Transport> HttpTarget<X> {
         let sent = match &operation.body {
             Body::None => None,
             Body::Template(template) => Some(scene.body(template).map_err(|why| refused(id, why))?),
-            Body::All | Body::Merged | Body::Changes if shape.ty.envelope.is_root() => None,
-            Body::All | Body::Merged | Body::Changes => travelling.clone().map(|body| {
+            Body::All | Body::Merged | Body::Changes | Body::Fields if shape.ty.wrap.is_root() => None,
+            Body::All | Body::Merged | Body::Changes | Body::Fields => travelling.clone().map(|body| {
                 let mut out = Value::object();
-                out.set(&shape.ty.envelope, body);
+                out.set(&shape.ty.wrap, body);
                 out
             }),
         };
         // Without an envelope the whole goes as it is: one copy less of every body.
-        let is_plain =
-            matches!(operation.body, Body::All | Body::Merged | Body::Changes) && shape.ty.envelope.is_root();
+        let is_plain = shape.ty.wrap.is_root()
+            && matches!(operation.body, Body::All | Body::Merged | Body::Changes | Body::Fields);
         let plain = travelling.as_ref().filter(|_| is_plain);
         let (secrets, hider) = self.resolve(shape, id, &stated)?;
-        let bytes = sent.as_ref().or(plain).map(|value| {
-            let mut out = Vec::with_capacity(512);
-            wire::write_with(value, &secrets, &mut out);
-            Bytes::from(out)
-        });
+        let content = operation.content.as_ref().unwrap_or(&shape.ty.content).clone();
+        let bytes = match sent.as_ref().or(plain) {
+            Some(value) => {
+                let mut out = Vec::with_capacity(512);
+                wire::write_as(&content, value, &secrets, &mut out).map_err(|why| refused(id, why))?;
+                Some(Bytes::from(out))
+            }
+            None => None,
+        };
         let mut headers = self.queries(&scene, &[&self.api.headers, &shape.ty.headers, &operation.headers])?;
         if let EtagRule::IfMatch { .. } = shape.ty.etag {
             match (write, write.token()) {
@@ -163,8 +231,16 @@ impl<X: Transport> HttpTarget<X> {
         }
         let path = self.address(&scene, &operation.path)?;
         let query = self.queries(&scene, &[&self.api.query, &shape.ty.query, &operation.query])?;
-        let call =
-            Call { method: operation.method.as_str(), path, query, headers, body: bytes, hider, ..Call::default() };
+        let call = Call {
+            method: operation.method.as_str(),
+            path,
+            query,
+            headers,
+            body: bytes,
+            hider,
+            content,
+            ..Call::default()
+        };
         let stated = match (&operation.body, write) {
             (Body::Template(_) | Body::None, _) | (_, Write::Delete { .. }) => None,
             _ => Some(stated),
@@ -187,13 +263,13 @@ impl<X: Transport> HttpTarget<X> {
             (Write::Create { .. }, _) | (_, None) => body::for_create(shape.rules, stated),
             (Write::Update { .. } | Write::Unmark { .. }, Some(base)) => {
                 let update = Update { stated, base, changes, remove };
-                match &operation.body {
-                    Body::None => return Ok(None),
-                    Body::All | Body::Template(_) => body::whole(shape, &update),
-                    Body::Merged => body::merged(shape, &update),
-                    Body::Changes => {
-                        body::changes(shape, &update, operation.method).map_err(|why| refused(write.id(), why))?
-                    }
+                let said = |body: Result<Value, String>| body.map_err(|why| refused(write.id(), why));
+                match operation.body.choice() {
+                    Choice::Nothing => return Ok(None),
+                    Choice::Stated => body::whole(shape, &update),
+                    Choice::Merged => body::merged(shape, &update),
+                    Choice::Changes => said(body::changes(shape, &update, operation.method))?,
+                    Choice::Fields => said(body::fields(shape, &update, operation.method))?,
                 }
             }
         };
@@ -234,7 +310,7 @@ impl<X: Transport> HttpTarget<X> {
         }
         if let Some(why) = answer.not_ok(&operation.ok) {
             let (request, status) = (answer.request.clone(), answer.status);
-            let excerpt = format!("{why}: {}", answer.excerpt());
+            let excerpt = format!("{why}: {}", answer.reason(self.api.errors.as_ref()));
             let conditional = shape.ty.version.is_some() || shape.ty.etag != EtagRule::None;
             return Err(match conditional {
                 true => TargetError::Conflict { request, status, excerpt },
@@ -251,7 +327,7 @@ impl<X: Transport> HttpTarget<X> {
 
 /// The object as the answer to a write shows it; `None` unless it is whole.
 fn shown(shape: &Shape<'_>, id: &ResourceId, answer: &Answer, stated: &Value) -> Option<Observed> {
-    if shape.ty.list.shape == ListShape::Map || answer.body.is_empty() {
+    if matches!(shape.ty.list.shape, ListShape::Map | ListShape::Names) || answer.body.is_empty() {
         return None;
     }
     let raw = answer.at(&shape.ty.envelope).ok()??;
@@ -284,7 +360,7 @@ fn unmarkable(shape: &Shape<'_>, operation: &ApiOperation, id: &ResourceId, base
         Some(SecretMode::Masked { omitted_clears, .. }) => *omitted_clears,
         Some(SecretMode::Readable) | None => false,
     });
-    if loses && matches!(operation.body, Body::All | Body::Template(_)) {
+    if loses && operation.body.choice() == Choice::Stated {
         return Err(refused(id, "the mark stays: writing the object without its secret could clear the secret"));
     }
     let mut out = base;

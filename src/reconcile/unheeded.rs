@@ -33,7 +33,7 @@ pub(super) fn unheeded(judge: &impl Judge, op: &Operation, after: &Made) -> Opti
         );
         let help = "see with -v what was sent: the description may wrap it wrongly (`envelope`, `spec`), or the API does \
                     not know this field. If it spells the value so, state it so; if it never shows it, say `initial` or \
-                    `secret: true`";
+                    `secret: true`. Or somebody put it back at once";
         return Some(Ending::Failed { why, help: Some(help.to_owned()) });
     }
     let (path, left) = after.iter().find(|(path, _)| !before.contains_key(*path) && !named(path))?;

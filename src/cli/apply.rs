@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{ApplyArgs, OnError, Output};
 use super::carry::{self, Carry, note_unchanged, share_kept, unchanged};
+use super::ordered;
 use super::plan::rendered;
 use super::session::{self, Planned, Session, Wishes, refusal_exit};
 use super::settling::settle_open;
@@ -32,6 +33,7 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
     ctx.tell(&session.loaded.diagnostics);
     ctx.tell(&session.snapshot.diagnostics);
     remembered_alone(ctx, &session)?;
+    let ordered = ordered::ask(ctx, &session);
     let here = Here { process: current_process(&user(ctx)), token: None };
 
     // One deadline for all that is waited for: other runs on this machine, and those that hold a record.
@@ -54,6 +56,7 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
         ctx.tell(&session::refusals(&planned.plan));
     }
     ctx.tell(&session::advice(&planned).into_iter().collect::<Vec<_>>());
+    ordered.tell(ctx, &session).await;
     let checksum = planned.checksum;
     if let Some(expected) = expect.filter(|expected| *expected != checksum) {
         let message = format!("the plan is not the one expected: {checksum}, and --expect says {expected}");

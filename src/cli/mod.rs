@@ -16,6 +16,7 @@ mod init;
 mod load;
 mod notify;
 mod order;
+mod ordered;
 mod plan;
 mod reader;
 mod record;

@@ -106,6 +106,12 @@ async fn give(ctx: &Context, watcher: &Watcher, args: &OrderArgs, order: &Order)
         diagnostic.help = answer.help.map(|help| watcher.redactor.hide(&help));
         return Err(Stop::with(Exit::Conflict, diagnostic));
     }
+    if answer.only_here {
+        let mut diagnostic = Diagnostic::warning("only-here", watcher.redactor.hide(&answer.message));
+        diagnostic.help = answer.help.map(|help| watcher.redactor.hide(&help));
+        ctx.tell(&[diagnostic]);
+        return Ok(Exit::Partial);
+    }
     if args.output == Plain::Text {
         ctx.print(&watcher.redactor.hide(&format!("{}\n", line(&answer.message))));
         if let Some(help) = answer.help.filter(|_| !ctx.quiet) {

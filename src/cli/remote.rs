@@ -21,6 +21,8 @@ use crate::store::current_process;
 
 /// How long the watcher may take to answer. It answers from memory.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// The same for an order, which it tells the other watchers before it answers: several calls to the record's remote.
+const TELLING: Duration = Duration::from_secs(60);
 /// The largest answer that is read: 200 pending operations for each of some hundred targets.
 const LIMIT: usize = 64 << 20;
 /// The largest address or token file that is read.
@@ -189,8 +191,9 @@ impl Watcher {
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Bytes>, Away> {
+        let deadline = if method == Method::POST { TELLING } else { DEADLINE };
         let request = self.request(method, path, body).map_err(Away::Stop)?;
-        self.transport.send(request, DEADLINE, LIMIT).await.map_err(Away::Net)
+        self.transport.send(request, deadline, LIMIT).await.map_err(Away::Net)
     }
 
     /// What the answer says, if it is what a watcher says.

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use super::load::{Loaded, git};
 use super::{Context, Exit, Stop};
 use crate::credentials::Operator;
-use crate::model::{Diagnostic, Digest, ProjectName, Record, RecordHead, RecordPlace, TargetName};
+use crate::model::{Diagnostic, Digest, Orders, ProjectName, Record, RecordHead, RecordPlace, TargetName};
 use crate::net::Limits;
-use crate::store::{FileStore, GitPlace, GitStore, RECORD_REFS, RecordName, Salvage, Store, StoreError, Tip};
+use crate::store::{
+    FileStore, GitPlace, GitStore, OrderBook, RECORD_REFS, RecordName, Salvage, Store, StoreError, Tip,
+};
 
 /// The stores of a project's targets.
 #[derive(Clone, Debug)]
@@ -167,6 +169,34 @@ impl Store for Stores {
 
     fn is_shared(&self) -> bool {
         self.common.is_some() && self.embedded.is_empty()
+    }
+}
+
+/// Those of the record that the targets have in common; a project of nothing but embedded targets shares nothing.
+impl OrderBook for Stores {
+    fn orders(&self, project: &ProjectName) -> Result<(Option<Tip>, Orders), StoreError> {
+        match &self.common {
+            Some(AnyStore::Git(store)) => store.orders(project),
+            Some(AnyStore::File(store)) => store.orders(project),
+            None => Ok((None, Orders::default())),
+        }
+    }
+
+    fn set_orders(
+        &self,
+        project: &ProjectName,
+        expected: Option<&Tip>,
+        orders: &Orders,
+        message: &str,
+    ) -> Result<Tip, StoreError> {
+        match &self.common {
+            Some(AnyStore::Git(store)) => store.set_orders(project, expected, orders, message),
+            Some(AnyStore::File(store)) => store.set_orders(project, expected, orders, message),
+            None => Err(StoreError::Denied {
+                why: "embedded targets have no record that others see".to_owned(),
+                help: "watch them without --election".to_owned(),
+            }),
+        }
     }
 }
 

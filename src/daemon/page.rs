@@ -304,10 +304,18 @@ impl Html {
                 Some(left) => self.raw(". It ends in ").text(&human(left)).raw("."),
                 None => self.raw(". It does not end by itself."),
             };
+            if suspended.only_here {
+                self.raw(" Only this watcher knows of it so far: others may write there.");
+            }
             self.raw("</p><p class=\"todo\"><code>ctl resume -t ").text(&target.target).raw("</code></p>");
         }
         if let Some(commit) = &target.held_at {
-            self.raw("<p>Held at commit <code>").text(short(commit)).raw("</code> after a rollback.</p>");
+            self.raw("<p>Held at commit <code>").text(short(commit)).raw("</code> after a rollback");
+            if let Some(held) = &target.held {
+                self.raw(" to version ").text(&held.version.to_string()).raw(" by ").text(&held.who).raw(", ");
+                self.ago(&held.since);
+            }
+            self.raw(".</p>");
             self.raw("<p class=\"todo\"><code>ctl resume -t ")
                 .text(&target.target)
                 .raw("</code> goes on with the newest commit</p>");

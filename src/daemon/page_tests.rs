@@ -93,6 +93,7 @@ fn night() -> Status {
         left: Some(600),
         who: "alice at 10.0.0.7".to_owned(),
         reason: text("moving the balancer"),
+        only_here: false,
     });
     Status {
         ctl: "0.1.0".to_owned(),
@@ -114,7 +115,7 @@ fn night() -> Status {
             }],
             ..SourceStatus::default()
         },
-        election: Some(ElectionStatus { reachable: true, last_ack_age: Some(3), why: None }),
+        election: Some(ElectionStatus { reachable: true, last_ack_age: Some(3), ..ElectionStatus::default() }),
         targets: vec![well("cdn", 44), dns, well("idp", 5), mq, proxy],
         ..Status::default()
     }

@@ -63,7 +63,7 @@ impl Control for Fake {
     fn order(&self, order: Order, who: &str) -> Answer {
         let accepted = !matches!(order, Order::Rollback { .. });
         self.orders.lock().unwrap().push((order, who.to_owned()));
-        Answer { accepted, message: "so be it".to_owned(), help: None }
+        Answer { accepted, message: "so be it".to_owned(), help: None, only_here: false }
     }
 }
 

@@ -11,6 +11,7 @@ mod json;
 mod members;
 mod misleads;
 mod number;
+mod orders;
 mod owner;
 mod parallel;
 mod path;
@@ -35,6 +36,7 @@ pub use json::{Canonical, JsonError, MAX_DEPTH, parse as parse_json};
 pub use members::members;
 pub use misleads::misleads;
 pub use number::Number;
+pub use orders::{Approved, Orders, Pinned, Resumed, Suspended};
 pub use owner::{OwnRule, Owned};
 pub use parallel::on_all_cores;
 pub use path::FieldPath;
@@ -49,8 +51,8 @@ pub use scope::{Cursor, Listing, Observation, Scope, ScopeState};
 pub use secret::{Secret, SecretRef};
 pub use span::{SourceFile, Span, Spans};
 pub use status::{
-    Answer, ElectionStatus, EndpointStatus, LastRequest, MAX_PENDING, Order, PendingStatus, Quarantined, RefusalStatus,
-    SourceStatus, Stamp, State, Status, Suspension, TargetStatus, VersionStatus,
+    Answer, ElectionStatus, EndpointStatus, Holding, LastRequest, MAX_PENDING, Order, PendingStatus, Quarantined,
+    RefusalStatus, SourceStatus, Stamp, State, Status, Suspension, TargetStatus, VersionStatus,
 };
 pub use tree::{FileMode, Tree, TreeEntry};
 pub use value::Value;

@@ -134,6 +134,10 @@ pub struct ElectionStatus {
     pub last_ack_age: Option<u64>,
     /// What went wrong the last time.
     pub why: Option<String>,
+    /// When what people ordered at any watcher was last heard.
+    pub orders: Option<Stamp>,
+    /// Why it cannot be heard now, or others cannot be told, if so.
+    pub orders_why: Option<String>,
 }
 
 /// How one target stands.
@@ -152,6 +156,8 @@ pub struct TargetStatus {
     pub suspended: Option<Suspension>,
     /// The older commit that it is held at, after a rollback.
     pub held_at: Option<String>,
+    /// Who holds it there, since when, and which version that is.
+    pub held: Option<Holding>,
     /// True while a cycle runs.
     pub running: bool,
     /// When the last cycle ended.
@@ -239,6 +245,20 @@ pub struct Suspension {
     pub who: String,
     /// Why, in their words.
     pub reason: Option<String>,
+    /// True while only this watcher knows of it, and others may write there.
+    pub only_here: bool,
+}
+
+/// Somebody holds a target at an older commit.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Holding {
+    /// The version that was asked for.
+    pub version: u64,
+    /// Since when.
+    pub since: Stamp,
+    /// Who.
+    pub who: String,
 }
 
 /// How one endpoint stands.
@@ -363,4 +383,7 @@ pub struct Answer {
     pub message: String,
     /// What to do if not.
     pub help: Option<String>,
+    /// True if it holds at this watcher alone so far, though others may write there too.
+    #[serde(default)]
+    pub only_here: bool,
 }

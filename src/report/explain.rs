@@ -251,6 +251,11 @@ const TEXTS: &[(&str, &str)] = &[
          resource. Reading is not fenced; writing is.",
     ),
     (
+        "held",
+        "After `ctl rollback` the watchers hold the target at an older commit until `ctl resume`, and go back to it \
+         after whatever `ctl apply` does there.",
+    ),
+    (
         "held-back",
         "A delete waits because something that it depends on could not be read in this run. It is planned again \
          next time.",
@@ -394,6 +399,12 @@ const TEXTS: &[(&str, &str)] = &[
          is neither, so the manager is not told that the watcher is ready or alive. Unset it, or mend the service.",
     ),
     (
+        "only-here",
+        "Under election an order is to be known by every watcher, and the place beside the record where they look \
+         could not be reached. A suspension holds at once where it was given, and is carried over when that place is \
+         back; until then another watcher may lead and write. Say the same to it, or wait.",
+    ),
+    (
         "open-intent",
         "A run began and has not recorded its outcome. If its process is gone or its time is over, the next `ctl \
          apply` settles it; `ctl plan` only reports it.",
@@ -406,6 +417,16 @@ const TEXTS: &[(&str, &str)] = &[
          and perhaps `client-certificate`, `ca`, `api`, `grant`), `secrets`, `allow`, `record-key`, `ceiling` and \
          `record`. A value is a text, or one of {env: NAME}, {file: PATH}, {command: [PROGRAM, ARGUMENT]}, {text: \
          …}.",
+    ),
+    (
+        "ordered",
+        "Just before a cycle would have written, the watcher read what people ordered anywhere, and it is not what \
+         the cycle was begun with. Nothing was written; the next cycle obeys.",
+    ),
+    (
+        "orders-unknown",
+        "What people ordered the watchers to do could not be read. `ctl apply` does what you ask all the \
+         same; watchers under election write nothing until they can read it.",
     ),
     (
         "orders-unreadable",
@@ -589,6 +610,12 @@ const TEXTS: &[(&str, &str)] = &[
         "updates",
         "More would be updated than the target's `updates` guard lets one run change. If it is meant, \
          `--allow-updates SUM` lets exactly this plan through; or make the change in parts.",
+    ),
+    (
+        "watched",
+        "The record carries the fencing token of an elected watcher. `ctl apply` may write beside it: it waits for \
+         an open run, and passes the token on in the record, so that no older leader comes back by it; its requests \
+         carry none. The watchers then go on from there.",
     ),
     (
         "watcher-answer",

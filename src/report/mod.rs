@@ -34,5 +34,5 @@ pub use plan_json::{KeyNames, plan_json};
 pub use plan_text::{PlanView, plan_text, summary_line};
 pub use progress::Progress;
 pub use status_json::{answer_json, entry_json, status_json, status_json_line};
-pub use status_text::{resource_text, status_text};
+pub use status_text::{resource_text, span, status_text};
 pub use style::{Role, Style};

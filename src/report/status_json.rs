@@ -25,6 +25,7 @@ pub fn answer_json(answer: &Answer) -> String {
         "accepted": answer.accepted,
         "message": answer.message,
         "help": answer.help,
+        "only_here": answer.only_here,
     }))
 }
 

@@ -159,6 +159,10 @@ impl Page<'_> {
             out.push_str(&format!("\n{head}: {}{}\n", line(why), ack.unwrap_or_default()));
             out.push_str("  nothing is written until it answers again\n");
         }
+        if let Some(why) = status.election.as_ref().and_then(|election| election.orders_why.as_ref()) {
+            let head = self.style.paint(Role::Error, "orders");
+            out.push_str(&format!("\n{head}: what others are ordered is not known: {}\n", line(why)));
+        }
         for one in &source.quarantined {
             self.quarantined(one, out);
         }
@@ -278,10 +282,16 @@ impl Page<'_> {
             };
             let since = span(suspended.since.age);
             out.push_str(&format!("{name} {word} for {since} by {}, {left}{reason}\n", line(&suspended.who)));
+            if suspended.only_here {
+                out.push_str("  only this watcher knows of it so far: others may write there\n");
+            }
         }
         if let Some(commit) = &target.held_at {
             let word = self.state(State::Suspended, "held");
-            out.push_str(&format!("{name} {word} at {} after a rollback\n", short(commit)));
+            let by = target.held.as_ref().map(|held| {
+                format!(" to version {} by {} {} ago", held.version, line(&held.who), span(held.since.age))
+            });
+            out.push_str(&format!("{name} {word} at {} after a rollback{}\n", short(commit), by.unwrap_or_default()));
         }
         if target.suspended.is_some() || target.held_at.is_some() {
             self.help(Some(&format!("`ctl resume -t {}` goes on with the newest commit", target.target)), 2, out);
@@ -443,7 +453,7 @@ fn plural(count: usize, word: &str) -> String {
 }
 
 /// A length of time as people say it, in the largest unit of which there are two.
-pub(super) fn span(seconds: u64) -> String {
+pub fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds / 60),

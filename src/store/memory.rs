@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::{RecordName, Store, StoreError, Tip, codec};
-use crate::model::{ProjectName, Record};
+use super::{OrderBook, RecordName, Store, StoreError, Tip, codec};
+use crate::model::{Orders, ProjectName, Record};
 
 /// Records that end with the process: for tests and simulations.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     records: Mutex<BTreeMap<RecordName, Vec<(Tip, Record)>>>,
+    orders: Mutex<BTreeMap<ProjectName, (u64, Orders)>>,
 }
 
 impl MemoryStore {
@@ -62,5 +63,29 @@ impl Store for MemoryStore {
 
     fn is_shared(&self) -> bool {
         false
+    }
+}
+
+impl OrderBook for MemoryStore {
+    fn orders(&self, project: &ProjectName) -> Result<(Option<Tip>, Orders), StoreError> {
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = orders.get(project);
+        Ok(found.map_or_else(Default::default, |(number, orders)| (Some(Tip(number.to_string())), orders.clone())))
+    }
+
+    fn set_orders(
+        &self,
+        project: &ProjectName,
+        expected: Option<&Tip>,
+        after: &Orders,
+        _message: &str,
+    ) -> Result<Tip, StoreError> {
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = orders.get(project).map_or(0, |(number, _)| *number);
+        if (number > 0).then(|| Tip(number.to_string())).as_ref() != expected {
+            return Err(StoreError::Moved);
+        }
+        orders.insert(project.clone(), (number + 1, after.clone()));
+        Ok(Tip((number + 1).to_string()))
     }
 }

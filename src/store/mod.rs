@@ -1,5 +1,6 @@
 //! Small durable facts. The record of a target lives behind one trait with two backends: refs of a Git repository
-//! (local, or pushed) and a folder. Who may write it at all is agreed on with a [`Coordinator`].
+//! (local, or pushed) and a folder. The orders that hold for a project's watchers lie beside them ([`OrderBook`]). Who may write a
+//! record at all is agreed on with a [`Coordinator`].
 
 mod codec;
 mod coordinator;
@@ -9,6 +10,7 @@ mod git;
 mod lock;
 mod memory;
 mod memory_coordinator;
+mod orders;
 mod parallel;
 mod patch;
 mod process;
@@ -28,6 +30,7 @@ pub use git::{GitPlace, GitStore, RECORD_REFS};
 pub use lock::{LocalLock, LockError};
 pub use memory::MemoryStore;
 pub use memory_coordinator::{Lost, MemoryCoordinator};
+pub use orders::OrderBook;
 pub use process::{current_process, is_expired, is_gone, same_machine};
 pub use salvage::Salvage;
 

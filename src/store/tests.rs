@@ -1,5 +1,7 @@
 //! One suite of claims for every backend, and what only Git can do.
 
+mod orders;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

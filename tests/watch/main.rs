@@ -39,6 +39,7 @@ mod process;
 mod prometheus;
 mod remote;
 mod scene;
+mod shared_orders;
 mod shop;
 mod watchers;
 

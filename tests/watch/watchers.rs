@@ -127,11 +127,18 @@ impl Watchers {
 
     /// Gives one of them an order, as a person does: `ctl ORDER… --server URL`.
     pub(crate) fn order(&self, watcher: usize, order: &[&str]) {
+        let (code, said) = self.ask(watcher, order);
+        assert_eq!(code, Some(0), "{order:?}: {said}");
+    }
+
+    /// The same; the exit code and what was said to the person.
+    pub(crate) fn ask(&self, watcher: usize, order: &[&str]) -> (Option<i32>, String) {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ctl"));
         command.args(order).args(["--server", &format!("http://{}", self.address(watcher))]);
         let output =
             command.current_dir(self.folder.path()).env("NO_PROXY", "*").env("CTL_TOKEN", TOKEN).output().unwrap();
-        assert!(output.status.success(), "{order:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
     }
 
     /// Who says, of those that answer, that it leads at the target.

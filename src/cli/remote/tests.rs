@@ -47,7 +47,7 @@ impl Control for Board {
     fn order(&self, order: Order, who: &str) -> Answer {
         let accepted = !matches!(order, Order::Rollback { .. });
         self.orders.lock().unwrap().push((order, who.to_owned()));
-        Answer { accepted, message: "heard".to_owned(), help: Some("look again".to_owned()) }
+        Answer { accepted, message: "heard".to_owned(), help: Some("look again".to_owned()), only_here: false }
     }
 }
 

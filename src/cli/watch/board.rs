@@ -10,13 +10,14 @@ use tokio::sync::{Notify, mpsc};
 use super::folder::Folder;
 use super::leading::Leading;
 use super::log::Log;
-use super::orders::Orders;
+use super::orders::Kept;
+use super::sharing::Sharing;
 use crate::credentials::Redactor;
 use crate::daemon::Journal;
 use crate::event::{Entry, Level, News};
 use crate::metrics::Metrics;
 use crate::model::{
-    Digest, EndpointName, LastRequest, PendingStatus, Quarantined, RefusalStatus, Revision, State, TargetName,
+    Digest, EndpointName, LastRequest, Orders, PendingStatus, Quarantined, RefusalStatus, Revision, State, TargetName,
 };
 use crate::reconcile::{Machine, Place};
 use crate::world::Clock;
@@ -148,7 +149,9 @@ pub(super) struct Board {
     /// The machine.
     machine: Mutex<Machine>,
     facts: Mutex<Facts>,
-    orders: Mutex<Orders>,
+    orders: Mutex<Kept>,
+    /// How they are shared with other watchers.
+    pub sharing: Sharing,
     /// The last entries.
     pub journal: Journal,
     /// The counters.
@@ -181,7 +184,7 @@ pub(super) struct Beginning {
     /// The folder.
     pub folder: Folder,
     /// The orders that were kept.
-    pub orders: Orders,
+    pub orders: Kept,
     /// The machine.
     pub machine: Machine,
     /// The counters.
@@ -208,6 +211,7 @@ impl Board {
             machine: Mutex::new(machine),
             facts: Mutex::new(Facts { source, ..Facts::default() }),
             orders: Mutex::new(orders),
+            sharing: Sharing::default(),
             journal: Journal::new(),
             metrics,
             log,
@@ -230,20 +234,27 @@ impl Board {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The orders. Held for moments only.
-    pub(super) fn orders(&self) -> MutexGuard<'_, Orders> {
+    /// The orders as they are kept here. Held for moments only.
+    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What holds, as far as this watcher knows.
+    pub(super) fn orders(&self) -> Orders {
+        self.kept().orders.clone()
+    }
+
+    /// True if nothing is written at a target in fact, whatever a clock says.
+    pub(super) fn stands_still(&self, name: &str) -> bool {
+        name.parse().is_ok_and(|name| self.machine().target(&name).is_some_and(|w| w.suspended.is_some()))
     }
 
     /// Drops orders whose time is over.
     pub(super) fn tidy_orders(&self) {
-        let mut orders = self.orders();
-        let stands = |name: &str| {
-            name.parse().is_ok_and(|name| self.machine().target(&name).is_some_and(|w| w.suspended.is_some()))
-        };
-        if orders.tidy(self.clock.wall().as_second(), &stands) {
+        let mut kept = self.kept();
+        if kept.orders.tidy(self.clock.wall().as_second(), &|name| self.stands_still(name)) {
             // What stays in the file is over too, by the time in it.
-            drop(orders.write(&self.folder));
+            drop(kept.write(&self.folder));
         }
     }
 

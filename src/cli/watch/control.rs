@@ -3,10 +3,13 @@
 use std::pin::Pin;
 
 use super::board::{Ask, Board};
-use super::orders::{Approved, Orders, Pinned, Suspended};
+use super::sharing::Change;
 use crate::daemon::Control;
 use crate::event::{Entry, News};
-use crate::model::{Answer, Digest, Order, Revision, Status, TargetName, glob_matches};
+use crate::model::{
+    Answer, Approved, Digest, Order, Orders, Pinned, Resumed, Revision, Status, Suspended, TargetName, glob_matches,
+};
+use crate::store::StoreError;
 
 /// An approval that was asked for longer than this is cut to it: a plan that old is another one.
 const LONGEST_APPROVAL: u64 = 24 * 60 * 60;
@@ -53,8 +56,15 @@ impl Control for Board {
     fn order(&self, order: Order, who: &str) -> Answer {
         let words = words(&order);
         let answer = match self.obey(order, who) {
-            Ok(message) => Answer { accepted: true, message, help: None },
-            Err((message, help)) => Answer { accepted: false, message, help: Some(help.to_owned()) },
+            Ok(Done { message, only_here }) => {
+                let help = only_here.then(|| {
+                    "it is carried over by itself as soon as the record can be reached; until then say the same to each \
+                     watcher that may write there"
+                        .to_owned()
+                });
+                Answer { accepted: true, message, help, only_here }
+            }
+            Err((message, help)) => Answer { accepted: false, message, help: Some(help), only_here: false },
         };
         let (accepted, said) = (answer.accepted, answer.message.clone());
         self.say(&News::Ordered { order: words, who: who.to_owned(), accepted, answer: said });
@@ -62,10 +72,23 @@ impl Control for Board {
     }
 }
 
-type Refused = (String, &'static str);
+type Refused = (String, String);
+
+/// An order that is carried out.
+struct Done {
+    message: String,
+    /// True if others that may write there do not know of it.
+    only_here: bool,
+}
+
+impl Done {
+    fn everywhere(message: String) -> Self {
+        Self { message, only_here: false }
+    }
+}
 
 impl Board {
-    fn obey(&self, order: Order, who: &str) -> Result<String, Refused> {
+    fn obey(&self, order: Order, who: &str) -> Result<Done, Refused> {
         let now = self.clock.wall().as_second();
         let until = |seconds: u64| now.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX));
         match order {
@@ -73,85 +96,106 @@ impl Board {
                 let targets = self.chosen(target.as_deref())?;
                 let message = format!("{} tried again now", named(&targets));
                 self.ask(Ask::Retry(targets))?;
-                Ok(message)
+                Ok(Done::everywhere(message))
             }
             Order::Suspend { target, seconds, reason } => {
                 let targets = self.chosen(target.as_deref())?;
                 // The command line asks the same; others may speak to the listener too.
                 if reason.as_ref().is_some_and(|reason| reason.len() > REASON) {
-                    return Err((
+                    return Err(refused(
                         format!("the reason has more than {REASON} bytes"),
                         "say it shorter, and link to the rest",
                     ));
                 }
                 let seconds = seconds.map(|seconds| seconds.clamp(1, LONGEST));
                 let until = seconds.map(until);
-                self.reorder(&targets, |orders, name| {
-                    let order = Suspended { since: now, until, who: who.to_owned(), reason: reason.clone() };
-                    orders.suspended.insert(name, order);
-                })?;
+                // Here first: it must hold though nobody else can be told.
+                let order = Suspended { since: now, until, who: who.to_owned(), reason };
+                let make = |orders: &mut Orders| {
+                    targets.iter().for_each(|target| orders.suspend(target.to_string(), order.clone()));
+                };
+                let change = Change { message: String::new(), targets: &targets, make: &make };
+                self.keep(&change, Ask::Reordered(targets.clone()))?;
                 let end = match seconds {
                     Some(seconds) => format!("for {seconds} s"),
                     None => "until `ctl resume`".to_owned(),
                 };
-                let here = self.of_this_one();
-                Ok(format!("nothing is written at {} {end}; drift is still looked at{here}", named(&targets)))
+                let message = format!("nothing is written at {} {end}; drift is still looked at", named(&targets));
+                match self.told(&targets) {
+                    Ok(()) => Ok(Done::everywhere(format!("{message}{}", self.led_elsewhere(&targets)))),
+                    Err(why) => {
+                        let message = format!("{message}; BUT so far this holds at this watcher alone: {why}");
+                        Ok(Done { message, only_here: true })
+                    }
+                }
             }
             Order::Resume { target } => {
                 let targets = self.chosen(target.as_deref())?;
-                let stopped = {
-                    let orders = self.orders();
-                    let stopped = |name: &&TargetName| {
-                        orders.suspended.contains_key(name.as_str()) || orders.pinned.contains_key(name.as_str())
-                    };
-                    targets.iter().filter(stopped).cloned().collect::<Vec<_>>()
-                };
+                // What somebody ordered elsewhere is taken back too.
+                tokio::task::block_in_place(|| self.hear()).map_err(|error| unchanged(&error))?;
+                let held = self.orders().names();
+                let stopped: Vec<TargetName> =
+                    targets.iter().filter(|name| held.contains(name.as_str())).cloned().collect();
                 if stopped.is_empty() {
                     let help = "`ctl status` shows what is; `ctl retry` tries again what waits";
-                    return Err((format!("nothing is suspended or held at {}", named(&targets)), help));
+                    return Err(refused(format!("nothing is suspended or held at {}", named(&targets)), help));
                 }
-                self.reorder(&stopped, |orders, name| {
-                    orders.suspended.remove(&name);
-                    orders.pinned.remove(&name);
-                })?;
-                Ok(format!("{} goes on with the newest commit", named(&stopped)))
+                let order = Resumed { who: who.to_owned(), since: now };
+                let make = |orders: &mut Orders| {
+                    stopped.iter().for_each(|target| orders.resume(target.to_string(), order.clone()));
+                };
+                let message = logged(&format!("resume {}", named(&stopped)), who);
+                let change = Change { message, targets: &stopped, make: &make };
+                self.change(&change, Ask::Reordered(stopped.clone()))?;
+                let elsewhere = self.led_elsewhere(&stopped);
+                Ok(Done::everywhere(format!("{} goes on with the newest commit{elsewhere}", named(&stopped))))
             }
             Order::Rollback { target, version } => {
                 let targets = self.chosen(Some(&target))?;
                 let [target] = &targets[..] else {
-                    return Err((format!("`{target}` is {} targets", targets.len()), "roll back one at a time"));
+                    let message = format!("`{target}` is {} targets", targets.len());
+                    return Err(refused(message, "roll back one at a time"));
                 };
                 let commit = self.commit_of(target, version)?;
                 let pin = Pinned { version, commit: commit.as_str().to_owned(), who: who.to_owned(), since: now };
-                self.reorder(&targets, |orders, name| {
-                    orders.suspended.remove(&name);
-                    orders.pinned.insert(name, pin.clone());
-                })?;
-                let (commit, here) = (commit.short(), self.of_this_one());
-                Ok(format!("{target} goes back to version {version}, commit {commit}, and stays there{here}"))
+                let make = |orders: &mut Orders| orders.pin(target.to_string(), pin.clone());
+                let message = logged(&format!("rollback {target}@{version} to {commit}"), who);
+                self.change(&Change { message, targets: &targets, make: &make }, Ask::Reordered(targets.clone()))?;
+                let (commit, elsewhere) = (commit.short(), self.led_elsewhere(&targets));
+                let message = format!("{target} goes back to version {version}, commit {commit}, and stays there");
+                Ok(Done::everywhere(format!("{message}{elsewhere}")))
             }
             Order::Approve { checksum, seconds } => {
                 let Some(sum) = Digest::parse(&checksum) else {
-                    return Err((
-                        "that is not a checksum of 64 hexadecimal digits".to_owned(),
-                        "copy it from the plan",
-                    ));
+                    let message = "that is not a checksum of 64 hexadecimal digits".to_owned();
+                    return Err(refused(message, "copy it from the plan"));
                 };
                 let known = self.facts().seen.iter().any(|(_, seen)| {
                     let sums = [seen.checksum, seen.deletes_checksum];
                     sums.contains(&Some(sum)) && seen.refusals.iter().any(|refusal| refusal.approvable)
                 });
-                if !known {
+                // Who leads elsewhere knows what waits there.
+                let elsewhere = self.shares() && {
+                    let machine = self.machine();
+                    machine.targets().any(|(name, _)| !machine.leads(name))
+                };
+                if !known && !elsewhere {
                     let help = "`ctl status` shows the checksum of what waits now";
-                    return Err(("no plan with this checksum waits for approval".to_owned(), help));
+                    return Err(refused("no plan with this checksum waits for approval".to_owned(), help));
                 }
                 let seconds = seconds.clamp(1, LONGEST_APPROVAL);
                 let approved = Approved { checksum, until: until(seconds), who: who.to_owned() };
-                self.keep(Ask::Approved, |orders| {
-                    orders.approved.retain(|old| old.checksum != approved.checksum);
-                    orders.approved.push(approved);
-                })?;
-                Ok(format!("the plan {} may go through for {seconds} s, as it is", sum.short(12)))
+                let make = |orders: &mut Orders| {
+                    orders.approved.retain(|old| old.until > now.saturating_sub(LONGEST_APPROVAL.cast_signed()));
+                    orders.approve(approved.clone());
+                };
+                let message = logged(&format!("approve {sum}"), who);
+                self.change(&Change { message, targets: &[], make: &make }, Ask::Approved)?;
+                let unseen = if known { "" } else { "; no such plan waits here, and whoever leads may have it" };
+                Ok(Done::everywhere(format!(
+                    "the plan {} may go through for {seconds} s, as it is{unseen}",
+                    sum.short(12)
+                )))
             }
         }
     }
@@ -164,54 +208,101 @@ impl Board {
         if found.is_empty() {
             let known: Vec<&str> = machine.targets().map(|(name, _)| name.as_str()).collect();
             let message = format!("no target is called `{}`; there are: {}", glob.unwrap_or("*"), known.join(", "));
-            return Err((message, "name one of them, or a glob"));
+            return Err(refused(message, "name one of them, or a glob"));
         }
         Ok(found)
     }
 
-    fn reorder(&self, targets: &[TargetName], change: impl Fn(&mut Orders, String)) -> Result<(), Refused> {
-        self.keep(Ask::Reordered(targets.to_vec()), |orders| {
-            targets.iter().for_each(|target| change(orders, target.to_string()));
-        })
+    /// Changes what holds: for all watchers that share it, or for this one if nobody does.
+    fn change(&self, change: &Change<'_>, ask: Ask) -> Result<(), Refused> {
+        match self.shares() {
+            true => tokio::task::block_in_place(|| self.agree(change)).map_err(|error| unchanged(&error)),
+            false => self.keep(change, ask),
+        }
     }
 
-    /// Changes the orders, on disk first: what a person forbade stays forbidden over a restart. What the loop is to be
-    /// told has its place before: an order that is refused leaves nothing behind.
-    fn keep(&self, ask: Ask, change: impl FnOnce(&mut Orders)) -> Result<(), Refused> {
+    /// Changes the orders here, on disk first: what a person forbade stays forbidden over a restart. What the loop is to
+    /// be told has its place before: an order that is refused leaves nothing behind.
+    fn keep(&self, change: &Change<'_>, ask: Ask) -> Result<(), Refused> {
         let place = self.asks.try_reserve().map_err(|_| busy())?;
-        let mut orders = self.orders();
-        let mut changed = orders.clone();
-        change(&mut changed);
+        let mut kept = self.kept();
+        let mut changed = kept.clone();
+        (change.make)(&mut changed.orders);
+        if let Some(unshared) = &mut changed.unshared {
+            unshared.extend(change.targets.iter().map(ToString::to_string));
+        }
         changed.write(&self.folder).map_err(|error| {
-            (format!("the order cannot be kept: {error}"), "see that the state folder can be written")
+            refused(format!("the order cannot be kept: {error}"), "see that the state folder can be written")
         })?;
-        *orders = changed;
+        *kept = changed;
         // While the orders are held, so that they come to the loop in this order.
         place.send(ask);
         Ok(())
+    }
+
+    /// Tells the others what was ordered here for these targets, or says why they do not know it.
+    fn told(&self, targets: &[TargetName]) -> Result<(), String> {
+        if !self.shares() {
+            return Ok(());
+        }
+        let heard = tokio::task::block_in_place(|| self.hear());
+        let untold = self.kept().untold();
+        match targets.iter().any(|target| untold.contains(target.as_str())) {
+            false => Ok(()),
+            true => Err(heard.err().map(|e| e.to_string()).or(self.heard().trouble).unwrap_or_default()),
+        }
     }
 
     fn ask(&self, ask: Ask) -> Result<(), Refused> {
         self.asks.try_send(ask).map_err(|_| busy())
     }
 
-    /// Orders are those of one watcher; others that may take over do not know of them.
-    fn of_this_one(&self) -> &'static str {
-        match self.machine().is_elected() {
-            true => "; this holds at this watcher: say the same to each that may take over",
-            false => "",
+    /// Who has yet to hear of it, in words.
+    fn led_elsewhere(&self, targets: &[TargetName]) -> String {
+        let machine = self.machine();
+        let others: Vec<TargetName> = targets.iter().filter(|target| !machine.leads(target)).cloned().collect();
+        match others.is_empty() {
+            true => String::new(),
+            false => format!("; whoever leads at {} hears of it with the next look", named(&others)),
         }
     }
 
     fn commit_of(&self, target: &TargetName, version: u64) -> Result<Revision, Refused> {
         let help = "`ctl history` lists the versions that there are";
-        let found = self.versions.get().ok_or_else(|| ("nothing was loaded yet".to_owned(), help))?;
-        tokio::task::block_in_place(|| found(target, version)).map_err(|why| (why, help))
+        let found = self.versions.get().ok_or_else(|| refused("nothing was loaded yet".to_owned(), help))?;
+        tokio::task::block_in_place(|| found(target, version)).map_err(|why| refused(why, help))
     }
 }
 
+fn refused(why: String, help: &str) -> Refused {
+    (why, help.to_owned())
+}
+
 fn busy() -> Refused {
-    ("too many orders wait".to_owned(), "try again in a moment")
+    refused("too many orders wait".to_owned(), "try again in a moment")
+}
+
+/// An order that all watchers must know did not come to where they look.
+fn unchanged(error: &StoreError) -> Refused {
+    match error {
+        StoreError::Unanswered { .. } => refused(
+            format!("nobody knows whether the order came to where all watchers see it: {error}"),
+            "`ctl status` shows whether it did; it may be given again without harm",
+        ),
+        StoreError::Denied { help, .. } | StoreError::Damaged { help, .. } => {
+            refused(format!("nothing changed, because all watchers must know of it: {error}"), help)
+        }
+        StoreError::Moved | StoreError::Unreachable { .. } | StoreError::Fenced { .. } => refused(
+            format!("nothing changed, because all watchers must know of it: {error}"),
+            "say it again when the record can be reached; until then no watcher that cannot reach it writes",
+        ),
+    }
+}
+
+/// What stands in the log of the orders.
+pub(super) fn logged(order: &str, who: &str) -> String {
+    let one_line = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    format!("{}\n\nWho: {}\n", one_line(order), one_line(who))
 }
 
 fn words(order: &Order) -> String {
@@ -235,7 +326,7 @@ fn named(targets: &[TargetName]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use tokio::sync::mpsc;
@@ -243,12 +334,17 @@ mod tests {
     use super::super::board::Beginning;
     use super::super::folder::Folder;
     use super::super::log::{Form, Log};
+    use super::super::orders::Kept;
     use super::*;
     use crate::metrics::Metrics;
     use crate::reconcile::{Machine, Pace, Place};
     use crate::world::Clock;
 
-    fn board(folder: &std::path::Path, elected: bool, room: usize) -> (Board, mpsc::Receiver<Ask>) {
+    pub(in crate::cli::watch) fn board(
+        folder: &std::path::Path,
+        elected: bool,
+        room: usize,
+    ) -> (Board, mpsc::Receiver<Ask>) {
         let place: Place = ("dns".parse().unwrap(), "default".parse().unwrap());
         let mut machine = Machine::new(Pace::every(Duration::from_secs(30)), false, elected, 1, Duration::ZERO);
         machine.know(&[place].into(), Duration::ZERO);
@@ -258,7 +354,7 @@ mod tests {
             mode: "watch",
             source: ".".to_owned(),
             folder: Folder::take(folder.join("watch")).unwrap().unwrap(),
-            orders: Orders::default(),
+            orders: Kept::default(),
             machine,
             metrics: Metrics::new(&[], elected, "0"),
             log: Log { form: Form::Json, loud: false },
@@ -278,22 +374,22 @@ mod tests {
         assert!(board.order(Order::Retry { target: None }, "ann").accepted);
         let answer = board.order(suspend(None, "upgrade"), "ann");
         assert!(!answer.accepted, "{answer:?}");
-        assert_eq!((board.orders().clone(), Orders::read(&board.folder).unwrap()), Default::default());
+        assert_eq!((board.kept().clone(), Kept::read(&board.folder).unwrap()), Default::default());
         heard.try_recv().unwrap();
         assert!(board.order(suspend(None, "upgrade"), "ann").accepted);
-        assert_eq!(Orders::read(&board.folder).unwrap(), *board.orders(), "on disk before it is answered");
+        assert_eq!(Kept::read(&board.folder).unwrap(), *board.kept(), "on disk before it is answered");
         assert!(board.orders().suspended.contains_key("dns"));
     }
 
     #[test]
     fn an_order_is_bounded_names_what_there_is_and_says_whom_it_concerns() {
         let state = tempfile::tempdir().unwrap();
-        let (board, _heard) = board(state.path(), true, 9);
+        let (board, _heard) = board(state.path(), false, 9);
         assert!(!board.order(suspend(None, &"x".repeat(501)), "ann").accepted);
         let strange = board.order(Order::Resume { target: Some("mq".to_owned()) }, "ann");
         assert!(!strange.accepted && strange.message.contains("dns"), "{strange:?}");
         let answer = board.order(suspend(Some(u64::MAX), "for ever"), "ann");
-        assert!(answer.accepted && answer.message.contains("at this watcher"), "{answer:?}");
+        assert!(answer.accepted && !answer.only_here, "{answer:?}");
         let until = board.orders().suspended["dns"].until.unwrap();
         assert!(until < board.clock.wall().as_second() + 2 * 366 * 86_400);
         let sum = Digest::of(b"a plan that nobody made").to_string();

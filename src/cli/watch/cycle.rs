@@ -128,6 +128,8 @@ pub(in crate::cli) struct Order<'a> {
     pub dry_run: bool,
     /// An operator chose this commit: that it is older, or on another branch, is no reason to refuse it.
     pub pinned: bool,
+    /// Asked before anything is written: whether people want it still. Blocks.
+    pub obeys: &'a (dyn Fn() -> Result<(), Stop> + Sync),
     /// Endpoints that are not contacted: what is to be done there is held.
     pub away: BTreeSet<EndpointName>,
     /// Operations that are left for later, and why.
@@ -522,6 +524,7 @@ impl Cycle<'_> {
                     if lock.is_none() {
                         lock = Some(self.lock(session, &target).await?);
                     }
+                    tokio::task::block_in_place(order.obeys)?;
                     let noted = carry::note_unchanged(session, &planned.plan, &target, after)?;
                     let Some((tip, record)) = noted else { return Err(moved()) };
                     report.version = record.head.as_ref().map(VersionInfo::of);
@@ -546,6 +549,7 @@ impl Cycle<'_> {
             report.exit = report.exit.and(refusal_exit(&planned.plan));
             return Ok(false);
         }
+        tokio::task::block_in_place(order.obeys)?;
         let carried = carry::carry_out(ctx, session, planned, &how).await?;
         drop(lock);
         let counts = carried.applied.counts();

@@ -5,6 +5,7 @@
 //!           ├── desired   looks at the source, keeps the last good state
 //!           ├── cycle     reconciles one target, warm
 //!           ├── leading   the election
+//!           ├── sharing   what people ordered, here and at the others
 //!           └── telling ──> board ──> standing (status), control (orders), log, metrics
 //! ```
 
@@ -19,6 +20,7 @@ mod log;
 mod manager;
 mod orders;
 mod run;
+mod sharing;
 mod standing;
 mod telling;
 mod turn;

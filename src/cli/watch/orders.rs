@@ -1,77 +1,34 @@
-//! What people asked of a watcher, kept over its restarts.
+//! The orders as one watcher keeps them over its restarts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
-use crate::model::{Digest, Revision, TargetName};
+use crate::model::Orders;
 
 const FILE: &str = "orders.json";
 
-/// All that holds until somebody takes it back, or its time is over. Times are Unix seconds.
+/// What holds as far as this watcher knows, and what of it only this one knows.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Orders {
-    /// Targets where nothing is written.
-    pub suspended: BTreeMap<String, Suspended>,
-    /// Targets that are held at an older commit.
-    pub pinned: BTreeMap<String, Pinned>,
-    /// Plans that are let through.
-    pub approved: Vec<Approved>,
+pub(super) struct Kept {
+    /// What holds.
+    #[serde(flatten)]
+    pub orders: Orders,
+    /// Targets about which something was ordered here that is not where all watchers of the project see it. None in the
+    /// file of a watcher that shares nothing: then it is so for all of them.
+    pub unshared: Option<BTreeSet<String>>,
 }
 
-/// One target where nothing is written.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Suspended {
-    /// Since when.
-    pub since: i64,
-    /// Until when; for ever without.
-    pub until: Option<i64>,
-    /// Who.
-    pub who: String,
-    /// Why.
-    pub reason: Option<String>,
-}
-
-/// One target that is held at an older commit.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Pinned {
-    /// The version that was asked for.
-    pub version: u64,
-    /// Its commit.
-    pub commit: String,
-    /// Who.
-    pub who: String,
-    /// Since when.
-    pub since: i64,
-}
-
-/// One plan that is let through.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Approved {
-    /// Its checksum, or that of its deletes.
-    pub checksum: String,
-    /// Until when.
-    pub until: i64,
-    /// Who.
-    pub who: String,
-}
-
-impl Orders {
+impl Kept {
     /// Reads them. What cannot be read is an error: an order that is forgotten may let something happen that a person
     /// forbade.
     pub(super) fn read(folder: &Folder) -> std::io::Result<Self> {
-        match folder.read(FILE)? {
-            None => Ok(Self::default()),
-            Some(bytes) => {
-                let orders: Self = serde_json::from_slice(&bytes).map_err(std::io::Error::from)?;
-                match orders.pinned.values().find(|pin| Revision::parse(&pin.commit).is_none()) {
-                    Some(pin) => Err(std::io::Error::other(format!("`{}` is no commit", pin.commit))),
-                    None => Ok(orders),
-                }
-            }
-        }
+        let Some(bytes) = folder.read(FILE)? else { return Ok(Self::default()) };
+        let kept: Self = serde_json::from_slice(&bytes).map_err(std::io::Error::from)?;
+        kept.orders.check().map_err(std::io::Error::other)?;
+        Ok(kept)
     }
 
     /// Writes them.
@@ -79,67 +36,53 @@ impl Orders {
         folder.write(FILE, &serde_json::to_vec_pretty(self).map_err(std::io::Error::from)?)
     }
 
-    /// The targets that there is something to say about, approvals aside.
-    pub(super) fn names(&self) -> BTreeSet<String> {
-        self.suspended.keys().chain(self.pinned.keys()).cloned().collect()
-    }
-
-    /// Drops what is over. True if something was. `stands` says where nothing is written in fact: a wall clock that was
-    /// set ahead ends no suspension.
-    pub(super) fn tidy(&mut self, now: i64, stands: &dyn Fn(&str) -> bool) -> bool {
-        let before = (self.suspended.len(), self.approved.len());
-        self.suspended.retain(|name, order| order.until.is_none_or(|until| now < until) || stands(name));
-        self.approved.retain(|order| now < order.until);
-        before != (self.suspended.len(), self.approved.len())
-    }
-
-    /// The checksums that are let through now.
-    pub(super) fn approvals(&self, now: i64) -> Vec<Digest> {
-        let standing = self.approved.iter().filter(|order| now < order.until);
-        standing.filter_map(|order| Digest::parse(&order.checksum)).collect()
-    }
-
-    /// The commit that a target is held at.
-    pub(super) fn pin(&self, target: &TargetName) -> Option<Revision> {
-        Revision::parse(&self.pinned.get(target.as_str())?.commit)
+    /// The targets about which others still have to be told.
+    pub(super) fn untold(&self) -> BTreeSet<String> {
+        let names = self.orders.names();
+        match &self.unshared {
+            Some(unshared) => unshared.intersection(&names).cloned().collect(),
+            None => names,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Suspended;
 
     #[test]
-    fn orders_outlive_the_watcher_and_end_when_they_should() {
+    fn orders_outlive_the_watcher_and_those_that_cannot_be_read_are_not_forgotten() {
         let state = tempfile::tempdir().unwrap();
         let folder = Folder::take(state.path().join("repo")).unwrap().unwrap();
-        assert_eq!(Orders::read(&folder).unwrap(), Orders::default());
-        let mut orders = Orders::default();
-        let suspended = |until| Suspended { since: 10, until, who: "ann".to_owned(), reason: None };
-        orders.suspended.insert("a".to_owned(), suspended(Some(100)));
-        orders.suspended.insert("b".to_owned(), suspended(None));
-        let checksum = Digest::of(b"plan");
-        orders.approved.push(Approved { checksum: checksum.to_string(), until: 50, who: "ann".to_owned() });
-        orders.write(&folder).unwrap();
-        let mut read = Orders::read(&folder).unwrap();
-        assert_eq!(read, orders);
-        assert_eq!((read.approvals(49), read.approvals(50)), (vec![checksum], vec![]));
-        assert!(!read.clone().tidy(49, &|_| false), "nothing of it is over yet");
-        assert!(read.tidy(100, &|name| name == "a"));
-        assert_eq!(read.suspended.len(), 2, "it stands as long as nothing is written there in fact");
-        assert!(read.tidy(100, &|_| false));
-        assert_eq!(read.suspended.keys().collect::<Vec<_>>(), ["b"]);
-        assert!(!read.tidy(i64::MAX, &|_| false));
+        assert_eq!(Kept::read(&folder).unwrap(), Kept::default());
+        let mut kept = Kept::default();
+        let order = Suspended { since: 10, until: None, who: "ann".to_owned(), reason: None };
+        kept.orders.suspend("a".to_owned(), order.clone());
+        kept.orders.suspend("b".to_owned(), order);
+        kept.unshared = Some(["b".to_owned(), "gone".to_owned()].into());
+        kept.write(&folder).unwrap();
+        assert_eq!(Kept::read(&folder).unwrap(), kept);
+        assert_eq!(kept.untold(), ["b".to_owned()].into());
+        for text in [r#"{"suspended": 1}"#, r#"{"format": "2.0"}"#] {
+            folder.write(FILE, text.as_bytes()).unwrap();
+            assert!(Kept::read(&folder).is_err(), "{text}");
+        }
     }
 
     #[test]
-    fn orders_that_cannot_be_read_are_not_forgotten() {
+    fn the_file_of_an_older_watcher_is_read_and_all_of_it_is_still_to_be_told() {
         let state = tempfile::tempdir().unwrap();
         let folder = Folder::take(state.path().join("repo")).unwrap().unwrap();
-        let pin = r#"{"pinned": {"a": {"version": 1, "commit": "?", "who": "ann", "since": 1}}}"#;
-        for text in [r#"{"suspended": 1}"#, pin] {
-            folder.write(FILE, text.as_bytes()).unwrap();
-            assert!(Orders::read(&folder).is_err(), "{text}");
-        }
+        let older = r#"{"suspended": {"a": {"since": 1, "until": null, "who": "ann", "reason": null}},
+            "pinned": {}, "approved": []}"#;
+        folder.write(FILE, older.as_bytes()).unwrap();
+        let kept = Kept::read(&folder).unwrap();
+        assert_eq!((kept.untold(), kept.orders.suspended["a"].since), (["a".to_owned()].into(), 1));
+        // And what is written now is one that the older one reads: it does not mind what stands beside.
+        kept.write(&folder).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&folder.read(FILE).unwrap().unwrap()).unwrap();
+        assert_eq!(written["suspended"]["a"]["who"], "ann");
+        assert!(written["pinned"].is_object() && written["approved"].is_array());
     }
 }

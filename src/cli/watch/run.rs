@@ -16,7 +16,8 @@ use super::folder::Folder;
 use super::leading::Leading;
 use super::log::{Form, Log};
 use super::manager::Manager;
-use super::orders::Orders;
+use super::orders::Kept;
+use super::sharing::keep_hearing;
 use super::turn::{Come, Stand, Turn};
 use crate::cli::apply::user;
 use crate::cli::args::{Election, LogFormat, WatchArgs};
@@ -99,7 +100,7 @@ async fn watch(ctx: Arc<Context>, args: &WatchArgs, one: One<'_>, cancel: Cancel
             "`ctl status` shows how it stands; a second one that takes over needs --election and a --state of its own";
         return Err(Stop::with(Exit::Locked, Diagnostic::error("watcher-runs", message).help(help)));
     };
-    let orders = Orders::read(&folder).map_err(|e| {
+    let orders = Kept::read(&folder).map_err(|e| {
         let message = format!("the orders of an earlier watcher cannot be read: {e}");
         let help = format!("see {}; remove it if nothing in it is to hold any more", dir.join("orders.json").display());
         Stop::with(Exit::Failed, Diagnostic::error("orders-unreadable", message).help(help))
@@ -158,6 +159,7 @@ async fn watch(ctx: Arc<Context>, args: &WatchArgs, one: One<'_>, cancel: Cancel
     };
     let (come_in, come) = mpsc::channel(ARRIVALS);
     let reload = tokio::spawn(reload(asks_in));
+    let hearing = elected.then(|| tokio::spawn(keep_hearing(Arc::clone(&board), args.interval)));
     let turn = Turn {
         stand: elected.then(|| stand(Arc::clone(&ctx), args.etcd.clone(), come_in.clone())),
         here: Here { process: current_process(&user(&ctx)), token: None },
@@ -183,6 +185,9 @@ async fn watch(ctx: Arc<Context>, args: &WatchArgs, one: One<'_>, cancel: Cancel
     };
     let exit = turn.run().await;
     reload.abort();
+    if let Some(hearing) = hearing {
+        hearing.abort();
+    }
     board.folder.leave();
     served.cancel();
     if let Some(serving) = serving {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::board::{Applied, Board, Facts, Seen, Wrong};
-use super::orders::Orders;
+use super::orders::Kept;
 use crate::event::News;
 use crate::model::{
-    ElectionStatus, EndpointName, EndpointStatus, LastRequest, MAX_PENDING, PendingStatus, SourceStatus, Stamp, State,
-    Status, Suspension, TargetName, TargetStatus, VersionStatus,
+    ElectionStatus, EndpointName, EndpointStatus, Holding, LastRequest, MAX_PENDING, PendingStatus, SourceStatus,
+    Stamp, State, Status, Suspension, TargetName, TargetStatus, VersionStatus,
 };
 use crate::reconcile::{Blocked, Machine, Place, Watched};
 
@@ -40,7 +40,8 @@ impl Board {
     /// All that there is to know.
     pub(super) fn status(&self) -> Status {
         let machine = self.machine().clone();
-        let orders = self.orders().clone();
+        let orders = self.kept().clone();
+        let heard = self.heard();
         let now = Now { boot: self.clock.boot(), wall: self.clock.wall().as_second() };
         let facts = self.facts();
         let not_ready = not_ready(&machine, &facts, now.boot);
@@ -69,7 +70,13 @@ impl Board {
             election: self.leading.get().map(|leading| {
                 let why = facts.coordinator.as_ref().and_then(|answer| answer.as_ref().err().cloned());
                 let last_ack_age = leading.last_ack_age().map(|age| age.as_secs());
-                ElectionStatus { reachable: why.is_none(), last_ack_age, why }
+                ElectionStatus {
+                    reachable: why.is_none(),
+                    last_ack_age,
+                    why,
+                    orders: heard.at.map(|at| now.stamp(at)),
+                    orders_why: heard.trouble.as_deref().map(|why| self.hide(why)),
+                }
             }),
             targets: machine
                 .targets()
@@ -150,18 +157,20 @@ fn target(
     watched: &Watched,
     machine: &Machine,
     facts: &Facts,
-    orders: &Orders,
+    kept: &Kept,
     places: &[Place],
     now: Now,
 ) -> TargetStatus {
     let nothing = Seen::default();
     let seen = facts.seen.get(name).unwrap_or(&nothing);
     let [delete, create, update, adopt, unchanged, unknown] = seen.counts;
+    let (orders, only_here) = (&kept.orders, machine.is_elected() && kept.untold().contains(name.as_str()));
     let suspended = orders.suspended.get(name.as_str()).map(|order| Suspension {
         since: now.wall(order.since),
         left: order.until.map(|until| u64::try_from(until.saturating_sub(now.wall)).unwrap_or(0)),
         who: order.who.clone(),
         reason: order.reason.clone(),
+        only_here,
     });
     TargetStatus {
         target: name.to_string(),
@@ -170,6 +179,11 @@ fn target(
         version: seen.version.as_ref().map(|version| applied(version, now)),
         suspended,
         held_at: orders.pinned.get(name.as_str()).map(|pin| pin.commit.clone()),
+        held: orders.pinned.get(name.as_str()).map(|pin| Holding {
+            version: pin.version,
+            since: now.wall(pin.since),
+            who: pin.who.clone(),
+        }),
         running: watched.running,
         last_cycle: watched.ended.map(|at| now.stamp(at)),
         last_success: watched.clean.map(|at| now.stamp(at)),

@@ -204,6 +204,9 @@ impl Turn {
                     self.board.hide_as(moved.basis.operator.redactor());
                     self.board.versions.get_or_init(|| versions(&moved.basis));
                     self.basis = Some(Arc::clone(&moved.basis));
+                    if self.stand.is_some() {
+                        self.board.share_at(&moved.basis);
+                    }
                     let targets: BTreeSet<TargetName> = moved.places.iter().map(|(target, _)| target.clone()).collect();
                     match (&self.leading, &self.stand) {
                         (Some(leading), _) => leading.set_targets(self.shared(&moved.basis, targets)),
@@ -259,7 +262,7 @@ impl Turn {
             }
             Come::Election(event) => self.elected(event),
             // Another order came meanwhile, and what it asks for is under way.
-            Come::Pinned(target, revision, _) if self.board.orders().pin(&target).as_ref() != Some(&revision) => {
+            Come::Pinned(target, revision, _) if self.board.orders().pinned_at(&target).as_ref() != Some(&revision) => {
                 Vec::new()
             }
             Come::Pinned(target, revision, Ok(basis)) => {
@@ -378,7 +381,7 @@ impl Turn {
 
     /// Makes of the orders that are kept what the machine is to be told.
     fn reordered(&mut self, targets: &[TargetName]) -> Vec<Input> {
-        let orders = self.board.orders().clone();
+        let orders = self.board.orders();
         let (now, wall) = (self.ctx.clock.boot(), self.ctx.clock.wall().as_second());
         let mut inputs = Vec::new();
         for target in targets {
@@ -386,7 +389,7 @@ impl Turn {
                 let left = |until: i64| Duration::from_secs(u64::try_from(until.saturating_sub(wall)).unwrap_or(0));
                 Input::Suspend(target.clone(), order.until.map(|until| now + left(until)))
             });
-            let Some(revision) = orders.pin(target) else {
+            let Some(revision) = orders.pinned_at(target) else {
                 self.pinned.remove(target);
                 inputs.push(Input::Resume(target.clone()));
                 inputs.extend(suspended);
@@ -503,7 +506,7 @@ impl Turn {
         self.running.insert(target.clone(), cancel.clone());
         let cycling = Cycling {
             here: Here { token: job.token, ..self.here.clone() },
-            pinned: self.pinned.contains_key(&target),
+            pinned: self.pinned.get(&target).map(|(revision, _)| revision.clone()),
             cancel: cancel.clone(),
             board: Arc::clone(&self.board),
             ctx: Arc::clone(&self.ctx),
@@ -562,7 +565,7 @@ struct Cycling {
     target: TargetName,
     basis: Arc<Basis>,
     here: Here,
-    pinned: bool,
+    pinned: Option<Revision>,
     cancel: CancellationToken,
     gate: Option<Arc<dyn crate::reconcile::Gate + Send + Sync>>,
     job: Job,
@@ -578,12 +581,15 @@ impl Cycling {
                 board.say(&News::Retrying { target: target.clone(), endpoint, wait, why });
             }
         };
+        let shared = here.token.is_some();
+        let obeys = || if shared { board.obeys(&target, pinned.as_ref()) } else { Ok(()) };
         let order = Order {
             fence: here.token.map(Fence),
             here,
             gate,
             dry_run: job.dry,
-            pinned,
+            pinned: pinned.is_some(),
+            obeys: &obeys,
             away: job.away.clone(),
             hold: &hold,
             approved,

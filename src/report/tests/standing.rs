@@ -3,8 +3,8 @@
 use super::{transcript, valid};
 use crate::event::{Entry, Level};
 use crate::model::{
-    ElectionStatus, EndpointStatus, LastRequest, PendingStatus, Quarantined, RefusalStatus, SourceStatus, Stamp, State,
-    Status, Suspension, TargetStatus, VersionStatus,
+    ElectionStatus, EndpointStatus, Holding, LastRequest, PendingStatus, Quarantined, RefusalStatus, SourceStatus,
+    Stamp, State, Status, Suspension, TargetStatus, VersionStatus,
 };
 use crate::report::{
     Style, answer_json, entry_json, entry_text, resource_text, status_json, status_json_line, status_text,
@@ -152,11 +152,13 @@ fn everything() -> Status {
         left: Some(5400),
         who: "ann@laptop".to_owned(),
         reason: text("upgrade of the cluster"),
+        only_here: true,
     });
     let mut edge = target("edge", vec![endpoint(State::NotLeader)]);
     edge.leader = false;
     let mut cdn = target("cdn", vec![endpoint(State::StaleSource)]);
     cdn.held_at = text("9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c");
+    cdn.held = Some(Holding { version: 3, since: ago(7300), who: "bob@desk".to_owned() });
     cdn.version = None;
     let mut status = status(vec![dns, mq, web, db, edge, cdn, target("lb", vec![endpoint(State::Ok)])]);
     status.ready = false;
@@ -173,8 +175,13 @@ fn everything() -> Status {
         help: text("mend the file and commit it"),
         kept: true,
     }];
-    status.election =
-        Some(ElectionStatus { reachable: false, last_ack_age: Some(17), why: text("connection refused") });
+    status.election = Some(ElectionStatus {
+        reachable: false,
+        last_ack_age: Some(17),
+        why: text("connection refused"),
+        orders: Some(ago(40)),
+        orders_why: text("the record cannot be reached"),
+    });
     status
 }
 
@@ -293,7 +300,8 @@ fn trm_11_no_text_of_a_watcher_reaches_the_terminal_as_a_command() {
     assert_eq!(entry_text(&entry, &Style::plain()).lines().count(), 1);
     harmless(&entry_json(&entry));
     assert_eq!(entry_json(&entry).lines().count(), 1);
-    let answer = crate::model::Answer { accepted: false, message: HOSTILE.to_owned(), help: text(HOSTILE) };
+    let answer =
+        crate::model::Answer { accepted: false, message: HOSTILE.to_owned(), help: text(HOSTILE), only_here: false };
     harmless(&answer_json(&answer));
 }
 

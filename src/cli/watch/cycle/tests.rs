@@ -153,6 +153,7 @@ fn order<'a>() -> Order<'a> {
         fence: None,
         dry_run: false,
         pinned: false,
+        obeys: &|| Ok(()),
         away: BTreeSet::new(),
         hold: &|_| None,
         approved: Vec::new(),

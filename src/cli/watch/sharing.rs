@@ -313,5 +313,4 @@ pub(super) async fn keep_hearing(board: Arc<Board>, interval: Duration) {
 }
 
 #[cfg(test)]
-#[path = "sharing_tests.rs"]
 mod tests;

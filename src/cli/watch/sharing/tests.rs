@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::mpsc;
 
-use super::super::control::tests::board;
-use super::super::orders::Kept;
 use super::*;
+use crate::cli::watch::control::tests::board;
+use crate::cli::watch::orders::Kept;
 use crate::daemon::Control as _;
 use crate::event::Entry;
 use crate::model::{Answer, Digest, Order, Pinned};

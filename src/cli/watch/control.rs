@@ -19,6 +19,10 @@ const REASON: usize = 500;
 /// The longest time that a target is suspended for; longer is for ever, which is said by no time.
 const LONGEST: u64 = 366 * 24 * 60 * 60;
 
+/// What to do about an order that only this watcher knows.
+const ONLY_HERE: &str = "it is carried over by itself as soon as the record can be reached; until then say the same to \
+                         each watcher that may write there";
+
 impl Control for Board {
     fn status(&self) -> Status {
         Self::status(self)
@@ -57,14 +61,12 @@ impl Control for Board {
         let words = words(&order);
         let answer = match self.obey(order, who) {
             Ok(Done { message, only_here }) => {
-                let help = only_here.then(|| {
-                    "it is carried over by itself as soon as the record can be reached; until then say the same to each \
-                     watcher that may write there"
-                        .to_owned()
-                });
-                Answer { accepted: true, message, help, only_here }
+                let help = only_here.then(|| ONLY_HERE.to_owned());
+                Answer { accepted: true, message: self.hide(&message), help, only_here }
             }
-            Err((message, help)) => Answer { accepted: false, message, help: Some(help), only_here: false },
+            Err((message, help)) => {
+                Answer { accepted: false, message: self.hide(&message), help: Some(self.hide(&help)), only_here: false }
+            }
         };
         let (accepted, said) = (answer.accepted, answer.message.clone());
         self.say(&News::Ordered { order: words, who: who.to_owned(), accepted, answer: said });

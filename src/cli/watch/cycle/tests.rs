@@ -345,6 +345,33 @@ async fn a_shut_gate_lets_nothing_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_people_ordered_meanwhile_is_obeyed_before_anything_is_written() {
+    let world = World::new(&["a"]).await;
+    let (basis, mut warm) = (world.basis(1), World::warm());
+    let name = RecordName { project: "shop".parse().unwrap(), target: "it".parse().unwrap() };
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let obeys = || {
+        asked.fetch_add(1, Ordering::SeqCst);
+        Err(Stop::with(Exit::Locked, Diagnostic::error("ordered", "ann suspended it meanwhile")))
+    };
+    let stopped = Order { obeys: &obeys, ..order() };
+    let report = cycle(&world.ctx, &mut warm, &basis, &stopped).await;
+    assert_eq!(report.stopped.as_ref().map(|s| s.code), Some("ordered"), "{report:#?}");
+    assert!(world.spec("a").await.is_none() && report.version.is_none());
+    assert_eq!(basis.stores.stands(&name), Ok(None), "no intent either");
+
+    // That a newer commit asks for nothing else is not written down while an older one is held.
+    went_well(&world.cycle(&mut warm, &basis).await);
+    world.write("README", "more\n");
+    world.commit();
+    let (basis, before) = (world.basis(2), basis.stores.stands(&name).unwrap());
+    let report = cycle(&world.ctx, &mut warm, &basis, &stopped).await;
+    assert_eq!(report.stopped.as_ref().map(|s| s.code), Some("ordered"), "{report:#?}");
+    assert_eq!((basis.stores.stands(&name).unwrap(), asked.load(Ordering::SeqCst)), (before, 2));
+    assert_eq!(world.cycle(&mut warm, &basis).await.version.unwrap().number, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_moved_meanwhile_is_read_again_and_planned_again() {
     let world = World::new(&["a", "b"]).await;
     let (basis, mut warm, mut rival) = (world.basis(1), World::warm(), World::warm());

@@ -21,8 +21,8 @@ use crate::store::current_process;
 
 /// How long the watcher may take to answer. It answers from memory.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// The same for an order, which it tells the other watchers before it answers: several calls to the record's remote.
-const TELLING: Duration = Duration::from_secs(60);
+/// The same for an order that it tells the other watchers before it answers: several calls to the record's remote.
+const TELLING: Duration = Duration::from_secs(45);
 /// The largest answer that is read: 200 pending operations for each of some hundred targets.
 const LIMIT: usize = 64 << 20;
 /// The largest address or token file that is read.
@@ -128,7 +128,11 @@ impl Watcher {
     pub(super) async fn order(&self, order: &Order) -> Result<Answer, Stop> {
         let body = serde_json::to_vec(order)
             .map_err(|e| Stop::with(Exit::Failed, Diagnostic::error("bad-order", e.to_string())))?;
-        let sent = self.send(Method::POST, "/v1/orders", Bytes::from(body)).await;
+        let deadline = match order {
+            Order::Retry { .. } => DEADLINE,
+            Order::Suspend { .. } | Order::Resume { .. } | Order::Rollback { .. } | Order::Approve { .. } => TELLING,
+        };
+        let sent = self.send_within(Method::POST, "/v1/orders", Bytes::from(body), deadline).await;
         let response = sent.map_err(|e| self.away(e, true))?;
         match response.status() {
             StatusCode::OK | StatusCode::ACCEPTED | StatusCode::CONFLICT => {
@@ -191,7 +195,16 @@ impl Watcher {
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Bytes>, Away> {
-        let deadline = if method == Method::POST { TELLING } else { DEADLINE };
+        self.send_within(method, path, body, DEADLINE).await
+    }
+
+    async fn send_within(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<Response<Bytes>, Away> {
         let request = self.request(method, path, body).map_err(Away::Stop)?;
         self.transport.send(request, deadline, LIMIT).await.map_err(Away::Net)
     }

@@ -12,7 +12,7 @@ use super::plan::rendered;
 use super::session::{self, Planned, Session, Wishes, refusal_exit};
 use super::settling::settle_open;
 use super::{Context, Exit, Stop, context, stores};
-use crate::event::Event;
+use crate::event::{Ending, Event};
 use crate::model::{Diagnostic, Digest, Own, Process};
 use crate::plan::{Action, Plan};
 use crate::reconcile::{self, Here, Locked, free};
@@ -212,6 +212,9 @@ async fn finish_idle(
             }
         }
     }
+    if args.output == Output::Text && !planned.plan.refusals.is_empty() {
+        ctx.say("Nothing was written: the plan is refused.\n");
+    }
     print_untouched(ctx, args, session, planned);
     Ok(exit)
 }
@@ -264,8 +267,14 @@ async fn show_carried(
     progress.finish();
     let carried = carried?;
     ctx.tell(&carried.diagnostics);
-    let endings = carried.applied.results.iter().map(|result| (result.id, result.ending.clone())).collect();
+    let results = &carried.applied.results;
+    // What went wrong is told with its line, however far down in the plan it is.
+    let told = results.iter().filter(|r| !matches!(r.ending, Ending::Done | Ending::Skipped { .. })).map(|r| r.id);
+    let told = told.collect();
+    let endings = results.iter().map(|result| (result.id, result.ending.clone())).collect();
     let results = Results { endings, took: carried.took };
+    session.locate_those(&mut planned.plan, &told);
+    let plan = &planned.plan;
     let text = match args.output {
         Output::Text => apply_text(plan, &results, &ctx.out),
         Output::Json => apply_json(plan, &planned.checksum, &results),

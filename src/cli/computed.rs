@@ -1,6 +1,6 @@
 //! How things stand where no watcher says so: one plan, seen as a status. Reads, and writes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +11,7 @@ use super::{Context, Stop};
 use crate::credentials::Redactor;
 use crate::model::{
     Diagnostic, EndpointName, EndpointStatus, FieldPath, Kind, MAX_PENDING, PendingStatus, Record, RefusalStatus,
-    ScopeState, SourceStatus, Stamp, State, Status, TargetName, TargetStatus, VersionStatus,
+    ResourceStatus, ScopeState, SourceStatus, Stamp, State, Status, TargetName, TargetStatus, VersionStatus,
 };
 use crate::net::without_credentials;
 use crate::plan::{Action, Operation, Refusal};
@@ -27,11 +27,9 @@ pub(super) struct Computed {
     pub diagnostics: Vec<Diagnostic>,
     /// Hides what was sent as a secret.
     pub redactor: Redactor,
-    /// Addresses that the record names or the commit declares, with the place of the declaration.
-    pub known: Vec<(String, Option<String>)>,
 }
 
-/// Reads the project, the record and the targets. `address` is one whose place is wanted.
+/// Reads the project, the record and the targets. `address` is one whose resources are wanted.
 pub(super) async fn compute(
     ctx: &Context,
     source: &str,
@@ -52,15 +50,15 @@ pub(super) async fn compute(
     let wall = ctx.clock.wall().as_second();
     let here = Here { process: current_process(&user(ctx)), token: None };
     let look = Look { session: &session, planned: &planned, now: Stamp { time: wall, age: 0 }, here: &here };
-    let status = look.status(source);
+    let mut status = look.status(source);
+    status.resources = address.map(|address| look.known(address));
     let mut diagnostics = session.loaded.diagnostics.clone();
     diagnostics.extend(session.snapshot.diagnostics.iter().cloned());
     // A run that has not ended is in the status itself.
     diagnostics.extend(planned.plan.diagnostics.iter().filter(|d| d.code != "open-intent").cloned());
-    let known = address.map(|address| look.known(address)).unwrap_or_default();
     let redactor = session.redactor.clone();
     session.close().await;
-    Ok(Computed { status, diagnostics, redactor, known })
+    Ok(Computed { status, diagnostics, redactor })
 }
 
 struct Look<'a> {
@@ -90,6 +88,7 @@ impl Look<'_> {
             },
             election: None,
             targets: self.session.targets.iter().map(|name| self.target(name)).collect(),
+            resources: None,
         }
     }
 
@@ -269,19 +268,21 @@ impl Look<'_> {
     }
 
     /// What fits an address, declared or recorded.
-    fn known(&self, address: &str) -> Vec<(String, Option<String>)> {
+    fn known(&self, address: &str) -> Vec<ResourceStatus> {
         let fits = |text: &str| crate::model::glob_matches(address, text);
-        let declared = self.session.snapshot.desired.iter().map(|d| (d.id.to_string(), d));
-        let mut out: Vec<(String, Option<String>)> =
-            declared.filter(|(text, _)| fits(text)).map(|(text, desired)| (text, Some(self.place(desired)))).collect();
+        let declared =
+            self.session.snapshot.desired.iter().map(|d| (d.id.to_string(), d)).filter(|(text, _)| fits(text));
+        let mut out: BTreeMap<String, Option<String>> =
+            declared.take(MAX_PENDING).map(|(text, desired)| (text, Some(self.place(desired)))).collect();
         for (target, (_, record)) in &self.session.records {
             let entries = record.endpoints.values().flat_map(|known| known.entries.keys());
             let recorded = entries.map(|(kind, key): &(Kind, _)| format!("{target}:{kind}/{key}"));
-            out.extend(recorded.filter(|text| fits(text)).map(|text| (text, None)));
+            for text in recorded.filter(|text| fits(text)) {
+                out.entry(text).or_default();
+            }
         }
-        out.sort_by(|a, b| (&a.0, a.1.is_none()).cmp(&(&b.0, b.1.is_none())));
-        out.dedup_by(|a, b| a.0 == b.0);
-        out
+        let told = |(address, source)| ResourceStatus { address, source };
+        out.into_iter().take(MAX_PENDING).map(told).collect()
     }
 
     /// Where a resource is declared.

@@ -138,6 +138,9 @@ impl Context {
         self.asking.store(true, Ordering::SeqCst);
         let read = std::io::stdin().read_line(&mut answer);
         self.asking.store(false, Ordering::SeqCst);
+        if !answer.ends_with('\n') {
+            self.say("\n");
+        }
         read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
     }
 

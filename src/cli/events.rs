@@ -116,7 +116,7 @@ impl Reader<'_> {
 
     /// When the watcher was started, by its own clock.
     async fn started(&self) -> Option<i64> {
-        self.watcher.status().await.ok().map(|status| status.started.time)
+        self.watcher.status(None).await.ok().map(|status| status.started.time)
     }
 
     fn line(&mut self, line: &[u8]) {

@@ -66,8 +66,22 @@ pub(super) fn run(ctx: &Context, args: &InitArgs) -> Result<Exit, Stop> {
     for path in &wrote {
         ctx.print(&format!("{path}\n"));
     }
-    ctx.say("Commit these files, then run `ctl plan` and `ctl apply`: ctl reads commits, not the work tree.\n");
+    ctx.say(&next(&dir, !wrote.is_empty()));
     Ok(Exit::Done)
+}
+
+/// What to type now.
+fn next(dir: &Path, wrote: bool) -> String {
+    let mut commands = Vec::new();
+    if git2::Repository::discover(dir).is_err() {
+        commands.push("git init");
+    }
+    if wrote {
+        commands.push("git add -A && git commit -m \"a first project\"");
+    }
+    commands.extend(["ctl plan", "ctl apply"]);
+    let lines: String = commands.iter().map(|command| format!("  {command}\n")).collect();
+    format!("Next (ctl reads commits, not the work tree):\n{lines}")
 }
 
 /// True if the repository around `dir` has a remote of that name.

@@ -2,6 +2,7 @@
 //! the repository.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::args::SourceArgs;
@@ -362,7 +363,11 @@ pub(super) fn stop(error: &SourceError) -> Stop {
 /// A local path is meant from where the command runs; a URL stays as it is.
 pub(super) fn located(ctx: &Context, text: &str) -> String {
     let is_path = !text.contains("://") && ctx.cwd.join(text).exists();
-    if is_path { ctx.cwd.join(text).display().to_string() } else { text.to_owned() }
+    if !is_path {
+        return text.to_owned();
+    }
+    // `/work/shop/.` is `/work/shop` to whoever reads it.
+    ctx.cwd.join(text).components().collect::<PathBuf>().display().to_string()
 }
 
 fn text_file(path: &str, bytes: Vec<u8>) -> Result<Arc<SourceFile>, Stop> {
@@ -384,7 +389,8 @@ fn edited_warning(edited: &[String]) -> Option<Diagnostic> {
         1 => format!(" and {}", more[0]),
         n => format!(", {} and {} more", more[0], n - 1),
     };
-    let message = format!("{first}{and} differ from the commit: the commit is what counts");
+    let differ = if more.is_empty() { "differs" } else { "differ" };
+    let message = format!("{first}{and} {differ} from the commit: the commit is what counts");
     Some(Diagnostic::warning("uncommitted", message).help("commit them, or look at them with `ctl plan --dirty`"))
 }
 

@@ -49,7 +49,7 @@ pub(super) async fn resume(ctx: &Context, args: &ResumeArgs) -> Result<Exit, Sto
 pub(super) async fn rollback(ctx: &Context, args: &RollbackArgs) -> Result<Exit, Stop> {
     let (name, version) = wanted(&args.to)?;
     let watcher = remote::need(ctx, &args.order.remote)?;
-    let status = watcher.status().await?;
+    let status = watcher.status(None).await?;
     let target = the_target(&status, name)?;
     let now = target.version.as_ref();
     let to = recorded(ctx, &args.order.remote.source, &status.project, &target.target, version);
@@ -90,7 +90,7 @@ pub(super) async fn approve(ctx: &Context, args: &ApproveArgs) -> Result<Exit, S
     let watcher = remote::need(ctx, &args.order.remote)?;
     let checksum = match Digest::parse(&typed) {
         Some(whole) => whole.to_string(),
-        None => whole(&watcher.status().await?, &typed)?,
+        None => whole(&watcher.status(None).await?, &typed)?,
     };
     give(ctx, &watcher, &args.order, &Order::Approve { checksum, seconds }).await
 }

@@ -6,10 +6,7 @@ use super::args::{Output, PlanArgs};
 use super::session::{self, Planned, Session, Wishes, refusal_exit};
 use super::{Context, Exit, Stop};
 use crate::model::{Kind, TargetName};
-use crate::report::{PlanView, plan_json, plan_markdown, plan_text};
-
-/// How many operations get the lines of their fields where a reader sees only the first ones.
-const LOCATED: usize = 500;
+use crate::report::{PlanView, plan_json, plan_markdown, plan_text, shown};
 
 /// Plans and prints.
 pub(super) async fn run(ctx: &Context, args: &PlanArgs, cancel: &CancellationToken) -> Result<Exit, Stop> {
@@ -51,8 +48,13 @@ pub(super) fn rendered(
     output: Output,
     show_all: bool,
 ) -> String {
-    let limit = if output == Output::Json || show_all { usize::MAX } else { LOCATED };
-    session.locate(&mut planned.plan, limit);
+    match output {
+        Output::Text => {
+            let shown = shown(&planned.plan, show_all);
+            session.locate_those(&mut planned.plan, &shown);
+        }
+        Output::Json | Output::Markdown => session.locate(&mut planned.plan, usize::MAX),
+    }
     let plan = &planned.plan;
     let (checksum, deletes_checksum) = (planned.checksum, plan.deletes_checksum());
     let key_names = |target: &TargetName, kind: &Kind| session.key_names(target, kind);

@@ -167,7 +167,12 @@ pub(super) async fn verify(ctx: &Context, args: &RecordArgs, cancel: &Cancellati
             for (address, why) in &found {
                 ctx.print(&format!("{}: {}\n", line(address), line(why)));
             }
-            ctx.print(&format!("{checked} lines of the record checked, {} with a problem.\n", found.len()));
+            let noun = if checked == 1 { "line" } else { "lines" };
+            let found = match found.len() {
+                0 => "all is well".to_owned(),
+                n => format!("{n} with a problem"),
+            };
+            ctx.print(&format!("{checked} {noun} of the record checked: {found}.\n"));
         }
     }
     Ok(planned.exit.and(if found.is_empty() { Exit::Done } else { Exit::Failed }))

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::apply::user;
 use super::args::RemoteArgs;
@@ -107,9 +108,13 @@ impl Watcher {
         self.pid.is_none()
     }
 
-    /// How it stands.
-    pub(super) async fn status(&self) -> Result<Status, Stop> {
-        let response = self.send(Method::GET, "/v1/status", Bytes::new()).await.map_err(|e| self.away(e, false))?;
+    /// How it stands; with the address of a resource (or a glob), also which there are.
+    pub(super) async fn status(&self, address: Option<&str>) -> Result<Status, Stop> {
+        let path = match address {
+            Some(address) => format!("/v1/status?resource={}", utf8_percent_encode(address, NON_ALPHANUMERIC)),
+            None => "/v1/status".to_owned(),
+        };
+        let response = self.send(Method::GET, &path, Bytes::new()).await.map_err(|e| self.away(e, false))?;
         if response.status() != StatusCode::OK {
             return Err(self.refused(response.status(), response.body()));
         }

@@ -103,6 +103,12 @@ async fn signals(asking: Arc<AtomicBool>, cancel: CancellationToken, quiet: bool
             _ = terminate.recv() => {}
         }
         if cancel.is_cancelled() || asking.load(Ordering::SeqCst) {
+            use std::io::IsTerminal as _;
+            let mut err = std::io::stderr();
+            if !cancel.is_cancelled() && err.is_terminal() {
+                // The shell's prompt goes below the question, not behind it.
+                let _ = err.write_all(b"\n");
+            }
             // Nothing may hold this up; what is lost by it, the next run finds in the record's intent.
             std::process::exit(Exit::Interrupted.code().into());
         }

@@ -21,7 +21,7 @@ use crate::model::{
     Complete, Desired, Diagnostic, Digest, EndpointName, EndpointRecord, FieldPath, Guard, IntentOp, Key, Kind, Own,
     Project, Record, RecordPlace, Scope, Secret, Snapshot, Spans, TargetName,
 };
-use crate::plan::{self, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
+use crate::plan::{self, EndpointInput, OpId, Plan, PlanInput, Refusal, TargetInput};
 use crate::reconcile::{
     self, Before, PATIENCE, Peer, Place, Revisited, Scopes, Sighting, Trouble, observe_again, revisit,
 };
@@ -534,7 +534,13 @@ impl Session {
 
     /// Fills in where the wanted values of the first `limit` operations are written.
     pub(super) fn locate(&self, plan: &mut Plan, limit: usize) {
-        for op in plan.operations.iter_mut().take(limit) {
+        let first: BTreeSet<OpId> = plan.operations.iter().take(limit).map(|op| op.id).collect();
+        self.locate_those(plan, &first);
+    }
+
+    /// The same for these operations.
+    pub(super) fn locate_those(&self, plan: &mut Plan, which: &BTreeSet<OpId>) {
+        for op in plan.operations.iter_mut().filter(|op| which.contains(&op.id)) {
             let Some(desired) = op.change.desired().cloned() else { continue };
             for field in &mut op.fields {
                 field.source = self.span(&desired, &field.path);

@@ -21,8 +21,6 @@ const COMPUTE_AGAIN: Duration = Duration::from_secs(10);
 struct Seen {
     status: Status,
     redactor: Redactor,
-    /// With an address: what fits it, where that is known.
-    known: Option<Vec<(String, Option<String>)>>,
 }
 
 /// Shows it once, or again and again.
@@ -48,8 +46,8 @@ async fn look(
     first: bool,
 ) -> Result<Seen, Stop> {
     if let Some(watcher) = watcher {
-        match watcher.status().await {
-            Ok(status) => return Ok(Seen { status, redactor: watcher.redactor.clone(), known: None }),
+        match watcher.status(pick.address.as_deref()).await {
+            Ok(status) => return Ok(Seen { status, redactor: watcher.redactor.clone() }),
             Err(stop) if watcher.is_named() || stop.exit != Exit::Unreachable => return Err(stop),
             Err(stop) if first => ctx.tell(&stop.diagnostics),
             Err(_) => {}
@@ -63,27 +61,29 @@ async fn look(
     if first {
         ctx.tell(&found.diagnostics);
     }
-    Ok(Seen { status: found.status, redactor: found.redactor, known: address.map(|_| found.known) })
+    Ok(Seen { status: found.status, redactor: found.redactor })
 }
 
 /// What to print, and what it means for the exit code.
 fn rendered(ctx: &Context, args: &StatusArgs, pick: &Pick, seen: Seen) -> Result<(String, Exit), Stop> {
-    let Seen { mut status, redactor, known } = seen;
+    let Seen { mut status, redactor } = seen;
     pick.apply(&mut status)?;
     let exit = exit_of(&status);
-    let mut declared = None;
-    if let (Some(address), Some(known)) = (&pick.address, &known) {
-        declared = known.iter().find_map(|(_, at)| at.clone()).filter(|_| known.len() == 1);
-        if known.is_empty() && status.targets.iter().all(|t| t.pending.is_empty()) {
-            let message = format!("`{address}` is neither declared nor recorded");
-            let help = "`ctl record show` lists addresses; each field is percent-encoded";
-            return Err(Stop::with(Exit::Failed, Diagnostic::error("no-resource", message).help(help)));
-        }
+    let there = status.resources.as_ref().is_none_or(|known| !known.is_empty());
+    // What is pending and not listed may be what was asked for.
+    let pending = status.targets.iter().any(|target| target.pending_total > 0);
+    if let Some(address) = pick.address.as_ref().filter(|_| !there && !pending) {
+        let message = format!("`{address}` is neither declared nor recorded");
+        let help = match status.source.quarantined.first() {
+            Some(one) => format!("unless {} says so, which cannot be read: see `ctl status`", one.place),
+            None => "`ctl record show` lists addresses; each field is percent-encoded".to_owned(),
+        };
+        return Err(Stop::with(Exit::Failed, Diagnostic::error("no-resource", message).help(help)));
     }
     let text = match (args.output, &pick.address) {
         (Plain::Json, _) if args.watch => status_json_line(&status),
         (Plain::Json, _) => status_json(&status),
-        (Plain::Text, Some(address)) => resource_text(&status, address, declared.as_deref(), &ctx.out),
+        (Plain::Text, Some(address)) => resource_text(&status, address, &ctx.out),
         (Plain::Text, None) => status_text(&status, &ctx.out),
     };
     Ok((redactor.hide(&text), exit))

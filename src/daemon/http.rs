@@ -210,6 +210,9 @@ impl Desk {
         if let Some(glob) = parameter(query, "target") {
             status.targets.retain(|target| glob_matches(&glob, &target.target));
         }
+        if let Some(glob) = parameter(query, "resource") {
+            status.resources = self.control.resources(&glob);
+        }
         match serde_json::to_vec(&status) {
             Ok(body) => reply(StatusCode::OK, JSON, body.into()),
             Err(e) => say(StatusCode::INTERNAL_SERVER_ERROR, &format!("the status cannot be written: {e}")),

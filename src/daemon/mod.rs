@@ -22,7 +22,7 @@ mod patient;
 mod reply;
 
 use crate::event::Entry;
-use crate::model::{Answer, Order, Status};
+use crate::model::{Answer, Order, ResourceStatus, Status};
 
 pub use access::Access;
 pub use error::DaemonError;
@@ -33,6 +33,9 @@ pub use journal::Journal;
 pub trait Control: Send + Sync + 'static {
     /// How it stands.
     fn status(&self) -> Status;
+
+    /// The declared resources whose addresses fit a glob, a page of them at most; `None` while nothing was read yet.
+    fn resources(&self, glob: &str) -> Option<Vec<ResourceStatus>>;
 
     /// True while its loop turns: nothing else. A dead target never makes it false.
     fn alive(&self) -> bool;

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::daemon::Journal;
 use crate::event::{Entry, Level, News};
-use crate::model::{Answer, EndpointStatus, State, Status, TargetStatus};
+use crate::model::{Answer, EndpointStatus, ResourceStatus, State, Status, TargetStatus};
 
 const SECRET: &str = "a secret of webhooks";
 
@@ -30,6 +30,12 @@ struct Fake {
 impl Control for Fake {
     fn status(&self) -> Status {
         self.status.clone()
+    }
+
+    fn resources(&self, glob: &str) -> Option<Vec<ResourceStatus>> {
+        let there = ["mq:queue/shop/orders", "mq:queue/shop/mails"];
+        let fits = there.iter().filter(|address| crate::model::glob_matches(glob, address));
+        Some(fits.map(|address| ResourceStatus { address: (*address).to_owned(), source: None }).collect())
     }
 
     fn alive(&self) -> bool {
@@ -145,6 +151,12 @@ async fn each_route_answers_and_says_what_it_is() {
         ("GET /metrics", 200, "text/plain; version=0.0.4", "up 1"),
         ("GET /v1/status", 200, "application/json", "\"target\":\"mq\""),
         ("GET /v1/status?target=dns-*", 200, "application/json", "\"target\":\"dns-1\""),
+        (
+            "GET /v1/status?resource=mq%3Aqueue%2Fshop%2Fo*",
+            200,
+            "application/json",
+            "[{\"address\":\"mq:queue/shop/orders\"",
+        ),
         ("GET /v1/events", 200, "application/x-ndjson", "\"message\":\"one\""),
         ("GET /v1/events?since=1", 200, "application/x-ndjson", "\"seq\":2"),
         ("GET /v1/events?since=10m", 200, "application/x-ndjson", "\"seq\":1"),

@@ -262,7 +262,12 @@ impl<'t> Reader<'t> {
             _ => (
                 "yaml-syntax",
                 format!("this is not YAML: {}", error.info()),
-                "the documents after the next `---` were read",
+                match error.info().as_str() {
+                    "mapping values are not allowed in this context" => {
+                        "keys of one mapping begin in one column; a value with `: ` in it wants quotes"
+                    }
+                    _ => "mend this document first; those after the next `---` were checked",
+                },
             ),
         };
         // A template that was seen on this line already is the cause.

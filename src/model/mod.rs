@@ -52,7 +52,7 @@ pub use secret::{Secret, SecretRef};
 pub use span::{SourceFile, Span, Spans};
 pub use status::{
     Answer, ElectionStatus, EndpointStatus, Holding, LastRequest, MAX_PENDING, Order, PendingStatus, Quarantined,
-    RefusalStatus, SourceStatus, Stamp, State, Status, Suspension, TargetStatus, VersionStatus,
+    RefusalStatus, ResourceStatus, SourceStatus, Stamp, State, Status, Suspension, TargetStatus, VersionStatus,
 };
 pub use tree::{FileMode, Tree, TreeEntry};
 pub use value::Value;

@@ -82,6 +82,19 @@ pub struct Status {
     pub election: Option<ElectionStatus>,
     /// The targets, by name.
     pub targets: Vec<TargetStatus>,
+    /// The resources that fit the address that was asked for, declared or recorded: at most [`MAX_PENDING`] of them;
+    /// null where no address was asked for.
+    pub resources: Option<Vec<ResourceStatus>>,
+}
+
+/// A resource that there is.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ResourceStatus {
+    /// Its address: `target:kind/key`.
+    pub address: String,
+    /// Where it is declared, if it is: `file`, or `file:line:column`.
+    pub source: Option<String>,
 }
 
 /// Where the desired state comes from and how old it is.

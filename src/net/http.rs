@@ -157,18 +157,36 @@ fn classify(error: &reqwest::Error) -> NetError {
     if error.is_connect() || error.is_builder() { NetError::Unsent { why } } else { NetError::Unanswered { why } }
 }
 
+/// Layers that only say that something below them failed.
+const WRAPPERS: [&str; 4] =
+    ["client error (Connect)", "client error (SendRequest)", "tcp connect error", "connection error"];
+
 /// The innermost causes, which say more than the outer ones; the URL is left to the caller.
 fn chain(error: &reqwest::Error) -> String {
     let mut causes = Vec::new();
     let mut here = error.source();
     while let Some(cause) = here {
-        let text = cause.to_string();
-        if causes.last() != Some(&text) {
-            causes.push(text);
-        }
+        causes.push(cause.to_string());
         here = cause.source();
     }
-    if causes.is_empty() { "the request failed".to_owned() } else { causes.join(": ") }
+    told(causes)
+}
+
+/// `Connection refused` rather than `client error (Connect): tcp connect error: Connection refused (os error 111)`.
+fn told(mut causes: Vec<String>) -> String {
+    for cause in &mut causes {
+        if let Some((text, _)) = cause.rsplit_once(" (os error ").filter(|(_, number)| number.ends_with(')')) {
+            *cause = text.to_owned();
+        }
+    }
+    causes.dedup();
+    let last = causes.last().cloned();
+    causes.retain(|cause| !WRAPPERS.contains(&cause.as_str()));
+    match last {
+        None => "the request failed".to_owned(),
+        Some(last) if causes.is_empty() => last,
+        Some(_) => causes.join(": "),
+    }
 }
 
 /// True if the URL names this machine itself.

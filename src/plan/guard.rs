@@ -13,7 +13,7 @@ const MANY: usize = 100;
 pub(super) fn guard(input: &PlanInput<'_>, plan: &mut Plan) {
     let sum = plan.deletes_checksum();
     let consent = input.allow_deletes == Some(sum);
-    let flag = format!("--allow-deletes {sum}");
+    let flag = format!("if these deletes are meant, say `--allow-deletes {sum}`");
     let mut whole = None;
     let counts = count(plan);
     let mut refusals = Vec::new();
@@ -167,7 +167,10 @@ fn empty(target: &TargetInput<'_>, flag: &str, refusals: &mut Vec<Refusal>) {
             target: target.name.clone(),
             endpoint: None,
             kind: None,
-            message: format!("nothing is declared for {}, which owns {owned}", target.name),
+            message: format!(
+                "no manifest declares anything for {} any more, and all that it owns ({owned}) would be deleted",
+                target.name
+            ),
             help: flag.to_owned(),
         });
     }

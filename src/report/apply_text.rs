@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::apply_json::{Results, spelled};
@@ -7,8 +8,8 @@ use super::style::{Role, Style};
 use crate::event::Ending;
 use crate::plan::{Action, Operation, Plan};
 
-/// Skipped operations that are named one by one.
-const SKIPPED: usize = 20;
+/// Operations that are named of those that were skipped for one reason.
+const SKIPPED: usize = 5;
 
 /// What a run did, and for each failure what happened and what to do.
 ///
@@ -37,27 +38,48 @@ pub fn apply_text(plan: &Plan, results: &Results, style: &Style) -> String {
         return out;
     }
     out.push_str(&format!(" {}:\n\n", style.paint(Role::Error, &bad.join(", "))));
-    let mut skipped = 0;
+    // What went wrong comes first and is named one by one; what was only not begun is told by its reason.
+    let mut skipped: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
     for op in &plan.operations {
         let ending = results.endings.get(&op.id);
         match ending {
-            Some(Ending::Done) => continue,
+            Some(Ending::Done) => {}
             Some(Ending::Skipped { .. }) | None => {
-                skipped += 1;
-                if skipped > SKIPPED {
-                    continue;
-                }
+                let (_, why, _) = spelled(ending, op.change.action());
+                skipped.entry(why.unwrap_or_default()).or_default().push(op);
             }
-            Some(Ending::Failed { .. } | Ending::Conflict { .. } | Ending::InDoubt { .. }) => {}
+            Some(Ending::Failed { .. } | Ending::Conflict { .. } | Ending::InDoubt { .. }) => {
+                write_ending(op, ending, style, &mut out);
+            }
         }
-        write_ending(op, ending, style, &mut out);
     }
-    if skipped > SKIPPED {
-        let text = format!("{} and {} more skipped", style.dots(), number(skipped - SKIPPED));
-        out.push_str(&format!("  {}\n", style.paint(Role::Dim, &text)));
+    for (why, ops) in skipped {
+        write_skipped(why, &ops, style, &mut out);
     }
     out.push_str("\nWhat was done is in the record. Run the same command again for the rest.\n");
     out
+}
+
+/// ```text
+///   skipped: 1,824 operations: interrupted
+///     create edge:route/home
+///     … and 1,823 more
+/// ```
+fn write_skipped(why: &str, ops: &[&Operation], style: &Style, out: &mut String) {
+    let name = |op: &Operation| format!("{} {}", face(op).1, line(&op.resource.to_string()));
+    let head = style.paint(Role::Dim, "skipped");
+    if let [op] = ops {
+        out.push_str(&format!("  {head}: {}\n    {}\n", name(op), line(why)));
+        return;
+    }
+    out.push_str(&format!("  {head}: {} operations: {}\n", number(ops.len()), line(why)));
+    for op in ops.iter().take(SKIPPED) {
+        out.push_str(&format!("    {}\n", name(op)));
+    }
+    if ops.len() > SKIPPED {
+        let text = format!("{} and {} more", style.dots(), number(ops.len() - SKIPPED));
+        out.push_str(&format!("    {}\n", style.paint(Role::Dim, &text)));
+    }
 }
 
 fn write_ending(op: &Operation, ending: Option<&Ending>, style: &Style, out: &mut String) {
@@ -71,7 +93,6 @@ fn write_ending(op: &Operation, ending: Option<&Ending>, style: &Style, out: &mu
     let what = style.paint(role, &outcome.replace('_', " "));
     let address = line(&op.resource.to_string()).into_owned();
     let declared = op.fields.iter().filter_map(|field| field.source.as_ref()).min();
-    let declared = declared.filter(|_| !matches!(ending, Some(Ending::Skipped { .. }) | None));
     let place = declared.map(|span| format!("  {}:{}", line(&span.file), span.line)).unwrap_or_default();
     out.push_str(&format!("  {what}: {word} {address}{}\n", style.paint(Role::Dim, &place)));
     if let Some(why) = why {

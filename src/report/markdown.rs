@@ -6,7 +6,7 @@ use super::diagnostics::diagnostics_text;
 use super::plan_text::{PlanView, cause_word, face, notes, number, path_of, spot, summary_line, unread};
 use super::sanitize::{fenced, line, markdown};
 use super::style::Style;
-use super::value_text::{Shown, show};
+use super::value_text::{Shown, fitted, show};
 use crate::event::Ending;
 use crate::model::{Digest, TargetName};
 use crate::plan::{Action, Operation, Plan};
@@ -235,7 +235,7 @@ fn operation(plan: &Plan, op: &Operation, style: &Style, view: &PlanView<'_>) ->
             Shown::Line(text) => out.push_str(&format!("    {name}: {text}\n")),
             Shown::Block(block) => {
                 out.push_str(&format!("    {name}:\n"));
-                for (sign, text) in block.iter().take(40) {
+                for (sign, text) in fitted(&block, 200, style).iter().take(40) {
                     out.push_str(&format!("{}     {text}\n", sign.as_str()));
                 }
                 if block.len() > 40 {

@@ -4,9 +4,11 @@ use super::diagnostics::diagnostics_text;
 use super::plan_json::KeyNames;
 use super::sanitize::line;
 use super::style::{Role, Style};
-use super::value_text::{DiffSign, Shown, cut, show};
+use super::value_text::{DiffSign, Shown, fitted, show};
 use crate::model::{Digest, EndpointName, Kind, Span, TargetName};
-use crate::plan::{Action, Cause, Change, EdgeReason, FieldDiff, Operation, Plan, Precondition, Summary, UnknownScope};
+use crate::plan::{
+    Action, Cause, Change, EdgeReason, FieldDiff, OpId, Operation, Plan, Precondition, Summary, UnknownScope,
+};
 
 /// More creates or updates of one kind in a row than this are cut.
 const MANY: usize = 50;
@@ -20,6 +22,9 @@ const BLOCK: usize = 40;
 const NAME: usize = 32;
 /// Longest column of values: what is longer moves no other line's end.
 const VALUE: usize = 48;
+
+/// On a narrower terminal, what does not fit behind an address stands below it.
+const NARROW: usize = 80;
 
 /// How a plan is to be shown.
 #[derive(Clone, Copy)]
@@ -124,7 +129,8 @@ pub fn plan_text(plan: &Plan, view: &PlanView<'_>) -> String {
         }
         out.push_str(&style.paint(Role::Dim, &format!("Checksum: {}", view.checksum)));
         out.push('\n');
-        if plan.operations.iter().any(|op| op.change.action() == Action::Delete) {
+        // The sum of the deletes alone is for whoever has to let them through.
+        if !plan.refusals.is_empty() && plan.operations.iter().any(|op| op.change.action() == Action::Delete) {
             out.push_str(&style.paint(Role::Dim, &format!("Deletes:  {}", view.deletes_checksum)));
             out.push('\n');
         }
@@ -223,14 +229,37 @@ fn place(op: &Operation) -> Place<'_> {
     (&op.resource.target, &op.endpoint)
 }
 
-fn write_operations(plan: &Plan, view: &PlanView<'_>, out: &mut String) {
+/// How the operations are laid out: under a heading for each place, or all in one where headings would be most of the
+/// text because edges weave several targets into each other.
+fn groups(plan: &Plan) -> (bool, Vec<&[Operation]>) {
     let groups: Vec<&[Operation]> = plan.operations.chunk_by(|a, b| place(a) == place(b)).collect();
     let places: BTreeSet<Place<'_>> = plan.operations.iter().map(place).collect();
-    // Where edges weave several targets into each other, headings would be most of the text.
-    let headings = groups.len() <= 2 * places.len();
-    let one = plan.operations.as_slice();
+    if groups.len() <= 2 * places.len() { (true, groups) } else { (false, vec![plan.operations.as_slice()]) }
+}
+
+/// Runs of operations that look alike, each with how many of them are shown.
+fn runs(group: &[Operation], show_all: bool) -> impl Iterator<Item = (&[Operation], usize)> {
+    let alike = |a: &Operation, b: &Operation| {
+        (a.change.action(), &a.resource.kind, place(a), a.replaces.is_some())
+            == (b.change.action(), &b.resource.kind, place(b), b.replaces.is_some())
+    };
+    group.chunk_by(alike).map(move |run| {
+        // What goes away is always shown whole.
+        let may_cut = !show_all && !matches!(run[0].change, Change::Delete { .. });
+        (run, if may_cut && run.len() > MANY { SHOWN } else { run.len() })
+    })
+}
+
+/// The operations that [`plan_text`] shows one by one: those whose lines in the manifests are worth finding.
+pub fn shown(plan: &Plan, show_all: bool) -> BTreeSet<OpId> {
+    let (_, groups) = groups(plan);
+    let runs = groups.into_iter().flat_map(|group| runs(group, show_all));
+    runs.flat_map(|(run, shown)| run[..shown].iter().map(|op| op.id)).collect()
+}
+
+fn write_operations(plan: &Plan, view: &PlanView<'_>, out: &mut String) {
+    let (headings, groups) = groups(plan);
     let symbol = plan.operations.iter().map(|op| face(op).0.len()).max().unwrap_or(1);
-    let groups = if headings { groups } else { vec![one] };
     for group in groups {
         let Some(first) = group.first() else { continue };
         if headings {
@@ -240,14 +269,7 @@ fn write_operations(plan: &Plan, view: &PlanView<'_>, out: &mut String) {
         let address = |op: &Operation| if headings { op.resource.local() } else { full(op) };
         let width = group.iter().map(|op| line(&address(op)).chars().count()).max().unwrap_or(0).min(ADDRESS);
         let look = Look { symbol, address: width };
-        let alike = |a: &Operation, b: &Operation| {
-            (a.change.action(), &a.resource.kind, place(a), a.replaces.is_some())
-                == (b.change.action(), &b.resource.kind, place(b), b.replaces.is_some())
-        };
-        for run in group.chunk_by(alike) {
-            // What goes away is always shown whole.
-            let may_cut = !view.show_all && !matches!(run[0].change, Change::Delete { .. });
-            let shown = if may_cut && run.len() > MANY { SHOWN } else { run.len() };
+        for (run, shown) in runs(group, view.show_all) {
             for op in &run[..shown] {
                 write_operation(plan, op, &address(op), look, view, out);
             }
@@ -255,7 +277,7 @@ fn write_operations(plan: &Plan, view: &PlanView<'_>, out: &mut String) {
                 let (_, word, _) = face(&run[0]);
                 let rest = number(run.len() - shown);
                 let kind = line(run[0].resource.kind.as_str());
-                let text = format!("{} and {rest} more {word}s of kind {kind}", view.style.dots());
+                let text = format!("{} and {rest} more {word}s of kind {kind} (--show-all)", view.style.dots());
                 let pad = " ".repeat(symbol + 3);
                 out.push_str(&format!("{pad}{}\n", view.style.paint(Role::Dim, &text)));
             }
@@ -292,12 +314,15 @@ fn write_operation(plan: &Plan, op: &Operation, address: &str, look: Look, view:
     tail.extend(view.place(op));
     let head = style.paint(role, &format!("{symbol:<width$} {word:<7}", width = look.symbol));
     let gap = " ".repeat(look.address.saturating_sub(address.chars().count()));
-    let tail = match tail.is_empty() {
-        true => String::new(),
-        false => format!("{gap}  {}", style.paint(Role::Dim, &line(&tail.join(", ")))),
+    let indent = " ".repeat(look.indent());
+    let tail = line(&tail.join(", ")).into_owned();
+    let taken = 2 + look.symbol + 1 + word.len().max(7) + 1 + address.chars().count().max(look.address) + 2;
+    let tail = match (tail.is_empty(), style.width < NARROW && taken + tail.chars().count() > style.width) {
+        (true, _) => String::new(),
+        (false, false) => format!("{gap}  {}", style.paint(Role::Dim, &tail)),
+        (false, true) => format!("\n{indent}{}", style.paint(Role::Dim, &tail)),
     };
     out.push_str(&format!("  {head} {address}{tail}\n"));
-    let indent = " ".repeat(look.indent());
     for note in notes(plan, op) {
         out.push_str(&format!("{indent}{}\n", style.paint(Role::Dim, &line(&note))));
     }
@@ -421,9 +446,9 @@ fn write_block(block: &[(DiffSign, String)], indent: usize, view: &PlanView<'_>,
     let style = &view.style;
     let pad = " ".repeat(indent + 2);
     let limit = if view.show_all { block.len() } else { BLOCK };
-    for (sign, text) in block.iter().take(limit) {
-        let room = if view.show_all { usize::MAX } else { style.width.saturating_sub(indent + 4).max(24) };
-        let text = format!("{} {}", sign.as_str(), cut(text, room, style));
+    let room = if view.show_all { usize::MAX } else { style.width.saturating_sub(indent + 4).max(24) };
+    for (sign, text) in fitted(block, room, style).iter().take(limit) {
+        let text = format!("{} {text}", sign.as_str());
         let text = text.trim_end();
         let text = sign.role().map_or_else(|| text.to_owned(), |role| style.paint(role, text));
         out.push_str(&format!("{pad}{text}\n"));

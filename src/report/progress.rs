@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::plan_text::number;
 use super::sanitize::line;
+use super::status_text::span;
 use crate::event::{Ending, Event};
 use crate::plan::{OpId, Plan, Stage};
 
@@ -80,18 +82,22 @@ impl Progress {
     /// Shows how the reading goes.
     pub fn listing() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        Self::shown(bar, "{spinner} {msg}")
+        Self::shown(bar, "{spinner} {wide_msg}")
     }
 
     /// Shows how `operations` operations go.
     pub fn applying(operations: usize) -> Self {
         let bar = ProgressBar::with_draw_target(Some(operations as u64), ProgressDrawTarget::stderr());
-        Self::shown(bar, "{bar:30} {human_pos}/{human_len}  {per_sec}  {msg}")
+        Self::shown(bar, "{bar:20} {human_pos}/{human_len}  {pace}{wide_msg}")
     }
 
     fn shown(bar: ProgressBar, template: &str) -> Self {
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("━╸ "));
+            let pace = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                // Writing into a string does not fail.
+                let _ = out.write_str(&pace(state.per_sec(), state.eta()));
+            };
+            bar.set_style(style.progress_chars("━╸ ").with_key("pace", pace));
         }
         Self { bar: Some(bar), say: None, state: Mutex::default(), hide: None }
     }
@@ -191,6 +197,20 @@ impl Progress {
     }
 }
 
+/// `52/s, 35 s left  `, or nothing before anything can be said.
+fn pace(per_second: f64, left: Duration) -> String {
+    if !per_second.is_normal() || per_second < 0.1 {
+        return String::new();
+    }
+    let rate = if per_second < 10.0 { format!("{per_second:.1}/s") } else { format!("{per_second:.0}/s") };
+    match left.as_secs() {
+        0 => format!("{rate}  "),
+        // Nobody plans by a guess of hours.
+        3_600.. => format!("{rate}, over an hour left  "),
+        seconds => format!("{rate}, {} left  ", span(seconds)),
+    }
+}
+
 /// A bar goes with its owner, however that ends.
 impl Drop for Progress {
     fn drop(&mut self) {
@@ -219,6 +239,14 @@ mod tests {
             progress.finish();
             assert_eq!(*said.lock().unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn a_pace_is_said_in_whole_words_and_only_when_there_is_one() {
+        assert_eq!(pace(46.1745, Duration::from_secs(40)), "46/s, 40 s left  ");
+        assert_eq!(pace(2.55, Duration::from_secs(400)), "2.5/s, 6 min left  ");
+        assert_eq!(pace(0.0, Duration::MAX), "");
+        assert_eq!(pace(f64::NAN, Duration::ZERO), "");
     }
 
     #[test]

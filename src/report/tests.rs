@@ -356,13 +356,32 @@ fn many_alike_are_cut_with_their_count_and_deletes_never() {
         plan(ids.map(|id| op(id.clone(), change(&id), Vec::new())).collect())
     };
     let text = plan_text(&many(create), &view(false));
-    assert!(text.contains("… and 9,990 more creates of kind queue\n"), "{}", &text[..2_000]);
+    assert!(text.contains("… and 9,990 more creates of kind queue (--show-all)\n"), "{text}");
+    let cut = many(create);
+    assert_eq!(shown(&cut, false).len(), 10, "only these are looked up in the manifests");
+    assert_eq!((shown(&cut, true).len(), shown(&many(delete), false).len()), (10_000, 10_000));
     assert!(text.lines().count() < 20);
     assert_eq!(plan_text(&many(delete), &view(false)).matches("  - delete  queue/q").count(), 10_000);
     let all = PlanView { show_all: true, ..view(false) };
     assert_eq!(plan_text(&many(create), &all).matches("create  queue/q").count(), 10_000);
     let markdown = plan_markdown(&many(delete), &view(false));
     assert!(markdown.len() <= 60_000 && markdown.contains("are not shown here"), "{}", markdown.len());
+}
+
+#[test]
+fn of_a_long_line_that_changes_the_change_is_shown() {
+    let text = |end: &str| format!("{} {end}", "a text that goes on ".repeat(20));
+    for (before, after) in [(text("and ends"), text("and stops")), (text("x\n"), text("y\n"))] {
+        let which = id("mq", "queue", &["orders"]);
+        let field = field("/note", canonical(before.as_str()), canonical(after.as_str()), None);
+        let shown = plan_text(&plan(vec![op(which.clone(), create(&which), vec![field])]), &view(false));
+        let ends = if before.ends_with('\n') { ["x", "y"] } else { ["and ends\"", "and stops\""] };
+        for (sign, end) in ["- …", "+ …"].iter().zip(ends) {
+            let fits = |line: &&str| line.trim_start().starts_with(sign) && line.ends_with(end);
+            assert!(shown.lines().any(|line| fits(&line)), "no {sign}{end} in {shown}");
+        }
+        assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+    }
 }
 
 #[test]

@@ -65,6 +65,10 @@ pub(super) fn show(field: &FieldDiff, style: &Style, room: Option<usize>) -> Sho
         (Some(room), Some(a), Some(b)) if text.chars().count() > room && (is_tree(a) || is_tree(b)) => {
             Shown::Block(diff(&pretty(a), &pretty(b)))
         }
+        // Cut at its end, a long text would look the same before and after.
+        (Some(room), Some(Value::String(a)), Some(Value::String(b))) if text.chars().count() > room => {
+            Shown::Block(vec![(DiffSign::Gone, quoted(a)), (DiffSign::New, quoted(b))])
+        }
         (Some(room), ..) => Shown::Line(cut(&text, room, style)),
         (None, ..) => Shown::Line(text),
     }
@@ -89,6 +93,52 @@ pub(super) fn cut(text: &str, room: usize, style: &Style) -> String {
     }
     let kept: String = text.chars().take(room.saturating_sub(style.dots().chars().count())).collect();
     format!("{kept}{}", style.dots())
+}
+
+/// The lines of a block in `room` columns. Of a line that takes another's place, what is shown is where they differ.
+pub(super) fn fitted(block: &[(DiffSign, String)], room: usize, style: &Style) -> Vec<(DiffSign, String)> {
+    let mut out: Vec<(DiffSign, String)> = Vec::with_capacity(block.len());
+    let mut rest = block;
+    while let Some((sign, text)) = rest.first() {
+        let gone = rest.iter().take_while(|(sign, _)| *sign == DiffSign::Gone).count();
+        let new = rest[gone..].iter().take_while(|(sign, _)| *sign == DiffSign::New).count();
+        if gone == 0 || new == 0 {
+            out.push((*sign, cut(text, room, style)));
+            rest = &rest[1..];
+            continue;
+        }
+        let (before, after) = (&rest[..gone], &rest[gone..gone + new]);
+        let alone = |side: &[(DiffSign, String)], other: &[(DiffSign, String)]| {
+            let one = |(i, (sign, text)): (usize, &(DiffSign, String))| {
+                let from = other.get(i).map_or(0, |(_, other)| first_difference(text, other));
+                (*sign, window(text, from, room, style))
+            };
+            side.iter().enumerate().map(one).collect::<Vec<_>>()
+        };
+        out.extend(alone(before, after));
+        out.extend(alone(after, before));
+        rest = &rest[gone + new..];
+    }
+    out
+}
+
+/// The first character in which two texts differ.
+fn first_difference(a: &str, b: &str) -> usize {
+    a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count()
+}
+
+/// `text` in `room` columns, from a little before `place` on if it does not fit otherwise.
+fn window(text: &str, place: usize, room: usize, style: &Style) -> String {
+    let all = text.chars().count();
+    // A difference near the beginning is seen anyway.
+    if all <= room || place < room * 2 / 3 {
+        return cut(text, room, style);
+    }
+    let dots = style.dots();
+    let room = room.saturating_sub(dots.chars().count());
+    let start = place.saturating_sub(room / 2).min(all.saturating_sub(room));
+    let seen: String = text.chars().skip(start).collect();
+    format!("{dots}{}", cut(&seen, room, style))
 }
 
 /// A value that must not be shown: the name, if it has one.

@@ -49,7 +49,7 @@ pub enum SourceError {
         folder: String,
     },
     /// No `ctl.yaml` from that folder upward.
-    #[error("commit {commit} has no ctl.yaml in {} or above it", place(folder))]
+    #[error("commit {commit} has no ctl.yaml{}", place(folder))]
     NoProject {
         /// The commit, short.
         commit: String,
@@ -137,10 +137,14 @@ impl SourceError {
         let (code, help) = match self {
             Self::NoSuchPath { .. } => ("source-not-found", "give a path inside a Git repository, or a URL".to_owned()),
             Self::NoRepository { .. } => {
-                ("source-not-a-repository", "ctl reads commits: run `git init`, add the files and commit".to_owned())
+                ("source-not-a-repository", "ctl reads commits: `git init && git add -A && git commit` makes it one".to_owned())
             }
             Self::Unsupported { help, .. } => ("source-unsupported", help.clone()),
-            Self::Unborn { .. } => ("source-no-commit", "ctl reads commits: `git add` the files and commit".to_owned()),
+            Self::Unborn { .. } => (
+                "source-no-commit",
+                "ctl reads commits: `git add -A && git commit`; `ctl init` writes a first project if there is none yet"
+                    .to_owned(),
+            ),
             Self::NoRevision { shallow: true, .. } => {
                 ("source-no-revision", "this clone is shallow: `git fetch --unshallow` brings the rest".to_owned())
             }
@@ -183,9 +187,9 @@ impl SourceError {
     }
 }
 
-/// A folder of the repository, or the repository.
+/// Where a `ctl.yaml` was looked for; at the top there is no other place.
 fn place(folder: &str) -> String {
-    if folder.is_empty() { "its top folder".to_owned() } else { format!("`{folder}`") }
+    if folder.is_empty() { " in its top folder".to_owned() } else { format!(" in `{folder}` or above it") }
 }
 
 /// True if git says that it was not let in.

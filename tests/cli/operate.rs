@@ -150,11 +150,23 @@ fn a_look_at_one_target_is_not_about_the_others() {
         s["targets"].as_array_mut().unwrap().push(second);
         s["ready"] = false.into();
         s["not_ready"] = json!(["no cycle of shop-2 came to its end for 94 s"]);
+        s["resources"] = json!([{"address": "shop:thing/a", "source": "manifests/a.yaml"}]);
     }));
     ask(&server, &["status"]).exits(3).says("not ready: no cycle of shop-2");
     ask(&server, &["status", "shop"]).exits(0).says("· ready\n");
     ask(&server, &["status", "shop-2"]).exits(3).says("not ready: no cycle of shop-2");
-    ask(&server, &["status", "shop:thing/a"]).exits(0).says("in sync");
+    ask(&server, &["status", "shop:thing/a"]).exits(0).says("in sync, as manifests/a.yaml says");
+}
+
+#[test]
+fn a_resource_that_nobody_declares_is_not_called_in_sync() {
+    let there = |known: serde_json::Value| standing(status(move |s| s["resources"] = known.clone()));
+    ask(&there(json!([])), &["status", "shop:thing/tpyo"])
+        .exits(1)
+        .warns("`shop:thing/tpyo` is neither declared nor recorded");
+    // An older watcher does not say whether there is such a resource.
+    let silent = ask(&there(json!(null)), &["status", "shop:thing/a"]).exits(0).stdout;
+    assert!(!silent.contains("in sync"), "{silent}");
 }
 
 #[test]
@@ -171,6 +183,7 @@ fn one_command_says_why_a_resource_is_not_in_sync() {
             })
         };
         s["targets"][0]["pending"] = json!([pending("a", "failed"), pending("b", "waiting")]);
+        s["resources"] = json!([{"address": "shop:thing/c", "source": "manifests/c.yaml"}]);
     }));
     let text = ask(&server, &["status", "shop:thing/a"]).exits(3).stdout;
     for word in [
@@ -187,7 +200,7 @@ fn one_command_says_why_a_resource_is_not_in_sync() {
     ask(&server, &["status", "shop:thing/*"]).exits(3).says("thing/a").says("thing/b");
     ask(&server, &["status", "shop:thing/c"])
         .exits(0)
-        .says("shop:thing/c: in sync (commit 1a2b3c4d5e, looked at 3 s ago)");
+        .says("shop:thing/c: in sync, as manifests/c.yaml says (commit 1a2b3c4d5e, looked at 3 s ago)");
 }
 
 #[test]

@@ -204,7 +204,12 @@ fn a_folder_of_manifests_that_is_gone_beside_others_deletes_nothing_unasked() {
     world.sandbox.remove("routes/route.yaml").commit("a slip");
     let plan = world.sandbox.run(["plan", "-o", "json"]).exits(7).json();
     assert_eq!(plan["refusals"][0]["gate"], "folder-gone", "{}", plan["refusals"]);
-    world.sandbox.run(["apply", "--yes"]).exits(7).says("routes").says("put the folder back");
+    world
+        .sandbox
+        .run(["apply", "--yes"])
+        .exits(7)
+        .says("the folder `routes`, which ctl.yaml lists, is not in this commit")
+        .says("put it back");
     assert_eq!(world.server.live().len(), 10);
     let sum = plan["deletes_checksum"].as_str().unwrap();
     world.sandbox.run(["apply", "--yes", "--allow-deletes", sum]).exits(0).says("1 deleted");

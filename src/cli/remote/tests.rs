@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::daemon::{Access, Config, Control, Daemon, Journal};
 use crate::event::{Entry, Level, News};
-use crate::model::TargetStatus;
+use crate::model::{ResourceStatus, TargetStatus};
 use crate::world::Clock;
 
 /// A watcher that stands as its status says, and accepts all but rollbacks.
@@ -18,6 +18,10 @@ struct Board {
 impl Control for Board {
     fn status(&self) -> Status {
         self.status.clone()
+    }
+
+    fn resources(&self, _: &str) -> Option<Vec<ResourceStatus>> {
+        None
     }
 
     fn alive(&self) -> bool {
@@ -89,7 +93,7 @@ fn tokens() -> Access {
 async fn what_asks_and_what_listens_understand_each_other() {
     let (board, url) = start(Access::default()).await;
     let watcher = client(&url, None);
-    assert_eq!(watcher.status().await.unwrap(), board.status);
+    assert_eq!(watcher.status(None).await.unwrap(), board.status);
     let orders = [
         Order::Retry { target: None },
         Order::Suspend { target: Some("d*".to_owned()), seconds: Some(60), reason: Some("because".to_owned()) },
@@ -114,7 +118,7 @@ async fn each_token_opens_what_it_is_for() {
         [(None, false, false), (Some("wrong"), false, false), (Some("look"), true, false), (Some("change"), true, true)]
     {
         let watcher = client(&url, token);
-        let looked = watcher.status().await.map(drop).map_err(|stop| stop.exit);
+        let looked = watcher.status(None).await.map(drop).map_err(|stop| stop.exit);
         let ordered = watcher.order(&retry).await.map(drop).map_err(|stop| stop.exit);
         let events = watcher.events("0").await.map(drop).map_err(|stop| stop.exit);
         let expected = |may: bool| if may { Ok(()) } else { Err(Exit::Denied) };

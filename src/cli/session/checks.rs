@@ -185,18 +185,27 @@ impl Session {
         if self.snapshot.missing_folders.is_empty() || self.leave.deletes == Some(sum) {
             return;
         }
-        let folders = self.snapshot.missing_folders.join(", ");
+        let missing: Vec<String> = self.snapshot.missing_folders.iter().map(|folder| format!("`{folder}`")).collect();
+        let (folders, are, they) = match missing.as_slice() {
+            [one] => (format!("the folder {one}"), "is", "it"),
+            all => (format!("the folders {}", all.join(", ")), "are", "they"),
+        };
         // What is made again by the same plan has its own guard.
         let gone = |op: &&Operation| op.change.action() == plan::Action::Delete && op.replaces.is_none();
         let deletes = plan.operations.iter().filter(gone);
         let targets: BTreeSet<TargetName> = deletes.map(|op| op.resource.target.clone()).collect();
         plan.refusals.extend(targets.into_iter().map(|target| Refusal {
             gate: "folder-gone",
-            message: format!("{folders} of `manifests` is not in this commit, and what it declared would be deleted"),
+            message: format!(
+                "{folders}, which ctl.yaml lists, {are} not in this commit, and what {they} declared would be deleted"
+            ),
             target,
             endpoint: None,
             kind: None,
-            help: format!("--allow-deletes {sum}, or put the folder back; then take it out of `manifests` in ctl.yaml"),
+            help: format!(
+                "put it back; or, if these deletes are meant, take it out of `manifests` in ctl.yaml, or say \
+                 `--allow-deletes {sum}`"
+            ),
         }));
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
@@ -17,7 +17,8 @@ use crate::daemon::Journal;
 use crate::event::{Entry, Level, News};
 use crate::metrics::Metrics;
 use crate::model::{
-    Digest, EndpointName, LastRequest, Orders, PendingStatus, Quarantined, RefusalStatus, Revision, State, TargetName,
+    Complete, Digest, EndpointName, LastRequest, Orders, PendingStatus, Quarantined, RefusalStatus, Revision, Snapshot,
+    State, TargetName,
 };
 use crate::reconcile::{Machine, Place};
 use crate::world::Clock;
@@ -120,6 +121,8 @@ pub(super) struct Facts {
     pub project: Option<String>,
     /// The source.
     pub source: SourceFacts,
+    /// What is wanted, once it was read.
+    pub wanted: Option<Arc<Complete<Snapshot>>>,
     /// The last cycle of each target.
     pub seen: BTreeMap<TargetName, Seen>,
     /// The last request to each endpoint, and when (time since boot).

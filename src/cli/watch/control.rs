@@ -1,14 +1,17 @@
 //! What people ask of the watcher, and what it answers.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use super::board::{Ask, Board};
 use super::sharing::Change;
 use crate::daemon::Control;
 use crate::event::{Entry, News};
 use crate::model::{
-    Answer, Approved, Digest, Order, Orders, Pinned, Resumed, Revision, Status, Suspended, TargetName, glob_matches,
+    Answer, Approved, Desired, Digest, MAX_PENDING, Order, Orders, Pinned, ResourceStatus, Resumed, Revision, Status,
+    Suspended, TargetName, glob_matches,
 };
+use crate::report::span;
 use crate::store::StoreError;
 
 /// An approval that was asked for longer than this is cut to it: a plan that old is another one.
@@ -26,6 +29,17 @@ const ONLY_HERE: &str = "it is carried over by itself as soon as the record can 
 impl Control for Board {
     fn status(&self) -> Status {
         Self::status(self)
+    }
+
+    fn resources(&self, glob: &str) -> Option<Vec<ResourceStatus>> {
+        let wanted = self.facts().wanted.clone()?;
+        let named = wanted.desired.iter().map(|desired| (desired.id.to_string(), desired));
+        let fitting = named.filter(|(address, _)| glob_matches(glob, address)).take(MAX_PENDING);
+        let told = |(address, desired): (String, &Arc<Desired>)| ResourceStatus {
+            address,
+            source: Some(desired.origin.path.to_string()),
+        };
+        Some(fitting.map(told).collect())
     }
 
     fn alive(&self) -> bool {
@@ -119,7 +133,7 @@ impl Board {
                 let change = Change { message: String::new(), targets: &targets, make: &make };
                 self.keep(&change, Ask::Reordered(targets.clone()))?;
                 let end = match seconds {
-                    Some(seconds) => format!("for {seconds} s"),
+                    Some(seconds) => format!("for {}", span(seconds)),
                     None => "until `ctl resume`".to_owned(),
                 };
                 let message = format!("nothing is written at {} {end}; drift is still looked at", named(&targets));
@@ -195,8 +209,9 @@ impl Board {
                 self.change(&Change { message, targets: &[], make: &make }, Ask::Approved)?;
                 let unseen = if known { "" } else { "; no such plan waits here, and whoever leads may have it" };
                 Ok(Done::everywhere(format!(
-                    "the plan {} may go through for {seconds} s, as it is{unseen}",
-                    sum.short(12)
+                    "the plan {} may go through for {}, as it is{unseen}",
+                    sum.short(12),
+                    span(seconds)
                 )))
             }
         }
@@ -312,13 +327,13 @@ fn words(order: &Order) -> String {
     match order {
         Order::Retry { target } => format!("retry{}", at(target)),
         Order::Suspend { target, seconds, reason } => {
-            let time = seconds.map(|s| format!(" for {s} s")).unwrap_or_default();
+            let time = seconds.map(|s| format!(" for {}", span(s))).unwrap_or_default();
             let why = reason.as_deref().map(|r| format!(": {r}")).unwrap_or_default();
             format!("suspend{}{time}{why}", at(target))
         }
         Order::Resume { target } => format!("resume{}", at(target)),
         Order::Rollback { target, version } => format!("rollback {target}@{version}"),
-        Order::Approve { checksum, seconds } => format!("approve {checksum} for {seconds} s"),
+        Order::Approve { checksum, seconds } => format!("approve {checksum} for {}", span(*seconds)),
     }
 }
 

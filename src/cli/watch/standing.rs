@@ -84,6 +84,7 @@ impl Board {
                     self.who_leads(target(name, watched, &machine, &facts, &orders, &places, now), &facts)
                 })
                 .collect(),
+            resources: None,
         }
     }
 

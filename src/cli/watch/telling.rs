@@ -1,6 +1,7 @@
 //! What came of looks and cycles, put on the board and told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::board::{Applied, Board, Seen, Wrong};
 use super::cycle::Basis;
@@ -108,6 +109,7 @@ fn in_force(board: &Board, moved: &Moved) {
         let paths = |list: &[Quarantined]| list.iter().map(|q| file(&q.place).to_owned()).collect::<BTreeSet<_>>();
         let (before, after) = (paths(&facts.source.quarantined), paths(&moved.quarantined));
         facts.source.commit = Some(basis.loaded.revision.clone());
+        facts.wanted = Some(Arc::clone(&basis.snapshot));
         facts.source.deletes_held.clone_from(&basis.deletes_held);
         let old = std::mem::replace(&mut facts.source.quarantined, moved.quarantined.clone());
         let same = |a: &Quarantined, b: &Quarantined| file(&a.place) == file(&b.place) && a.code == b.code;
@@ -306,7 +308,8 @@ fn seen(board: &Board, report: &CycleReport) -> Seen {
         who: version.who.clone(),
     });
     let checksum = report.checksum.or(before.checksum);
-    let all: Vec<PendingStatus> = report.operations.iter().filter_map(pending).collect();
+    let all: Vec<PendingStatus> =
+        report.operations.iter().filter_map(|op| pending(op, &report.refusals, checksum)).collect();
     let doubtful = |op: &&OpReport| matches!(op.outcome, Outcome::InDoubt(_));
     let mut wrong: BTreeMap<_, _> = report
         .operations
@@ -400,7 +403,7 @@ fn remedy(refusal: &Refusal, checksum: Option<Digest>) -> String {
 }
 
 /// What is not done; `None` for what is.
-fn pending(op: &OpReport) -> Option<PendingStatus> {
+fn pending(op: &OpReport, refusals: &[Refusal], checksum: Option<Digest>) -> Option<PendingStatus> {
     let (state, why, help) = match &op.outcome {
         Outcome::Done => return None,
         Outcome::Pending => ("waiting", "nothing is written at the moment".to_owned(), None),
@@ -410,7 +413,10 @@ fn pending(op: &OpReport) -> Option<PendingStatus> {
         }
         Outcome::Held(why) if why.starts_with(FAILED) => ("failed", why.trim_start_matches(FAILED).to_owned(), None),
         Outcome::Held(why) => ("held", why.clone(), None),
-        Outcome::Refused(why) => ("refused", why.clone(), Some("`ctl approve CHECKSUM`, or another commit".to_owned())),
+        Outcome::Refused(why) => {
+            let refusal = refusals.iter().find(|refusal| refusal.message == *why);
+            ("refused", why.clone(), refusal.map(|refusal| remedy(refusal, checksum)))
+        }
         Outcome::Failed { why, help } => ("failed", why.clone(), help.clone()),
         Outcome::Conflict(why) => ("conflict", why.clone(), None),
         Outcome::InDoubt(why) => ("in-doubt", why.clone(), Some("the next cycle looks again".to_owned())),

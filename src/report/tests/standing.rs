@@ -3,8 +3,8 @@
 use super::{transcript, valid};
 use crate::event::{Entry, Level};
 use crate::model::{
-    ElectionStatus, EndpointStatus, Holding, LastRequest, PendingStatus, Quarantined, RefusalStatus, SourceStatus,
-    Stamp, State, Status, Suspension, TargetStatus, VersionStatus,
+    ElectionStatus, EndpointStatus, Holding, LastRequest, PendingStatus, Quarantined, RefusalStatus, ResourceStatus,
+    SourceStatus, Stamp, State, Status, Suspension, TargetStatus, VersionStatus,
 };
 use crate::report::{
     Style, answer_json, entry_json, entry_text, resource_text, status_json, status_json_line, status_text,
@@ -80,6 +80,7 @@ fn status(targets: Vec<TargetStatus>) -> Status {
         },
         election: None,
         targets,
+        resources: None,
     }
 }
 
@@ -175,6 +176,8 @@ fn everything() -> Status {
         help: text("mend the file and commit it"),
         kept: true,
     }];
+    status.resources =
+        Some(vec![ResourceStatus { address: "mq:queue/shop/orders".to_owned(), source: text("mq/queues.yaml") }]);
     status.election = Some(ElectionStatus {
         reachable: false,
         last_ack_age: Some(17),
@@ -202,17 +205,28 @@ fn a_status_reads_like_this() {
 #[test]
 fn why_a_resource_is_not_in_sync_reads_like_this() {
     let style = Style::plain();
-    transcript("status/resource-in-doubt.txt", &resource_text(&everything(), "mq:queue/shop/orders", None, &style));
+    transcript("status/resource-in-doubt.txt", &resource_text(&everything(), "mq:queue/shop/orders", &style));
     transcript("status/resource-out-of-reach.txt", &{
         let mut status = everything();
         status.targets.retain(|t| t.target == "dns");
-        resource_text(&status, "dns:rrset/shop.example./www/A", None, &style)
+        resource_text(&status, "dns:rrset/shop.example./www/A", &style)
     });
-    let well = status(vec![target("dns", vec![endpoint(State::Ok)])]);
+    let well = |there: &[&str]| {
+        let mut well = status(vec![target("dns", vec![endpoint(State::Ok)])]);
+        let one = |address: &&str| ResourceStatus { address: (*address).to_owned(), source: text("dns/a.yaml:4:7") };
+        well.resources = Some(there.iter().map(one).collect());
+        well
+    };
     assert_eq!(
-        resource_text(&well, "dns:rrset/a", Some("dns/a.yaml:4:7"), &style),
+        resource_text(&well(&["dns:rrset/a"]), "dns:rrset/a", &style),
         "dns:rrset/a: in sync, as dns/a.yaml:4:7 says (commit 1a2b3c4d5e, looked at 12 s ago)\n"
     );
+    assert_eq!(
+        resource_text(&well(&["dns:rrset/a", "dns:rrset/b"]), "dns:rrset/*", &style),
+        "dns:rrset/*: all 2 are in sync (commit 1a2b3c4d5e, looked at 12 s ago)\n"
+    );
+    let silent = Status { resources: None, ..well(&[]) };
+    assert!(!resource_text(&silent, "dns:rrset/a", &style).contains("in sync"), "nobody said that it is there");
 }
 
 #[test]
@@ -220,7 +234,7 @@ fn in_sync_is_not_said_of_what_nobody_looked_at() {
     let hidden = |change: fn(&mut TargetStatus)| {
         let mut one = target("dns", vec![endpoint(State::Ok)]);
         change(&mut one);
-        resource_text(&status(vec![one]), "dns:rrset/a", None, &Style::plain())
+        resource_text(&status(vec![one]), "dns:rrset/a", &Style::plain())
     };
     for text in [
         hidden(|t| t.endpoints[0].state = State::Failing),
@@ -281,8 +295,8 @@ fn harmless(text: &str) {
 fn trm_11_no_text_of_a_watcher_reaches_the_terminal_as_a_command() {
     let status: Status = serde_json::from_value(poisoned(serde_json::to_value(everything()).unwrap())).unwrap();
     harmless(&status_text(&status, &Style::plain()));
-    harmless(&resource_text(&status, "*", Some(HOSTILE), &Style::plain()));
-    harmless(&resource_text(&status, HOSTILE, Some(HOSTILE), &Style::plain()));
+    harmless(&resource_text(&status, "*", &Style::plain()));
+    harmless(&resource_text(&status, HOSTILE, &Style::plain()));
     harmless(&status_json(&status));
     harmless(&status_json_line(&status));
     let entry = Entry {

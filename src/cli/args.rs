@@ -3,6 +3,48 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+/// The first thing that a newcomer reads: the commands by what one wants. A test holds it to the commands themselves.
+const HELP: &str = "\
+{before-help}{about-with-newline}
+{usage-heading} {usage}
+
+Start:
+  init         Write a starter project: ctl.yaml and a first manifest
+  validate     Check manifests and descriptions without contacting anything
+  explain      Explain an error code, or the fields of a kind
+
+Reconcile:
+  plan         Show what would change, and change nothing
+  apply        Make the targets what the commit says: delete, then create, then update
+  watch        Keep the targets as the commit says: on every commit, on an interval, through outages
+
+Look:
+  status       Show how things stand: what is in sync, what is not, why, and what to do
+  history      List what was applied: version, time, commit, who, result
+  show         Show one applied version, or one resource as it is declared, recorded and live
+  events       Show what a watcher did and what happened to it
+  target       List targets, or describe one
+
+Steer a watcher:
+  retry        Tell a watcher to try again now, whatever waits
+  suspend      Tell a watcher to write nothing until it is told to go on
+  resume       Tell a watcher to go on, with the newest commit
+  rollback     Tell a watcher to apply the commit of an older version, and to stay there
+  approve      Let a refused plan through, once
+
+The record of what ctl owns:
+  record       Look at the record of what ctl owns, or rebuild it
+  release      Forget resources without deleting them
+
+Tools:
+  serve        Run the reference server
+  completions  Print a completion script for a shell
+  man          Print the manual page, or write all of them
+  version      Print the version
+  help         Print this message or the help of the given subcommand(s)
+
+{options}{after-help}";
+
 /// Keeps anything that has an HTTP API in the state that a Git repository says.
 ///
 /// `ctl plan` shows what a commit would change at your servers, field by field, with the line of the manifest that says
@@ -13,6 +55,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     version,
     propagate_version = true,
     max_term_width = 100,
+    help_template = HELP,
     after_help = "Start with `ctl init`, or see `ctl help apply`. `ctl explain CODE` tells more about an error."
 )]
 pub struct Cli {
@@ -857,6 +900,20 @@ mod tests {
         for bad in ["-1s", "d", "soon", "99999999999999999999d", "9999999999999999d"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_help_names_each_command_with_its_own_words() {
+        use clap::CommandFactory as _;
+        let mut command = Cli::command();
+        command.build();
+        for sub in command.get_subcommands() {
+            let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
+            let line = format!("\n  {:<13}{about}\n", sub.get_name());
+            assert!(HELP.contains(&line), "no {line:?}");
+        }
+        let listed = HELP.lines().filter(|line| line.starts_with("  ")).count();
+        assert_eq!(listed, command.get_subcommands().count(), "a command that there is no more");
     }
 
     #[test]

@@ -14,6 +14,10 @@ pub fn entry_text(entry: &Entry, style: &Style) -> String {
     if let Some(endpoint) = entry.endpoint.as_ref().filter(|e| *e != crate::model::EndpointName::only().as_str()) {
         place.push_str(&format!("/{endpoint}"));
     }
+    // Most messages name the place themselves.
+    if entry.target.as_ref().is_some_and(|target| entry.message.contains(target.as_str())) {
+        place.clear();
+    }
     let words: Vec<String> = [
         style.paint(Role::Dim, &line(&entry.time)),
         style.paint(role, &format!("{level:5}")),

@@ -11,7 +11,7 @@ const ANSWER_BYTES: usize = 500;
 /// How much is said of an operation.
 #[derive(Clone, Copy)]
 pub(super) enum Detail<'a> {
-    /// In a list below this one: what was said of it, or of the whole target, is not said again.
+    /// In a list below this one: what was said of it is not said again.
     Listed(Option<&'a PendingStatus>),
     /// All that is known.
     Full,
@@ -152,7 +152,7 @@ impl Page<'_> {
             Detail::Full => (None, true),
         };
         let said = |p: &PendingStatus| p.why == pending.why && p.help == pending.help && p.state == pending.state;
-        let said_above = !full && (said_of_all(target, pending) || above.is_some_and(said));
+        let said_above = said_of_all(target, pending) || above.is_some_and(said);
         if !pending.why.is_empty() && !said_above {
             out.push_str(&label("not done", &pending.why));
         }

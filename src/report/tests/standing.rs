@@ -345,6 +345,12 @@ fn an_event_is_one_line() {
         entry_text(&entry, &Style::plain()),
         "2026-11-22T03:04:05Z warn  state-changed dns/eu ok -> failing: no answer within 10 s\n"
     );
+    let named = Entry { message: "dns/eu is failing, was ok".to_owned(), ..entry.clone() };
+    assert_eq!(
+        entry_text(&named, &Style::plain()),
+        "2026-11-22T03:04:05Z warn  state-changed dns/eu is failing, was ok\n",
+        "the place is said once"
+    );
     let quiet = Entry { target: None, endpoint: None, ..entry };
     assert_eq!(
         entry_text(&quiet, &Style::plain()),

@@ -659,7 +659,8 @@ fn reading_exit(sightings: &BTreeMap<Place, Sighting>) -> Exit {
 pub(super) fn advice(planned: &Planned) -> Option<Diagnostic> {
     let troubles = || planned.sightings.values().flat_map(|s| s.trouble.iter());
     if troubles().any(|t| *t == Trouble::Authentication) {
-        let help = "check the credential in the operator's file, and what it may do at the server";
+        let help = "give the target `credentials: NAME` if it has none; else check that one in the operator's file, and \
+                    what it may do at the server";
         return Some(Diagnostic::error("not-allowed", "a server did not let us in").help(help));
     }
     if troubles().any(|t| *t == Trouble::Unreachable) {

@@ -239,8 +239,11 @@ impl Operator {
 
     fn credential(&self, name: &str) -> Result<&Credential, Diagnostic> {
         self.credentials.get(name).ok_or_else(|| {
-            Diagnostic::error("credential-unknown", format!("the operator holds no credential `{name}`"))
-                .help(format!("the operator's file is {}", self.place))
+            Diagnostic::error("credential-unknown", format!("the operator holds no credential `{name}`")).help(format!(
+                "whoever runs ctl adds `{name}: {{hosts: [ORIGIN], bearer: {{env: NAME}}}}` (or header, basic, login) \
+                     to `credentials` in {}, a file that nobody else may read",
+                self.place
+            ))
         })
     }
 

@@ -43,6 +43,7 @@ Tools:
   version      Print the version
   help         Print this message or the help of the given subcommand(s)
 
+Options:
 {options}{after-help}";
 
 /// Keeps anything that has an HTTP API in the state that a Git repository says.

@@ -1,5 +1,5 @@
+use super::page::{Page, plural, span, spot, version};
 use super::parts::Detail;
-use super::{Page, plural, span, spot, version};
 use crate::model::{PendingStatus, Quarantined, Stamp, State, Status, TargetStatus};
 use crate::report::sanitize::line;
 use crate::report::style::{Role, Style};

@@ -1,4 +1,4 @@
-use super::{Page, plural, short, span, spot};
+use super::page::{Page, plural, short, span, spot};
 use crate::model::{EndpointStatus, LastRequest, PendingStatus, RefusalStatus, State, TargetStatus};
 use crate::report::sanitize::{line, lines};
 use crate::report::style::Role;

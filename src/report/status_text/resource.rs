@@ -1,7 +1,8 @@
+use super::page::{Page, span};
 use super::parts::Detail;
-use super::{Page, Style, TargetStatus, line, span};
-use crate::model::{EndpointStatus, State, Status, glob_matches};
-use crate::report::style::Role;
+use crate::model::{EndpointStatus, State, Status, TargetStatus, glob_matches};
+use crate::report::sanitize::line;
+use crate::report::style::{Role, Style};
 
 /// Why one resource (or those that fit a glob of addresses) is not in sync; that it is, if it is.
 pub fn resource_text(status: &Status, address: &str, style: &Style) -> String {

@@ -543,7 +543,7 @@ impl Session {
         for op in plan.operations.iter_mut().filter(|op| which.contains(&op.id)) {
             let Some(desired) = op.change.desired().cloned() else { continue };
             for field in &mut op.fields {
-                field.source = self.span(&desired, &field.path);
+                field.source = self.span(&desired, &field.path).map(Box::new);
             }
         }
     }

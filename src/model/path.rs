@@ -1,15 +1,16 @@
 use std::fmt;
+use std::sync::Arc;
 
 /// Where inside a value: the steps of a JSON Pointer (RFC 6901). A list element is named by its index.
 ///
-/// Rules of a description may use `*` as a step, which stands for every member or element.
+/// Rules of a description may use `*` as a step, which stands for every member or element. A clone shares the steps.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct FieldPath(Vec<String>);
+pub struct FieldPath(Arc<[String]>);
 
 impl FieldPath {
     /// The whole value.
-    pub const fn root() -> Self {
-        Self(Vec::new())
+    pub fn root() -> Self {
+        Self::default()
     }
 
     /// Reads `/a/b~1c` as a pointer, and a text without a leading slash as one field name.
@@ -17,15 +18,13 @@ impl FieldPath {
         match text.strip_prefix('/') {
             Some(rest) => Self(rest.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).collect()),
             None if text.is_empty() => Self::root(),
-            None => Self(vec![text.to_owned()]),
+            None => Self([text.to_owned()].into()),
         }
     }
 
     /// This path and one more step.
     pub fn join(&self, step: impl Into<String>) -> Self {
-        let mut steps = self.0.clone();
-        steps.push(step.into());
-        Self(steps)
+        self.0.iter().cloned().chain([step.into()]).collect()
     }
 
     /// The steps from the root.
@@ -45,7 +44,7 @@ impl FieldPath {
 
     /// True if this path, in which `*` stands for any step, names `other` exactly.
     pub fn matches(&self, other: &FieldPath) -> bool {
-        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(|(rule, step)| rule == "*" || rule == step)
+        self.0.len() == other.0.len() && self.0.iter().zip(&*other.0).all(|(rule, step)| rule == "*" || rule == step)
     }
 }
 
@@ -58,7 +57,7 @@ impl FromIterator<String> for FieldPath {
 /// As a JSON Pointer; the root is the empty text.
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for step in &self.0 {
+        for step in &*self.0 {
             write!(f, "/{}", step.replace('~', "~0").replace('/', "~1"))?;
         }
         Ok(())

@@ -17,6 +17,13 @@ impl Digest {
         sha256(bytes)
     }
 
+    /// The SHA-256 of these parts as if they were one text: what is long need not be held at once.
+    pub fn of_parts<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Self {
+        let mut hasher = Sha256::new();
+        parts.into_iter().for_each(|part| hasher.update(part));
+        Self(hasher.finalize().into())
+    }
+
     /// Takes the 32 bytes of a digest that was computed before.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -55,7 +62,12 @@ impl Digest {
 /// As 64 hexadecimal digits.
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
+        let mut hex = [0; 64];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
+            (pair[0], pair[1]) = (digit(byte >> 4), digit(byte & 15));
+        }
+        f.write_str(str::from_utf8(&hex).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -114,6 +114,7 @@ struct Builder<'b, 'a> {
     cascades: BTreeMap<Which, Vec<Cascade>>,
     /// New name to old name, where a rename is a delete and a create.
     renames: BTreeMap<Which, Which>,
+    paths: fields::Paths,
 }
 
 impl<'b, 'a> Builder<'b, 'a> {
@@ -137,6 +138,7 @@ impl<'b, 'a> Builder<'b, 'a> {
             forgets: BTreeMap::new(),
             cascades: BTreeMap::new(),
             renames: BTreeMap::new(),
+            paths: fields::Paths::default(),
         }
     }
 
@@ -641,15 +643,13 @@ impl<'b, 'a> Builder<'b, 'a> {
         Draft::new(self.endpoint.name.clone(), self.id(which), change, cause, precondition, fields)
     }
 
-    fn create(&self, which: &Which, desired: &Arc<Desired>, rules: &KindRules) -> Draft {
+    fn create(&mut self, which: &Which, desired: &Arc<Desired>, rules: &KindRules) -> Draft {
         let known = self.site.record.entries.contains_key(which) && !self.site.live.contains_key(which);
         let cause = if known { Cause::Drift } else { Cause::Intended };
         let want = desired.body.value();
-        let fields = fields::stated(&want, rules, cause);
+        let fields = fields::stated(&want, &mut self.paths, rules, cause);
         let change = Change::Create { desired: Arc::clone(desired) };
-        let mut draft = self.draft(which, change, cause, Precondition::Absent, fields);
-        draft.want = Some(want);
-        draft
+        self.draft(which, change, cause, Precondition::Absent, fields)
     }
 
     fn precondition(
@@ -689,7 +689,6 @@ impl<'b, 'a> Builder<'b, 'a> {
         let base = Box::new(observed.clone());
         let change = Change::Update { desired: Arc::clone(desired), base, remove: found.remove };
         let mut draft = self.draft(which, change, cause, precondition, fields);
-        (draft.want, draft.have) = (Some(want), Some(have));
         draft.entry = entry.map(|e| Box::new(e.clone()));
         draft
     }
@@ -700,7 +699,7 @@ impl<'b, 'a> Builder<'b, 'a> {
         let (precondition, fields) = match rules {
             Some(rules) => (
                 self.precondition(owned.observed(), &have, None, entry.as_ref(), rules),
-                entry.as_ref().map(|e| fields::recorded(&e.sent.value(), rules)).unwrap_or_default(),
+                entry.as_ref().map(|e| fields::recorded(&e.sent.value(), &mut self.paths, rules)).unwrap_or_default(),
             ),
             None => (Precondition::Unconditional("its kind is not described"), Vec::new()),
         };
@@ -714,7 +713,7 @@ impl<'b, 'a> Builder<'b, 'a> {
             .collect();
         let change = Change::Delete { owned: Box::new(owned), entry: entry.map(Box::new) };
         let mut draft = self.draft(which, change, Cause::Intended, precondition, fields);
-        (draft.have, draft.op.cascades, draft.taken) = (Some(have), cascades, taken);
+        (draft.op.cascades, draft.taken) = (cascades, taken);
         draft
     }
 }
@@ -732,7 +731,7 @@ fn push_pair(drafts: &mut Vec<Draft>, first: Option<Draft>, mut create: Draft) {
 /// The update that only takes references away, for an object that has to let go before it can take hold again.
 pub(super) fn detached(draft: &Draft, paths: &[FieldPath], rules: &KindRules) -> Option<Draft> {
     let Change::Update { desired, base, .. } = &draft.op.change else { return None };
-    let have = draft.have.as_ref()?;
+    let have = draft.have()?;
     let want = desired.body.value();
     let mut template = want.clone();
     for path in paths {
@@ -742,8 +741,8 @@ pub(super) fn detached(draft: &Draft, paths: &[FieldPath], rules: &KindRules) ->
             template.set(path, value.clone());
         }
     }
-    let body = super::refs::without(diff::stated(have, &template, rules), paths);
-    let fields = fields::of_detach(have, &body, paths);
+    let body = super::refs::without(diff::stated(&have, &template, rules), paths);
+    let fields = fields::of_detach(&have, &body, paths);
     let remove = fields.iter().filter(|f| f.after.is_none()).map(|f| f.path.clone()).collect();
     let canonical = body.canonical();
     let wanted = Desired { digest: canonical.digest(), body: canonical, ..desired.as_ref().clone() };
@@ -756,7 +755,7 @@ pub(super) fn detached(draft: &Draft, paths: &[FieldPath], rules: &KindRules) ->
         draft.op.precondition.clone(),
         fields,
     );
-    (detach.want, detach.have, detach.detaches) = (Some(body), Some(have.clone()), true);
+    (detach.shown, detach.detaches) = (draft.shown.clone(), true);
     Some(detach)
 }
 

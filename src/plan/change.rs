@@ -346,7 +346,7 @@ pub struct FieldDiff {
     /// Why it differs.
     pub cause: Cause,
     /// Where the wanted value is written. Filled in on demand, for what is shown.
-    pub source: Option<Span>,
+    pub source: Option<Box<Span>>,
 }
 
 /// The counts of a plan. A replace counts once, and neither as delete nor as create; cascades are not counted.

@@ -47,12 +47,12 @@ fn sum<'a>(operations: impl Iterator<Item = &'a Operation>) -> Digest {
             .then_with(|| a.resource.key.cmp(&b.resource.key))
             .then_with(|| a.change.action().as_str().cmp(b.change.action().as_str()))
     });
-    let mut text = Vec::new();
-    for op in sorted {
+    Digest::of_parts(sorted.into_iter().map(|op| {
+        let mut text = Vec::with_capacity(512);
         line(op, &mut text);
         text.push(b'\n');
-    }
-    Digest::of(&text)
+        text
+    }))
 }
 
 /// One canonical JSON object, members sorted. It is put together from canonical parts: a plan may hold 100,000 of them.

@@ -26,16 +26,16 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) fn of(drafts: &[Draft], tables: &BTreeMap<TargetName, &KindTable>) -> Self {
-        let refs = |draft: &Draft, value: Option<&Value>| {
+        let refs = |draft: &Draft, value: fn(&Draft) -> Option<Value>| {
             let found = tables.get(&draft.op.resource.target).and_then(|t| {
                 let rules = t.get(&draft.op.resource.kind).filter(|r| !r.refs.is_empty())?;
-                Some(refs_of(value?, rules, t))
+                Some(refs_of(&value(draft)?, rules, t))
             });
             found.unwrap_or_default()
         };
         Self {
-            want: drafts.iter().map(|d| refs(d, d.want.as_ref())).collect(),
-            have: drafts.iter().map(|d| refs(d, d.have.as_ref())).collect(),
+            want: drafts.iter().map(|draft| refs(draft, Draft::want)).collect(),
+            have: drafts.iter().map(|draft| refs(draft, Draft::have)).collect(),
         }
     }
 }
@@ -190,9 +190,9 @@ impl Web<'_> {
                     free(kind, n, held);
                 }
             }
-            let rules = table.get(&op.resource.kind);
-            let have: BTreeSet<_> = draft.have.as_ref().map(|v| held(rules, v)).unwrap_or_default();
-            let want: BTreeSet<_> = draft.want.as_ref().map(|v| held(rules, v)).unwrap_or_default();
+            let Some(rules) = table.get(&op.resource.kind).filter(|r| !r.unique.is_empty()) else { continue };
+            let have = draft.have().map(|v| held(Some(rules), &v)).unwrap_or_default();
+            let want = draft.want().map(|v| held(Some(rules), &v)).unwrap_or_default();
             for (n, value) in have.difference(&want) {
                 free(&op.resource.kind, *n, value.clone());
             }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::change::{Cause, FieldDiff};
 use crate::diff::{self, Comparison};
 use crate::model::{FieldPath, KindRules, Value};
@@ -33,9 +35,27 @@ pub(super) fn of_comparison(found: &Comparison) -> Vec<FieldDiff> {
     found.fields.iter().map(diff).collect()
 }
 
+/// The paths of fields, each made once and shared: manifests of one kind state much the same fields.
+#[derive(Default)]
+pub(super) struct Paths {
+    here: FieldPath,
+    below: BTreeMap<String, Paths>,
+}
+
+impl Paths {
+    fn step(&mut self, name: &str) -> &mut Self {
+        // Looked for first: an entry would want a name of its own, though it is there nearly always.
+        if !self.below.contains_key(name) {
+            let below = Self { here: self.here.join(name), below: BTreeMap::new() };
+            self.below.insert(name.to_owned(), below);
+        }
+        self.below.get_mut(name).unwrap_or_else(|| unreachable!("{name} was put there"))
+    }
+}
+
 /// All that a manifest states, leaf by leaf; lists stay whole.
-pub(super) fn stated(want: &Value, rules: &KindRules, cause: Cause) -> Vec<FieldDiff> {
-    leaves(want)
+pub(super) fn stated(want: &Value, paths: &mut Paths, rules: &KindRules, cause: Cause) -> Vec<FieldDiff> {
+    leaves(want, paths)
         .into_iter()
         .map(|(path, value)| FieldDiff {
             secret: rules.hides(&path) || value.holds_secret(),
@@ -50,9 +70,9 @@ pub(super) fn stated(want: &Value, rules: &KindRules, cause: Cause) -> Vec<Field
 }
 
 /// All that was sent, as what goes.
-pub(super) fn recorded(sent: &Value, rules: &KindRules) -> Vec<FieldDiff> {
+pub(super) fn recorded(sent: &Value, paths: &mut Paths, rules: &KindRules) -> Vec<FieldDiff> {
     let turn = |f: FieldDiff| FieldDiff { before: if f.secret { None } else { f.after }, after: None, ..f };
-    stated(sent, rules, Cause::Intended).into_iter().map(turn).collect()
+    stated(sent, paths, rules, Cause::Intended).into_iter().map(turn).collect()
 }
 
 /// What an update that only lets go changes: the field goes, or the list that loses an element is written anew.
@@ -80,17 +100,17 @@ pub(super) fn of_detach(have: &Value, body: &Value, paths: &[FieldPath]) -> Vec<
     out
 }
 
-fn leaves(value: &Value) -> Vec<(FieldPath, &Value)> {
-    fn walk<'a>(path: FieldPath, value: &'a Value, out: &mut Vec<(FieldPath, &'a Value)>) {
+fn leaves<'a>(value: &'a Value, paths: &mut Paths) -> Vec<(FieldPath, &'a Value)> {
+    fn walk<'a>(at: &mut Paths, value: &'a Value, out: &mut Vec<(FieldPath, &'a Value)>) {
         match value {
             Value::Object(map) if !map.is_empty() => {
-                map.iter().for_each(|(name, member)| walk(path.join(name), member, out));
+                map.iter().for_each(|(name, member)| walk(at.step(name), member, out));
             }
-            leaf => out.push((path, leaf)),
+            _ if at.here.is_root() => {}
+            leaf => out.push((at.here.clone(), leaf)),
         }
     }
     let mut out = Vec::new();
-    walk(FieldPath::root(), value, &mut out);
-    out.retain(|(path, _)| !path.is_root());
+    walk(paths, value, &mut out);
     out
 }

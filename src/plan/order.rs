@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::change::{Action, After, Cause, Change, FieldDiff, OpId, Operation, Plan, Precondition, Refusal, Stage};
 use super::edges::{Edge, Facts, edges};
-use super::site::Which;
+use super::site::{Which, value_of};
 use super::split;
 use crate::model::{Diagnostic, EndpointName, Key, Kind, KindTable, RecordEntry, ResourceId, TargetName, Value};
 
@@ -12,10 +12,8 @@ pub(super) struct Draft {
     pub(super) op: Operation,
     /// The place of the other half of a replace, among the drafts.
     pub(super) other_half: Option<usize>,
-    /// What the object will be.
-    pub(super) want: Option<Value>,
-    /// What it was.
-    pub(super) have: Option<Value>,
+    /// What the object is once the first half of a split is done, for the second.
+    pub(super) shown: Option<Value>,
     /// What a delete takes along.
     pub(super) taken: Vec<(Kind, Value)>,
     /// What it has to let go of before, and takes hold of again.
@@ -56,13 +54,33 @@ impl Draft {
         Self {
             op,
             other_half: None,
-            want: None,
-            have: None,
+            shown: None,
             taken: Vec::new(),
             reattaches: BTreeSet::new(),
             detaches: false,
             second_of: None,
             entry: None,
+        }
+    }
+
+    /// What the object will be. Its tree is made whenever it is asked for: ten thousand trees at once would be most of
+    /// what a plan takes of memory, and most kinds need none.
+    pub(super) fn want(&self) -> Option<Value> {
+        match &self.op.change {
+            Change::Create { desired } | Change::Update { desired, .. } | Change::Rename { desired, .. } => {
+                Some(desired.body.value())
+            }
+            Change::Adopt { .. } | Change::Delete { .. } | Change::Forget { .. } => None,
+        }
+    }
+
+    /// What it was.
+    pub(super) fn have(&self) -> Option<Value> {
+        match &self.op.change {
+            _ if self.shown.is_some() => self.shown.clone(),
+            Change::Update { base, .. } | Change::Rename { base, .. } => Some(value_of(base)),
+            Change::Delete { owned, .. } => Some(value_of(owned.observed())),
+            Change::Create { .. } | Change::Adopt { .. } | Change::Forget { .. } => None,
         }
     }
 }

@@ -18,8 +18,8 @@ pub(super) fn reattach(drafts: &mut Vec<Draft>, tables: &BTreeMap<TargetName, &K
         }
         let Some(table) = tables.get(&drafts[i].op.resource.target).copied() else { continue };
         let Some(rules) = table.get(&drafts[i].op.resource.kind) else { continue };
-        let Some(have) = &drafts[i].have else { continue };
-        let held = refs_of(have, rules, table);
+        let Some(have) = drafts[i].have() else { continue };
+        let held = refs_of(&have, rules, table);
         let paths = paths_of(held.iter().filter(|r| drafts[i].reattaches.contains(&(r.kind.clone(), r.key.clone()))));
         let first = detached(&drafts[i], &paths, rules);
         join(drafts, i, first, &paths, rules);
@@ -88,22 +88,22 @@ fn paths_of<'a>(refs: impl Iterator<Item = &'a Ref>) -> Vec<FieldPath> {
 
 /// All of an operation but the references at `paths`.
 fn partly(draft: &Draft, paths: &[FieldPath], rules: &KindRules) -> Option<Draft> {
-    let want = without(draft.want.clone()?, paths);
+    let want = without(draft.want()?, paths);
     let below = |f: &FieldDiff| paths.iter().any(|p| p.contains(&f.path) || f.path.contains(p));
     let mut first = draft.clone();
     first.op.fields.retain(|f| !below(f));
     let body = want.canonical();
     match &mut first.op.change {
         Change::Create { desired } => {
-            first.op.fields = fields::stated(&want, rules, draft.op.cause);
+            first.op.fields = fields::stated(&want, &mut fields::Paths::default(), rules, draft.op.cause);
             *desired = Arc::new(Desired { digest: body.digest(), body, ..desired.as_ref().clone() });
         }
         Change::Update { desired, remove, .. } => {
-            if let Some(have) = &draft.have {
+            if let Some(have) = draft.have() {
                 first
                     .op
                     .fields
-                    .extend(fields::of_detach(have, &want, paths).into_iter().filter(|f| f.before != f.after));
+                    .extend(fields::of_detach(&have, &want, paths).into_iter().filter(|f| f.before != f.after));
                 first.op.fields.sort_by(|a, b| a.path.cmp(&b.path));
                 *remove = first.op.fields.iter().filter(|f| f.after.is_none()).map(|f| f.path.clone()).collect();
             }
@@ -111,7 +111,6 @@ fn partly(draft: &Draft, paths: &[FieldPath], rules: &KindRules) -> Option<Draft
         }
         _ => return None,
     }
-    first.want = Some(want);
     first.detaches = true;
     Some(first)
 }
@@ -120,13 +119,13 @@ fn partly(draft: &Draft, paths: &[FieldPath], rules: &KindRules) -> Option<Draft
 fn join(drafts: &mut Vec<Draft>, i: usize, first: Option<Draft>, paths: &[FieldPath], rules: &KindRules) {
     let Some(mut first) = first else { return };
     let place = drafts.len();
-    let Some(base) = first.want.clone() else { return };
+    let Some(base) = first.want() else { return };
     let draft = &mut drafts[i];
-    let Some(want) = draft.want.clone() else { return };
+    let Some(want) = draft.want() else { return };
     let is_create = matches!(draft.op.change, Change::Create { .. });
     // What the server shows after the first half, as far as it can be known now.
-    let shown = match (&draft.have, is_create) {
-        (Some(have), false) => overlay(have, &base, paths),
+    let shown = match (draft.have(), is_create) {
+        (Some(have), false) => overlay(&have, &base, paths),
         _ => base,
     };
     let observed = |token_of: &Observed| Observed {
@@ -167,7 +166,7 @@ fn join(drafts: &mut Vec<Draft>, i: usize, first: Option<Draft>, paths: &[FieldP
     let draft = &mut drafts[i];
     draft.op.fields = fields;
     draft.op.precondition = Precondition::Digest(digest);
-    draft.have = Some(shown);
+    draft.shown = Some(shown);
     draft.second_of = Some(place);
     draft.reattaches.clear();
     // A first half that is a create is found where creates are looked for.

@@ -245,7 +245,7 @@ fn field(field: &FieldDiff) -> FieldDocument<'_> {
         secret: field.secret,
         forces_replace: field.forces_replace,
         cause: field.cause.as_str(),
-        source: field.source.as_ref().map(SourceDocument::from),
+        source: field.source.as_deref().map(SourceDocument::from),
     }
 }
 

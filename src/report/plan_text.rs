@@ -60,7 +60,7 @@ impl PlanView<'_> {
 
     /// Where the resource is declared: the first line that is known.
     pub(super) fn place(&self, op: &Operation) -> Option<String> {
-        let first = op.fields.iter().filter_map(|f| f.source.as_ref()).min();
+        let first = op.fields.iter().filter_map(|f| f.source.as_deref()).min();
         match (op.change.desired(), first) {
             (_, Some(span)) => Some(format!("{}:{}", self.file(&span.file), span.line)),
             (Some(desired), None) => Some(self.file(&desired.origin.path).to_owned()),
@@ -380,9 +380,9 @@ pub(super) fn path_of(field: &FieldDiff) -> String {
 
 /// What is said at the end of a field's line.
 fn tail_of(field: &FieldDiff, op: &Operation, view: &PlanView<'_>) -> String {
-    let first = op.fields.iter().filter_map(|f| f.source.as_ref()).min();
+    let first = op.fields.iter().filter_map(|f| f.source.as_deref()).min();
     let same_line = |span: &Span| first.is_some_and(|f| f.file == span.file && f.line == span.line);
-    let one_line = op.fields.iter().filter_map(|f| f.source.as_ref()).all(same_line);
+    let one_line = op.fields.iter().filter_map(|f| f.source.as_deref()).all(same_line);
     let mut tail = Vec::new();
     match &field.source {
         // The operation's own line says it.

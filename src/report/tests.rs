@@ -27,7 +27,15 @@ fn span(file: &str, line: u32) -> Option<Span> {
 
 fn field(path: &str, before: Option<Canonical>, after: Option<Canonical>, source: Option<Span>) -> FieldDiff {
     let path = FieldPath::parse(path);
-    FieldDiff { path, before, after, secret: false, forces_replace: false, cause: Cause::Intended, source }
+    FieldDiff {
+        path,
+        before,
+        after,
+        secret: false,
+        forces_replace: false,
+        cause: Cause::Intended,
+        source: source.map(Box::new),
+    }
 }
 
 fn id(target: &str, kind: &str, key: &[&str]) -> ResourceId {

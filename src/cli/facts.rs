@@ -61,7 +61,8 @@ pub(super) fn refreshed(
         let unknown = sighting.scopes.values().any(|state| matches!(state, ScopeState::Unknown { .. }));
         let Some(known) = record.endpoints.get_mut(endpoint).filter(|_| at == target && !unknown) else { continue };
         // Both are sorted by kind and key.
-        let mut entries = known.entries.iter_mut().peekable();
+        let mut entries = known.entries.iter().peekable();
+        let mut stale = Vec::new();
         for desired in session.snapshot.desired.iter().filter(|d| &d.id.target == target) {
             let place = (&desired.id.kind, &desired.id.key);
             while entries.next_if(|((kind, key), _)| (kind, key) < place).is_some() {}
@@ -83,9 +84,13 @@ pub(super) fn refreshed(
                     _ => false,
                 }
             };
-            if same || !is_as_wanted() {
-                continue;
+            if !same && is_as_wanted() {
+                stale.push(desired);
             }
+        }
+        for desired in stale {
+            let place = (desired.id.kind.clone(), desired.id.key.clone());
+            let Some(entry) = known.entries_mut().get_mut(&place) else { continue };
             entry.sent = desired.body.clone();
             entry.digest = desired.digest;
             entry.labels = desired.meta.labels.clone();

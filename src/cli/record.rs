@@ -145,7 +145,7 @@ pub(super) async fn verify(ctx: &Context, args: &RecordArgs, cancel: &Cancellati
         for (endpoint, known) in &record.endpoints {
             let Some(sighting) = planned.sightings.get(&(target.clone(), endpoint.clone())) else { continue };
             let unsigned = session.unverified(target, endpoint, known);
-            for (which, entry) in &known.entries {
+            for (which, entry) in &*known.entries {
                 checked += 1;
                 let address = format!("{target}:{}/{}", entry.kind, entry.key);
                 if unsigned.contains(which) {
@@ -338,9 +338,9 @@ fn rebuilt(session: &Session, target: &TargetName, before: &Record, sightings: &
                 let known = old.entries.get(&which).filter(|entry| entry.uid.is_some() && entry.uid == live.uid);
                 let ours = live.mark.as_ref() == Some(&mark);
                 if let Some(entry) = known {
-                    new.entries.insert(which, RecordEntry { marked: ours, ..entry.clone() });
+                    new.entries_mut().insert(which, RecordEntry { marked: ours, ..entry.clone() });
                 } else if ours {
-                    new.entries.insert(which, adopted(session, target, rules, live, &facts));
+                    new.entries_mut().insert(which, adopted(session, target, rules, live, &facts));
                 }
             }
         }

@@ -102,7 +102,7 @@ pub(super) async fn run(ctx: &Context, args: &ReleaseArgs, cancel: &Cancellation
             let mut after = record.clone();
             for one in &here_released {
                 if let Some(endpoint) = after.endpoints.get_mut(&one.endpoint) {
-                    endpoint.entries.remove(&one.which);
+                    endpoint.entries_mut().remove(&one.which);
                 }
             }
             if let Some(old) = record.head.as_ref().filter(|_| !here_released.is_empty()) {
@@ -171,7 +171,7 @@ fn picked(session: &Session, globs: &[String]) -> Vec<Picked> {
     let mut out = Vec::new();
     for (target, (_, record)) in &session.records {
         for (endpoint, known) in &record.endpoints {
-            for (which, entry) in &known.entries {
+            for (which, entry) in &*known.entries {
                 let one = Picked {
                     target: target.clone(),
                     endpoint: endpoint.clone(),

@@ -81,7 +81,7 @@ impl<'a> Signer<'a> {
     pub(super) fn note_secrets(&self, secrets: &dyn SecretSource, written: &[&Operation], after: &mut Record) {
         for op in written {
             let which = (op.resource.kind.clone(), op.resource.key.clone());
-            let known = after.endpoints.get_mut(&op.endpoint).and_then(|known| known.entries.get_mut(&which));
+            let known = after.endpoints.get_mut(&op.endpoint).and_then(|known| known.entries_mut().get_mut(&which));
             let Some(entry) = known else { continue };
             let hashes = entry.secrets.iter().filter_map(|(name, version)| {
                 let reference = SecretRef { name: name.clone(), version: *version };
@@ -124,7 +124,7 @@ impl<'a> Signer<'a> {
     ) {
         for (endpoint, known) in &mut after.endpoints {
             let old = before.endpoints.get(endpoint);
-            for (which, entry) in &mut known.entries {
+            for (which, entry) in known.entries_mut() {
                 let carried = old.and_then(|old| old.entries.get(which)).filter(|old| is_same_line(old, entry));
                 entry.hmac = match carried {
                     carried if rule(endpoint, entry, carried.is_none()) => Some(self.seal("record", endpoint, entry)),

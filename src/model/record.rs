@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Canonical, Digest, EndpointName, FieldPath, Key, Kind, OnRemove, Own, Revision};
 
@@ -88,8 +89,15 @@ impl Guard {
 pub struct EndpointRecord {
     /// Who answered there: the description's `identity`, else the URL. Another one later is refused.
     pub identity: Option<String>,
-    /// What is owned.
-    pub entries: BTreeMap<(Kind, Key), RecordEntry>,
+    /// What is owned. A clone shares it: a run holds its record as it was read, in its intent, and as it was written.
+    pub entries: Arc<BTreeMap<(Kind, Key), RecordEntry>>,
+}
+
+impl EndpointRecord {
+    /// What is owned, to be changed: a copy of its own if somebody else holds it too.
+    pub fn entries_mut(&mut self) -> &mut BTreeMap<(Kind, Key), RecordEntry> {
+        Arc::make_mut(&mut self.entries)
+    }
 }
 
 /// One line of the record: a resource that `ctl` has applied and therefore owns.

@@ -73,7 +73,7 @@ pub fn record_after(
         if &op.resource.target != target || result.ending != Ending::Done {
             continue;
         }
-        let entries = &mut record.endpoints.entry(op.endpoint.clone()).or_default().entries;
+        let entries = record.endpoints.entry(op.endpoint.clone()).or_default().entries_mut();
         let place = (op.resource.kind.clone(), op.resource.key.clone());
         match &op.change {
             Change::Delete { .. } | Change::Forget { .. } => drop(entries.remove(&place)),

@@ -46,7 +46,8 @@ pub struct GitStore {
     pushing: Duration,
     /// Why nothing can be written here; reading goes on.
     refused: Option<StoreError>,
-    /// What the last commit of each record says that was made here: the next one is made of what changed.
+    /// What the last commit of each record says that was read or made here: it is not read again, and the next one is
+    /// made of what changed.
     last: Arc<Mutex<BTreeMap<RecordName, (Oid, Record)>>>,
 }
 
@@ -318,7 +319,15 @@ impl Store for GitStore {
         let repo = self.repository()?;
         match self.tip(&repo, name)? {
             None => Ok((None, Record::default())),
-            Some(tip) => Ok((Some(Tip(tip.to_string())), self.load(&repo, tip)?)),
+            Some(tip) => {
+                let known = self.last().get(name).filter(|(at, _)| *at == tip).map(|(_, record)| record.clone());
+                let record = match known {
+                    Some(record) => record,
+                    None => self.load(&repo, tip)?,
+                };
+                self.last().insert(name.clone(), (tip, record.clone()));
+                Ok((Some(Tip(tip.to_string())), record))
+            }
         }
     }
 

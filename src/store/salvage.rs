@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::codec::{self, Files, HEAD};
 use super::{StoreError, Tip};
 use crate::model::Record;
@@ -39,7 +41,7 @@ impl Salvage {
                     for (endpoint, known) in part.endpoints {
                         let into: &mut _ = record.endpoints.entry(endpoint).or_default();
                         into.identity = known.identity.or(into.identity.take());
-                        into.entries.extend(known.entries);
+                        into.entries_mut().extend(Arc::unwrap_or_clone(known.entries));
                     }
                 }
                 Err(error) => damage.push(error.to_string()),

@@ -72,11 +72,11 @@ fn entry(kind: &str, key: &[&str], body: &str) -> RecordEntry {
 }
 
 fn record(number: u64, entries: usize) -> Record {
-    let mut of = EndpointRecord { identity: Some("pdns \"4\"".to_owned()), entries: BTreeMap::new() };
+    let mut of = EndpointRecord { identity: Some("pdns \"4\"".to_owned()), entries: Arc::default() };
     for n in 0..entries {
         let body = format!(r#"{{"name":"n{n}","ttl":{number},"nested":{{"$ref":"x"}}}}"#);
         let entry = entry("rrset", &["shop.example.", &format!("n{n}")], &body);
-        of.entries.insert((entry.kind.clone(), entry.key.clone()), entry);
+        of.entries_mut().insert((entry.kind.clone(), entry.key.clone()), entry);
     }
     let head = RecordHead {
         number,
@@ -539,11 +539,18 @@ fn a_tree_made_of_what_changed_is_the_tree_that_writing_all_of_it_makes() {
     let first = |of: &EndpointRecord| of.entries.keys().next().unwrap().clone();
     let mut steps = vec![record(1, 300), with_intent(record(1, 300), "run-1")];
     steps.push(edit(1, &|of| of.identity = None));
-    steps.push(edit(1, &|of| drop(of.entries.remove(&first(of)))));
-    steps.push(with_intent(edit(1, &|of| of.entries.get_mut(&first(of)).unwrap().protect = false), "run-2"));
+    steps.push(edit(1, &|of| {
+        let first = first(of);
+        of.entries_mut().remove(&first);
+    }));
+    let unprotected = edit(1, &|of| {
+        let first = first(of);
+        of.entries_mut().get_mut(&first).unwrap().protect = false;
+    });
+    steps.push(with_intent(unprotected, "run-2"));
     steps.push(edit(1, &|of| {
         let more = entry("zone", &["é/x"], r#"{"a":1}"#);
-        of.entries.insert((more.kind.clone(), more.key.clone()), more);
+        of.entries_mut().insert((more.kind.clone(), more.key.clone()), more);
     }));
     steps.push(record(2, 300));
     steps.push(record(2, 0));

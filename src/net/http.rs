@@ -121,10 +121,10 @@ impl Transport for HttpTransport {
             builder = builder.body(body);
         }
         let exchange = async {
-            let response = builder.send().await.map_err(|e| classify(&e))?;
+            let mut response = builder.send().await.map_err(|e| classify(&e))?;
             let mut out = http::Response::builder().status(response.status());
             if let Some(headers) = out.headers_mut() {
-                headers.clone_from(response.headers());
+                *headers = std::mem::take(response.headers_mut());
             }
             let announced = response.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
             if announced > limit {

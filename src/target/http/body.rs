@@ -20,9 +20,8 @@ pub fn audit(api: &ApiDescription, desired: &Desired) -> Vec<Diagnostic> {
         }];
     };
     let stated = desired.body.value();
-    let top = stated.as_object().cloned().unwrap_or_default();
     if let Some(known) = &rules.known {
-        for name in top.keys().filter(|name| !known.contains(name)) {
+        for name in stated.as_object().into_iter().flat_map(BTreeMap::keys).filter(|name| !known.contains(*name)) {
             let bad = bad("unknown-field", format!("`{name}` is not a field of `{}`", rules.kind));
             found.push(match nearest(name, known.iter().map(String::as_str)) {
                 Some(hint) => bad.help(format!("did you mean `{hint}`?")),
@@ -45,7 +44,9 @@ pub fn audit(api: &ApiDescription, desired: &Desired) -> Vec<Diagnostic> {
         found.push(bad.help("take it out of the manifest, or say `marks: off` for this target"));
     }
     let mut secrets = Vec::new();
-    collect_secrets(&stated, &FieldPath::root(), &mut secrets);
+    if desired.body.may_hold_secret() {
+        collect_secrets(&stated, &FieldPath::root(), &mut secrets);
+    }
     for (path, name) in secrets {
         if rules.field(&path).and_then(|rule| rule.secret.as_ref()).is_none() {
             let bad = bad("secret-in-plain-field", format!("{name} stands at `{path}`, which is not a secret field"));
@@ -75,7 +76,7 @@ pub(super) fn collect_secrets(value: &Value, at: &FieldPath, out: &mut Vec<(Fiel
 }
 
 /// What a new object is sent with: what is stated, the defaults, and what is only said at the start.
-pub(super) fn for_create(rules: &KindRules, stated: &Value) -> Value {
+pub(super) fn for_create(rules: &KindRules, stated: Value) -> Value {
     let mut out = with_defaults(rules, stated);
     for (path, rule) in &rules.fields {
         if let Some(initial) = rule.initial.as_ref().filter(|v| **v != Value::Null)
@@ -87,8 +88,8 @@ pub(super) fn for_create(rules: &KindRules, stated: &Value) -> Value {
     out
 }
 
-fn with_defaults(rules: &KindRules, stated: &Value) -> Value {
-    let mut out = stated.clone();
+fn with_defaults(rules: &KindRules, stated: Value) -> Value {
+    let mut out = stated;
     for (path, rule) in &rules.fields {
         let literal = path.segments().iter().all(|step| step != "*");
         if let Some(default) = rule.default.as_ref().filter(|v| **v != Value::Null && literal)
@@ -110,7 +111,7 @@ pub(super) struct Update<'a> {
 
 /// The whole object as it is wanted (for `all` and for templates).
 pub(super) fn whole(shape: &Shape<'_>, update: &Update<'_>) -> Value {
-    let mut out = with_defaults(shape.rules, update.stated);
+    let mut out = with_defaults(shape.rules, update.stated.clone());
     for (path, _) in shape.rules.fields.iter().filter(|(_, rule)| rule.initial.is_some()) {
         out.remove(path);
     }
@@ -190,7 +191,7 @@ fn merge(rules: &KindRules, at: &FieldPath, base: &mut Value, wanted: &Value) {
 
 /// Only what differs. A change inside a list sends the whole list.
 pub(super) fn changes(shape: &Shape<'_>, update: &Update<'_>, method: Method) -> Result<Value, String> {
-    let wanted = with_defaults(shape.rules, update.stated);
+    let wanted = with_defaults(shape.rules, update.stated.clone());
     let mut out = Value::object();
     for (path, value) in update.changes {
         let list = (1..path.segments().len())

@@ -300,8 +300,8 @@ impl<'a> Shape<'a> {
     }
 
     /// A body in the server's shape, without its envelope: wire forms applied, stated fields put under `spec`.
-    pub(super) fn wire_shape(&self, body: &Value) -> Result<Value, String> {
-        let mut out = body.clone();
+    pub(super) fn wire_shape(&self, body: Value) -> Result<Value, String> {
+        let mut out = body;
         for (path, rule) in &self.rules.fields {
             if let Some(codec) = rule.wire
                 && let Some(found) = out.get(path)

@@ -30,8 +30,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// A write that is ready to be sent.
 struct Ready {
     call: Call,
-    /// What the answer must show of it, if it is to be taken for the object.
-    stated: Option<Value>,
+    /// The stated fields that the answer must show, if it is to be taken for the object.
+    stated: Option<Vec<String>>,
 }
 
 fn refused(id: &ResourceId, why: impl std::fmt::Display) -> TargetError {
@@ -71,7 +71,7 @@ impl<X: Transport> HttpTarget<X> {
             _ => false,
         };
         let answer = self.send(&ready.call).await?;
-        let outcome = self.judge(&shape, operation, write, &answer, ready.stated.as_ref());
+        let outcome = self.judge(&shape, operation, write, &answer, ready.stated.as_deref());
         // One that may be sent again is still the same attempt.
         if attempt && !matches!(outcome, Err(TargetError::Throttled { .. } | TargetError::Failed { .. })) {
             self.attempts.end(id);
@@ -163,16 +163,20 @@ impl<X: Transport> HttpTarget<X> {
                 (unmarkable(shape, operation, id, base)?, unmarked(shape, base_value.as_ref()), Vec::new(), None)
             }
         };
-        let full = self.full(shape, operation, write, base, base_value.as_ref(), (&stated, &changes, &remove, mark))?;
+        let names = stated.as_object().map(|members| members.keys().cloned().collect());
+        let (secrets, hider) = self.resolve(shape, write, &stated)?;
+        // From here on the tree is handed on from step to step: a copy of it costs as much as sending it.
+        let full = self.full(shape, operation, write, base, base_value.as_ref(), (stated, &changes, &remove, mark))?;
         let full = match full {
             Some(full) if !shape.links.is_empty() => {
                 Some(with_ids(&shape.links, &full).map_err(|why| refused(id, why))?)
             }
             full => full,
         };
-        let travelling = match &full {
-            Some(full) => Some(shape.wire_shape(full).map_err(|why| refused(id, why))?),
-            None => None,
+        let wired = |full: Value| shape.wire_shape(full).map_err(|why| refused(id, why));
+        let poured = match (&operation.body, &full) {
+            (Body::Template(_), Some(full)) => Some(wired(full.clone())?),
+            (Body::Template(_) | Body::None | Body::All | Body::Merged | Body::Changes | Body::Fields, _) => None,
         };
         let addressed = match &base_value {
             Some(base) if !shape.links.is_empty() => with_ids(&shape.links, base).ok(),
@@ -184,31 +188,11 @@ impl<X: Transport> HttpTarget<X> {
             stated: full.as_ref(),
             base: addressed.as_ref(),
             params: Some(&self.params),
-            all: travelling.as_ref(),
+            all: poured.as_ref(),
         };
-        let sent = match &operation.body {
-            Body::None => None,
+        let filled = match &operation.body {
             Body::Template(template) => Some(scene.body(template).map_err(|why| refused(id, why))?),
-            Body::All | Body::Merged | Body::Changes | Body::Fields if shape.ty.wrap.is_root() => None,
-            Body::All | Body::Merged | Body::Changes | Body::Fields => travelling.clone().map(|body| {
-                let mut out = Value::object();
-                out.set(&shape.ty.wrap, body);
-                out
-            }),
-        };
-        // Without an envelope the whole goes as it is: one copy less of every body.
-        let is_plain = shape.ty.wrap.is_root()
-            && matches!(operation.body, Body::All | Body::Merged | Body::Changes | Body::Fields);
-        let plain = travelling.as_ref().filter(|_| is_plain);
-        let (secrets, hider) = self.resolve(shape, id, &stated)?;
-        let content = operation.content.as_ref().unwrap_or(&shape.ty.content).clone();
-        let bytes = match sent.as_ref().or(plain) {
-            Some(value) => {
-                let mut out = Vec::with_capacity(512);
-                wire::write_as(&content, value, &secrets, &mut out).map_err(|why| refused(id, why))?;
-                Some(Bytes::from(out))
-            }
-            None => None,
+            Body::None | Body::All | Body::Merged | Body::Changes | Body::Fields => None,
         };
         let mut headers = self.queries(&scene, &[&self.api.headers, &shape.ty.headers, &operation.headers])?;
         if let EtagRule::IfMatch { .. } = shape.ty.etag {
@@ -231,19 +215,31 @@ impl<X: Transport> HttpTarget<X> {
         }
         let path = self.address(&scene, &operation.path)?;
         let query = self.queries(&scene, &[&self.api.query, &shape.ty.query, &operation.query])?;
-        let call = Call {
-            method: operation.method.as_str(),
-            path,
-            query,
-            headers,
-            body: bytes,
-            hider,
-            content,
-            ..Call::default()
+        let sent = match (&operation.body, full) {
+            (Body::Template(_) | Body::None, _) | (_, None) => filled,
+            (Body::All | Body::Merged | Body::Changes | Body::Fields, Some(full)) if shape.ty.wrap.is_root() => {
+                Some(wired(full)?)
+            }
+            (Body::All | Body::Merged | Body::Changes | Body::Fields, Some(full)) => {
+                let mut out = Value::object();
+                out.set(&shape.ty.wrap, wired(full)?);
+                Some(out)
+            }
         };
+        let content = operation.content.as_ref().unwrap_or(&shape.ty.content).clone();
+        let body = match sent {
+            Some(value) => {
+                let mut out = Vec::with_capacity(512);
+                wire::write_as(&content, &value, &secrets, &mut out).map_err(|why| refused(id, why))?;
+                Some(Bytes::from(out))
+            }
+            None => None,
+        };
+        let call =
+            Call { method: operation.method.as_str(), path, query, headers, body, hider, content, ..Call::default() };
         let stated = match (&operation.body, write) {
             (Body::Template(_) | Body::None, _) | (_, Write::Delete { .. }) => None,
-            _ => Some(stated),
+            _ => names,
         };
         Ok(Ready { call, stated })
     }
@@ -256,13 +252,13 @@ impl<X: Transport> HttpTarget<X> {
         write: &Write<'_>,
         base: Option<&Observed>,
         base_value: Option<&Value>,
-        (stated, changes, remove, mark): (&Value, &BTreeMap<FieldPath, Canonical>, &[FieldPath], Option<&Mark>),
+        (stated, changes, remove, mark): (Value, &BTreeMap<FieldPath, Canonical>, &[FieldPath], Option<&Mark>),
     ) -> Result<Option<Value>, TargetError> {
         let mut full = match (write, base_value) {
             (Write::Delete { .. }, _) => return Ok(None),
             (Write::Create { .. }, _) | (_, None) => body::for_create(shape.rules, stated),
             (Write::Update { .. } | Write::Unmark { .. }, Some(base)) => {
-                let update = Update { stated, base, changes, remove };
+                let update = Update { stated: &stated, base, changes, remove };
                 let said = |body: Result<Value, String>| body.map_err(|why| refused(write.id(), why));
                 match operation.body.choice() {
                     Choice::Nothing => return Ok(None),
@@ -278,9 +274,16 @@ impl<X: Transport> HttpTarget<X> {
     }
 
     /// The values of the secrets in `stated`: only for fields that the description calls secret.
-    fn resolve(&self, shape: &Shape<'_>, id: &ResourceId, stated: &Value) -> Result<(Resolved, Hider), TargetError> {
+    fn resolve(&self, shape: &Shape<'_>, write: &Write<'_>, stated: &Value) -> Result<(Resolved, Hider), TargetError> {
+        let id = write.id();
+        let may = match write {
+            Write::Create { desired, .. } | Write::Update { desired, .. } => desired.body.may_hold_secret(),
+            Write::Delete { .. } | Write::Unmark { .. } => true,
+        };
         let mut found = Vec::new();
-        body::collect_secrets(stated, &FieldPath::root(), &mut found);
+        if may {
+            body::collect_secrets(stated, &FieldPath::root(), &mut found);
+        }
         let mut secrets = Resolved::new();
         let mut hider = Hider::default();
         for (path, name) in found {
@@ -301,7 +304,7 @@ impl<X: Transport> HttpTarget<X> {
         operation: &ApiOperation,
         write: &Write<'_>,
         answer: &Answer,
-        stated: Option<&Value>,
+        stated: Option<&[String]>,
     ) -> Result<Outcome, TargetError> {
         let is_delete = matches!(write, Write::Delete { .. });
         if !answer.is_success() {
@@ -326,7 +329,7 @@ impl<X: Transport> HttpTarget<X> {
 }
 
 /// The object as the answer to a write shows it; `None` unless it is whole.
-fn shown(shape: &Shape<'_>, id: &ResourceId, answer: &Answer, stated: &Value) -> Option<Observed> {
+fn shown(shape: &Shape<'_>, id: &ResourceId, answer: &Answer, stated: &[String]) -> Option<Observed> {
     if matches!(shape.ty.list.shape, ListShape::Map | ListShape::Names) || answer.body.is_empty() {
         return None;
     }
@@ -341,7 +344,7 @@ fn shown(shape: &Shape<'_>, id: &ResourceId, answer: &Answer, stated: &Value) ->
         let rule = shape.rules.field(&FieldPath::parse(&format!("/{}", name.replace('~', "~0").replace('/', "~1"))));
         rule.is_some_and(|rule| rule.initial.is_some() || matches!(rule.secret, Some(SecretMode::WriteOnly)))
     };
-    let mut stated = stated.as_object()?.keys();
+    let mut stated = stated.iter();
     // A tree is made only where the members cannot be told by sight.
     let whole = match members(&observed.body) {
         Some(seen) => stated.all(|name| seen.iter().any(|(there, _)| there == name) || unseen(name)),

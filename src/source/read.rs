@@ -56,7 +56,8 @@ impl Source {
 
     fn at(place: Place, rev: Option<&str>, url: Option<String>, options: SourceOptions) -> Result<Self, SourceError> {
         let repo = open(&place)?;
-        let revision = resolve(&options, &place, rev)?;
+        let head = if rev.is_none_or(|rev| rev == "HEAD") { head_of(&repo, &place) } else { None };
+        let revision = head.map_or_else(|| resolve(&options, &place, rev), Ok)?;
         Self::known(place, repo, revision, url, options)
     }
 
@@ -265,6 +266,15 @@ impl Source {
     fn broken(&self, id: &str, error: &git2::Error) -> SourceError {
         SourceError::Object { id: id.to_owned(), why: error.message().to_owned(), shallow: self.is_shallow() }
     }
+}
+
+/// The commit of a plain repository's `HEAD`: to start `git` for it would take longer than all else that is read of a
+/// small project. None where only git can tell, or tell what is wrong.
+fn head_of(repo: &Repository, place: &Place) -> Option<Revision> {
+    // The `HEAD` of a linked work tree is its own.
+    let plain = place.git_dir == place.common_dir;
+    let commit = plain.then(|| repo.head().ok()?.peel_to_commit().ok()).flatten()?;
+    Revision::parse(&commit.id().to_string())
 }
 
 /// Asks git what a revision is: it knows work trees, packed refs and `@{upstream}`.

@@ -281,7 +281,10 @@ async fn show_carried(
         Output::Markdown => apply_markdown(plan, &planned.checksum, &results),
     };
     ctx.print(&session.redactor.hide(&text));
-    Ok(if args.detailed_exitcode { carried.exit.and(Exit::Changes) } else { carried.exit })
+    let exit = if args.detailed_exitcode { carried.exit.and(Exit::Changes) } else { carried.exit };
+    // As when a session is closed: the program ends now.
+    std::mem::forget((planned, carried));
+    Ok(exit)
 }
 
 /// Takes the lock of the repository on this machine, waiting for others at most `wait`.

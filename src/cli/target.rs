@@ -188,6 +188,9 @@ fn fields(api: &str, rules: &KindRules) -> String {
     if let Some(parent) = &rules.parent {
         out.push_str(&format!("lives in: {}\n", parent.kind));
     }
+    for above in &rules.ancestors {
+        out.push_str(&format!("addressed by: {} of its {}\n", above.at, above.kind));
+    }
     for reference in &rules.refs {
         out.push_str(&format!("{} refers to {}\n", reference.field, reference.kind));
     }

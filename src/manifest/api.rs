@@ -4,6 +4,7 @@
 //! closed set of codecs that run in both directions. Nothing in it computes.
 
 mod description;
+mod links;
 mod nearest;
 mod read;
 mod rules;

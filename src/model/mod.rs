@@ -44,8 +44,8 @@ pub use project::{Endpoint, Own, Project, RecordPlace, Snapshot, TargetConfig};
 pub use record::{EndpointRecord, Guard, Intent, IntentOp, Process, Record, RecordEntry, RecordHead};
 pub use resource::{DependsOn, Desired, Meta, Observed, OnRemove, Origin, ReplaceRule};
 pub use schema::{
-    Each, FieldRule, Form, Inits, KeyField, KindRules, KindTable, Match, OnDelete, OwnerRule, ParentRule, RefRule,
-    SecretMode, Unordered, UpdateMode, Wire,
+    AncestorRule, Each, FieldRule, Form, Inits, KeyField, KindRules, KindTable, Match, OnDelete, OwnerRule, ParentRule,
+    RefRule, SecretMode, Unordered, UpdateMode, Wire,
 };
 pub use scope::{Cursor, Listing, Observation, Scope, ScopeState};
 pub use secret::{Secret, SecretRef};

@@ -31,6 +31,21 @@ impl KindTable {
             || self.children_of(kind).next().is_some()
             || self.referrers_of(kind).any(|(_, r)| r.on_delete == OnDelete::Cascade)
     }
+
+    /// The lists that tell the ids which this scope's addresses and references hold, itself not among them: without
+    /// them nobody can ask for it, or tell what it says.
+    pub fn id_lists(&self, kind: &Kind, parent: Option<&Key>) -> Vec<(Kind, Option<Key>)> {
+        let Some(rules) = self.get(kind) else { return Vec::new() };
+        let ancestors = rules.ancestors.iter().filter_map(|rule| {
+            let key = parent?.project(&rule.fields)?;
+            Some((rule.kind.clone(), self.get(&rule.kind).and_then(|above| above.parent_key(&key))))
+        });
+        let referred = rules.refs.iter().filter(|rule| rule.at.is_some()).map(|rule| {
+            let beside = self.get(&rule.kind).and_then(|to| rules.parent_of_referred(rule, to));
+            (rule.kind.clone(), beside.and_then(|fields| parent?.project(&fields)))
+        });
+        ancestors.chain(referred).filter(|(k, p)| (k, p.as_ref()) != (kind, parent)).collect()
+    }
 }
 
 /// The rules of one kind.
@@ -42,6 +57,8 @@ pub struct KindRules {
     pub key: Vec<KeyField>,
     /// The kind inside whose objects this one lives.
     pub parent: Option<ParentRule>,
+    /// Ancestors whose server-made ids stand in its addresses.
+    pub ancestors: Vec<AncestorRule>,
     /// Fields that name other objects, the parent not among them.
     pub refs: Vec<RefRule>,
     /// Sets of fields that no two objects may share, besides the key.
@@ -100,6 +117,19 @@ pub struct ParentRule {
     /// The kind of the parent.
     pub kind: Kind,
     /// For each key field of the parent, the index of the child's key field that holds it.
+    pub fields: Vec<usize>,
+}
+
+/// An ancestor that the API knows by an id of its own making, and manifests by its key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AncestorRule {
+    /// The hole that the id fills, as templates spell it: `project.id`.
+    pub hole: String,
+    /// The ancestor's kind.
+    pub kind: Kind,
+    /// Where its id stands in what is observed of it.
+    pub at: FieldPath,
+    /// For each key field of the ancestor, the index of the parent's key field that holds it.
     pub fields: Vec<usize>,
 }
 
@@ -314,6 +344,7 @@ impl KindRules {
                 })
                 .collect(),
             parent: None,
+            ancestors: Vec::new(),
             refs: Vec::new(),
             unique: Vec::new(),
             container: false,
@@ -380,6 +411,22 @@ impl KindRules {
     /// The key of the parent of the object with `key`.
     pub fn parent_key(&self, key: &Key) -> Option<Key> {
         key.project(&self.parent.as_ref()?.fields)
+    }
+
+    /// True if its addresses or references hold ids that other lists tell.
+    pub fn needs_ids(&self) -> bool {
+        !self.ancestors.is_empty() || self.refs.iter().any(|rule| rule.at.is_some())
+    }
+
+    /// Where the parent of what `rule` refers to is named: indexes of key fields of this kind's own parent. None if what is
+    /// referred to has no parent, or another one may be meant than can be told from where the referrer is.
+    pub fn parent_of_referred(&self, rule: &RefRule, to: &KindRules) -> Option<Vec<usize>> {
+        let (above, own) = (to.parent.as_ref()?, self.parent.as_ref()?);
+        let place = |field: &usize| {
+            let key = self.key.iter().position(|k| Some(&k.path) == rule.through.get(*field))?;
+            own.fields.iter().position(|index| *index == key)
+        };
+        above.fields.iter().map(place).collect()
     }
 
     /// True if the object is one that is never touched.

@@ -44,24 +44,22 @@ pub fn missing_scopes(
         before = Some(place);
     }
     what_goes_along(&site, &mut wanted);
-    // What is referred to by ids that the server makes is read first, for without it nobody can tell what an id means.
-    let mut queue: Vec<Kind> = wanted.iter().map(|(kind, _)| kind.clone()).collect();
-    while let Some(kind) = queue.pop() {
-        let new = by_id(table, &kind).filter(|to| wanted.insert(((*to).clone(), None))).cloned();
-        queue.extend(new.collect::<Vec<_>>());
+    // What tells the ids that the server makes is read first: they stand in addresses, and without them nobody can tell
+    // what a reference means.
+    let mut queue: Vec<(Kind, Option<Key>)> = wanted.iter().cloned().collect();
+    while let Some((kind, parent)) = queue.pop() {
+        for list in table.id_lists(&kind, parent.as_ref()) {
+            if wanted.insert(list.clone()) {
+                queue.push(list);
+            }
+        }
     }
     wanted
         .into_iter()
         .filter(|scope| !known.contains_key(scope))
-        .filter(|(kind, _)| by_id(table, kind).all(|to| known.contains_key(&(to.clone(), None))))
+        .filter(|(kind, parent)| table.id_lists(kind, parent.as_ref()).iter().all(|list| known.contains_key(list)))
         .map(|(kind, parent)| Scope { endpoint: endpoint.clone(), kind, parent })
         .collect()
-}
-
-/// The kinds that `kind` refers to by id.
-fn by_id<'t>(table: &'t KindTable, kind: &Kind) -> impl Iterator<Item = &'t Kind> {
-    let refs = table.get(kind).map(|rules| rules.refs.as_slice()).unwrap_or_default();
-    refs.iter().filter(|rule| rule.at.is_some()).map(|rule| &rule.kind)
 }
 
 /// The keys that are asked for one by one in a scope that the API cannot list ([`listed_by_key`]): those that are

@@ -7,7 +7,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use super::peer::{Context, Peer, Peers, Place};
 use super::retry::{Call, Tries, Verdict, verdict};
 use crate::event::Event;
-use crate::model::{Complete, Key, Kind, Listing, Observation, ResourceId, Scope, ScopeState, Tally};
+use crate::model::{Complete, Key, Kind, KindRules, Listing, Observation, ResourceId, Scope, ScopeState, Tally};
 use crate::target::{Greeting, Target, TargetError};
 
 /// What is known of one endpoint, by kind and parent.
@@ -169,8 +169,8 @@ where
         let mut asked = Vec::new();
         for scope in wave {
             let untold = untold(endpoint, &scope, &sighting.scopes);
-            // What an id stands for may be another thing now, though the list that names the id did not change.
-            let by_id = refers_by_id(endpoint, &scope);
+            // What an id stands for may be another thing now, though the list that it stands in did not change.
+            let by_id = endpoint.driver.kinds().get(&scope.kind).is_some_and(KindRules::needs_ids);
             let place = (scope.kind, scope.parent);
             match known.fresh.remove(&place).filter(|_| untold.is_none() && !by_id) {
                 Some(state) => drop(sighting.scopes.insert(place, state)),
@@ -227,18 +227,17 @@ async fn greet<T: Target>(
     tokio::time::timeout(within, once).await.map_err(|_| late())?.map_err(failed)
 }
 
-/// True for a scope whose resources refer to others by ids that the server made.
-fn refers_by_id<T: Target>(endpoint: &Peer<T>, scope: &Scope) -> bool {
-    let rules = endpoint.driver.kinds().get(&scope.kind);
-    rules.is_some_and(|rules| rules.refs.iter().any(|rule| rule.at.is_some()))
-}
-
-/// Why a scope need not be asked for: it refers by id to a kind that could not be read, so that nobody could tell what it
-/// says.
+/// Why a scope need not be asked for: it needs ids of a kind that could not be read, so that nobody could address it, or
+/// tell what it says.
 fn untold<T: Target>(endpoint: &Peer<T>, scope: &Scope, seen: &Scopes) -> Option<String> {
-    let rules = endpoint.driver.kinds().get(&scope.kind)?;
-    rules.refs.iter().filter(|rule| rule.at.is_some()).find_map(|rule| match seen.get(&(rule.kind.clone(), None)) {
-        Some(ScopeState::Unknown { why }) => Some(format!("it refers to {} by id: {why}", rule.kind)),
+    let table = endpoint.driver.kinds();
+    let rules = table.get(&scope.kind)?;
+    table.id_lists(&scope.kind, scope.parent.as_ref()).into_iter().find_map(|list| match seen.get(&list) {
+        Some(ScopeState::Unknown { why }) => {
+            let is_above = rules.ancestors.iter().any(|above| above.kind == list.0);
+            let how = if is_above { "it is addressed by an id of" } else { "it refers by id to" };
+            Some(format!("{how} {}: {why}", list.0))
+        }
         Some(ScopeState::Known(_)) | None => None,
     })
 }

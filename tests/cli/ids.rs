@@ -219,6 +219,6 @@ fn where_the_ids_cannot_be_read_nothing_is_concluded() {
     assert_eq!(plan["operations"], json!([]));
     assert_eq!(plan["summary"]["unknown"], 2);
     let lists = ipam.lists();
-    sandbox.run(["plan"]).exits(3).says("it refers to vrf by id");
+    sandbox.run(["plan"]).exits(3).says("it refers by id to vrf");
     assert_eq!(ipam.lists(), lists + 2, "tenants and VRFs are asked for, and no prefix");
 }

@@ -16,6 +16,7 @@ mod hostile;
 mod ids;
 mod input;
 mod mutations;
+mod nested;
 mod operate;
 mod record;
 mod safety;

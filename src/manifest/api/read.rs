@@ -8,7 +8,7 @@ use crate::model::{Diagnostic, Digest, FieldPath, Kind, KindTable, Number, Span,
 use super::{
     AbsentRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, BodyTemplate, Choice, Content, ErrorRule,
     EtagRule, GetRule, IdentityRule, ListRule, LoginRule, Method, PageRule, Place, RetryRule, Revalidate, Shape,
-    Template, TokenPlace, WaitRule, nearest, rules,
+    Template, TokenPlace, WaitRule, links, nearest, rules,
 };
 
 type Map = BTreeMap<String, Value>;
@@ -280,13 +280,7 @@ impl Reader<'_> {
     fn template(&mut self, place: &str, value: &Value) -> Option<Template> {
         let text = self.text(place, value)?;
         match Template::parse(&text) {
-            Ok(template) => {
-                if let Some(hole) = template.holes().find(|h| h.name.contains('.')) {
-                    let message = format!("`{{{}}}`: ids of ancestors and references are not supported yet", hole.name);
-                    self.error(place, message);
-                }
-                Some(template)
-            }
+            Ok(template) => Some(template),
             Err(why) => {
                 self.error(place, why);
                 None
@@ -375,7 +369,8 @@ impl Reader<'_> {
             kinds.insert(kind, ty);
         }
         rules::check(self, &tables);
-        rules::check_links(self, &tables);
+        links::ancestors(self, &kinds, &mut tables, &defaults.params);
+        links::check(self, &tables);
         let auth = map.get("auth").map_or(Some(AuthRule::Unsaid), |v| self.auth("auth", v))?;
         let api = ApiDescription {
             name,
@@ -394,6 +389,9 @@ impl Reader<'_> {
             table: Arc::new(KindTable { kinds: tables }),
         };
         let free = api.base.holes().chain(api.health.iter().flat_map(Template::holes));
+        // What goes with every request goes also with those that concern no object.
+        let shared = api.headers.iter().chain(&api.query).flat_map(|(_, template)| template.holes());
+        let free = free.chain(shared.filter(|hole| hole.name.contains('.')));
         let loose: Vec<String> = free.filter(|h| !api.params.contains(&h.name)).map(|h| h.name.clone()).collect();
         for hole in loose {
             self.error("base", format!("`{{{hole}}}` is not among `params`"));
@@ -822,8 +820,9 @@ impl Reader<'_> {
         let Some(get) = get else {
             return self.error(&format!("{place}/list"), "`list: keys` needs `path:` or `get:` to ask for one object");
         };
-        let known =
-            |name: &str| params.iter().any(|p| p == name) || rules.key.iter().any(|k| k.path == FieldPath::parse(name));
+        let in_key = |name: &str| rules.key.iter().any(|k| k.path == FieldPath::parse(name));
+        // What has a dot is an ancestor's id, and is judged where all kinds are known.
+        let known = |name: &str| name.contains('.') || params.iter().any(|p| p == name) || in_key(name);
         let holes = get.path.holes().chain(get.query.iter().flat_map(|(_, t)| t.holes()));
         let bad: Vec<String> = holes.filter(|h| !known(&h.name)).map(|h| h.name.clone()).collect();
         for hole in bad {
@@ -847,7 +846,7 @@ impl Reader<'_> {
             .holes()
             .chain(query)
             .chain(body)
-            .filter(|h| !params.contains(&h.name) && !of_parent.contains(&h.name))
+            .filter(|h| !h.name.contains('.') && !params.contains(&h.name) && !of_parent.contains(&h.name))
             .map(|h| h.name.clone())
             .collect();
         for hole in bad {
@@ -860,7 +859,8 @@ impl Reader<'_> {
         let Some(create) = &ty.create else { return };
         let known = |name: &str| {
             let path = FieldPath::parse(name);
-            rules.key.iter().any(|k| k.name == name || k.path == path)
+            name.contains('.')
+                || rules.key.iter().any(|k| k.name == name || k.path == path)
                 || params.iter().any(|p| p == name)
                 || rules.fields.keys().any(|f| f.contains(&path) || path.contains(f))
                 || rules.known.iter().flatten().any(|f| path.segments().first() == Some(f))

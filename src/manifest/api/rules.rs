@@ -6,7 +6,7 @@ use crate::model::{
 };
 
 use super::read::{Reader, key_is_empty};
-use super::{Template, nearest};
+use super::{Template, links, nearest};
 
 type Map = BTreeMap<String, Value>;
 
@@ -35,7 +35,7 @@ pub(super) fn keys(reader: &mut Reader<'_>, types: &Map, params: &[String]) -> B
         let key = match (map.get("key"), map.get("path").and_then(Value::as_str)) {
             (Some(key), _) => reader.texts(&format!("types/{name}/key"), Some(key)),
             (None, Some(path)) => Template::parse(path)
-                .map(|t| t.holes().map(|h| h.name.clone()).filter(|h| !params.contains(h)).collect())
+                .map(|t| t.holes().map(|h| key_field(&h.name, types)).filter(|h| !params.contains(h)).collect())
                 .unwrap_or_default(),
             (None, None) => Vec::new(),
         };
@@ -46,6 +46,11 @@ pub(super) fn keys(reader: &mut Reader<'_>, types: &Map, params: &[String]) -> B
         out.insert(name.clone(), key);
     }
     out
+}
+
+/// What a hole of an address says of the key: the id of an ancestor stands for the ancestor's name.
+fn key_field(hole: &str, types: &Map) -> String {
+    links::split(hole, types.keys().map(String::as_str)).map_or(hole, |(kind, _)| kind).to_owned()
 }
 
 /// What is sent for fields that are no longer stated.
@@ -77,35 +82,6 @@ pub(super) fn link_within(map: &Map) -> BTreeMap<FieldPath, FieldPath> {
         Some((FieldPath::parse(field), FieldPath::parse(rule.as_object()?.get("as")?.as_str()?)))
     })
     .collect()
-}
-
-/// What is referred to by id is listed first, so that it must have a list of its own and not wait for its referrers.
-pub(super) fn check_links(reader: &mut Reader<'_>, tables: &BTreeMap<Kind, KindRules>) {
-    let linked = |kind: &Kind| {
-        let refs = tables.get(kind).map(|rules| rules.refs.as_slice()).unwrap_or_default();
-        refs.iter().filter(|rule| rule.at.is_some()).map(|rule| rule.kind.clone()).collect::<Vec<_>>()
-    };
-    for kind in tables.keys() {
-        let here = format!("types/{kind}/refs");
-        for to in linked(kind) {
-            if tables.get(&to).is_some_and(|rules| rules.listed_by_key || rules.parent.is_some()) {
-                let message = format!("`at`: the ids of `{to}` are not supported yet: it has no list of its own");
-                reader.error(&here, message);
-            }
-        }
-        let (mut seen, mut queue) = (BTreeSet::new(), linked(kind));
-        while let Some(next) = queue.pop() {
-            if &next == kind {
-                let message = "`at`: references by id that lead back to their own kind are not supported yet; \
-                               leave this one out of `refs`, and state the id in the manifest";
-                reader.error(&here, message);
-                break;
-            }
-            if seen.insert(next.clone()) {
-                queue.extend(linked(&next));
-            }
-        }
-    }
 }
 
 /// Reads what diff and plan must know of one kind.
@@ -297,13 +273,6 @@ fn refs(
                 _ => Vec::new(),
             },
         };
-        if rule.at.is_some() && (target.len() != 1 || !rule.through.is_empty()) {
-            let message = format!(
-                "`at`: only a kind with one key field can be referred to by id, and `{kind}` has {}",
-                target.len()
-            );
-            reader.error(&here, message);
-        }
         if !rule.through.is_empty() && rule.through.len() != target.len() {
             let message =
                 format!("`through` names {} fields, the key of `{kind}` has {}", rule.through.len(), target.len());

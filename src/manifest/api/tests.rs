@@ -1,4 +1,4 @@
-use crate::model::{FieldPath, Kind, OnDelete};
+use crate::model::{FieldPath, Key, Kind, OnDelete};
 
 use super::ApiDescription;
 
@@ -24,7 +24,31 @@ fn what_is_wrong_is_said_with_a_place_and_a_suggestion() {
         ("s: {path: \"/s/{n}\", page: {after: n, until: short}}", "`until: short` needs `size"),
         ("s: {path: \"/s/{n}\", page: {after: n, as: {x: y}}}", "each page would be the first one"),
         ("s: {path: \"/s/{n}\", revalidate: yes}", "`revalidate` takes"),
-        ("s: {path: \"/s/{a.id}\"}", "ids of ancestors and references are not supported yet"),
+        ("s: {path: \"/s/{a.id}/{n}\", key: [n]}", "`{a.id}` is no field, and no kind has a name like that"),
+        (
+            "{p: {path: \"/p/{id}\", key: [name]}, s: {in: p, path: \"/p/{q.id}/s/{n}\", key: [p, n]}}",
+            "types/s/path: `{q.id}` is no field, and no kind has a name like that; did you mean `{p.id}`?",
+        ),
+        (
+            "{p: {path: \"/p/{id}\", key: [name]}, s: {path: \"/p/{p.id}/s/{n}\", list: /s}}",
+            "`{p.id}`: `s` is not inside of a `p`; if it is, say `in: p`",
+        ),
+        (
+            "{o: {path: \"/o/{n}\"}, p: {path: \"/p/{id}\", key: [name]}, s: {in: p, path: \"/p/{o.n}/s/{n}\", key: [p, n]}}",
+            "`{o.n}`: `o` is no ancestor of `s`, which is in `p`",
+        ),
+        (
+            "{p: {path: \"/p/{uuid}\", key: [name]}, s: {in: p, path: \"/p/{p.uid}/s/{n}\"}}",
+            "nothing says that a `p` has a field `uid`; did you mean `{p.uuid}`?",
+        ),
+        (
+            "{p: {path: \"/p/{name}\"}, s: {in: p, path: \"/p/{p.id}/s/{n}\"}}",
+            "if the server shows one, say `server: [id]` there",
+        ),
+        (
+            "{p: {path: \"/p/{id}\", key: [name], refs: {s: {kind: s, at: /id}}}, s: {in: p, path: \"/p/{p.id}/s/{n}\"}}",
+            "only what is inside of the same one can refer to it by id",
+        ),
         ("s: {path: \"s/{n}\"}", "did you mean `/s/{n}`?"),
         ("s: {path: /profile}", "no key"),
         ("s: {path: \"/s/{n}\", in: p}", "there is no kind `p`"),
@@ -37,16 +61,20 @@ fn what_is_wrong_is_said_with_a_place_and_a_suggestion() {
         ("s: {path: \"/s/{n}\", fields: {a/b: {secret: true}}}", "is written `/a/b`; one name with a slash, `/a~1b`"),
         ("s: {path: \"/s/{n}\", refs: {a/b: s}}", "is written `/a/b`; one name with a slash"),
         (
-            "s: {path: \"/s/{n}\", refs: {f: {kind: s, at: /id}}}",
-            "references by id that lead back to their own kind are not supported yet",
+            "s: {path: \"/s/{n}\", refs: {n: {kind: s, at: /id}}}",
+            "`n` refers to its own kind, and is a part of the key",
+        ),
+        (
+            "{s: {path: \"/s/{n}\", refs: {f: {kind: p, at: /id}}}, p: {path: \"/p/{n}\", refs: {g: {kind: s, at: /id}}}}",
+            "the ids of one kind need those of another, and the other way round",
+        ),
+        (
+            "{s: {path: \"/s/{n}\", refs: {f: {kind: p, at: /id}}}, p: {in: o, path: \"/o/{o}/p/{n}\"}, o: {path: \"/o/{n}\"}}",
+            "`at`: a `p` is inside of a `o`, and only what is inside of the same one can refer to it by id",
         ),
         (
             "{s: {path: \"/s/{n}\", refs: {f: {kind: p, at: /id}}}, p: {path: \"/p/{n}\", list: keys}}",
             "it has no list of its own",
-        ),
-        (
-            "{s: {path: \"/s/{n}\", refs: {f: {kind: p, at: /id}}}, p: {path: \"/p/{n}/{m}\"}}",
-            "only a kind with one key field can be referred to by id, and `p` has 2",
         ),
         (
             "{s: {path: \"/s/{n}\", refs: {f: {kind: p, as: /id}}}, p: {path: \"/p/{n}\"}}",
@@ -101,4 +129,54 @@ types:
     let record = api.table().get(&Kind::new("record")).unwrap();
     assert_eq!(record.parent.as_ref().unwrap().fields, [0, 1]);
     assert_eq!(api.types[&Kind::new("record")].list.path.to_string(), "/b/{bucket}/c/{collection}/r");
+}
+
+#[test]
+fn an_ancestors_id_in_an_address_stands_for_its_name_in_the_key() {
+    let text = "
+api: t
+etag: if-match
+types:
+  org: {path: \"/orgs/{uid}\", key: [name]}
+  project: {in: org, path: \"/orgs/{org.uid}/projects/{id}\", key: [org, name]}
+  hook: {in: project, path: \"/orgs/{org.uid}/projects/{project.id}/hooks/{name}\"}
+  limit:
+    in: project
+    path: \"/projects/{project.id}/limit\"
+    key: [org, project]
+    list: {get: \"/projects/{project.id}/limit\", shape: one}
+";
+    let (api, _) = ApiDescription::parse("t.yaml", text).unwrap();
+    let hook = api.table().get(&Kind::new("hook")).unwrap();
+    let key: Vec<&str> = hook.key.iter().map(|field| field.name.as_str()).collect();
+    assert_eq!(key, ["org", "project", "name"]);
+    let above: Vec<_> = hook.ancestors.iter().map(|a| (a.hole.as_str(), a.kind.as_str(), a.fields.clone())).collect();
+    assert_eq!(above, [("org.uid", "org", vec![0]), ("project.id", "project", vec![0, 1])]);
+    let list = api.types[&Kind::new("hook")].list.path.to_string();
+    assert_eq!(list, "/orgs/{org.uid}/projects/{project.id}/hooks");
+    // What has to be read before the hooks of one project can be asked for.
+    let inside = Key::of_texts(&["acme", "shop"]);
+    let lists = api.table().id_lists(&Kind::new("hook"), Some(&inside));
+    let acme = Some(Key::of_texts(&["acme"]));
+    assert_eq!(lists, [(Kind::new("org"), None), (Kind::new("project"), acme)]);
+    assert_eq!(api.table().id_lists(&Kind::new("org"), None), []);
+}
+
+#[test]
+fn a_body_may_hold_an_ancestors_id_and_a_field_with_a_dot() {
+    let text = "
+api: t
+etag: if-match
+types:
+  p: {path: \"/p/{id}\", key: [name]}
+  s:
+    in: p
+    key: [p, name]
+    path: \"/s/{id}\"
+    list: {get: /s, query: {p: \"{p.id}\"}}
+    create: {post: /s, body: {\"*\": rest, p: {id: \"{p.id}\"}, mode: \"{app.mode}\"}}
+";
+    let (api, _) = ApiDescription::parse("t.yaml", text).unwrap();
+    let rules = api.table().get(&Kind::new("s")).unwrap();
+    assert_eq!(rules.ancestors.iter().map(|a| a.hole.as_str()).collect::<Vec<_>>(), ["p.id"]);
 }

@@ -362,9 +362,11 @@ impl<X: Transport> HttpTarget<X> {
         let ty = self.api.types.get(&write.id().kind)?;
         let conditional = ty.version.is_some() || matches!(ty.etag, EtagRule::IfMatch { .. });
         let by_own_path = |op: &ApiOperation| {
-            let key: Vec<FieldPath> =
-                self.api.table().get(&ty.kind).iter().flat_map(|r| &r.key).map(|k| k.path.clone()).collect();
-            op.path.holes().all(|h| key.contains(&h.path()) || self.params.contains_key(&h.name))
+            let rules = self.api.table().get(&ty.kind);
+            let key: Vec<FieldPath> = rules.iter().flat_map(|r| &r.key).map(|k| k.path.clone()).collect();
+            // An ancestor's id is of that very ancestor, and of none that is made in its place.
+            let above = |name: &str| rules.iter().flat_map(|r| &r.ancestors).any(|rule| rule.hole == name);
+            op.path.holes().all(|h| key.contains(&h.path()) || self.params.contains_key(&h.name) || above(&h.name))
         };
         let can_look_up = true;
         Some(match write {
@@ -434,14 +436,9 @@ impl<X: Transport> Target for HttpTarget<X> {
         }
         let shape = self.shape(&scope.kind).await?;
         // What an id stands for may have another name by now, and the list's tag does not tell.
-        let since = since.filter(|_| shape.links.is_empty());
+        let since = since.filter(|_| !shape.rules.needs_ids());
         Ok(match self.list(&shape, scope.parent.as_ref(), since).await? {
-            Found::Listed(listing) => {
-                if self.tells_ids(scope) {
-                    self.learn_all(&scope.kind, &listing);
-                }
-                Observation::Listed(listing)
-            }
+            Found::Listed(listing) => Observation::Listed(listing),
             Found::Nowhere => Observation::NoSuchKind,
             Found::Unchanged => Observation::Unchanged,
         })
@@ -459,10 +456,11 @@ impl<X: Transport> Target for HttpTarget<X> {
 
     async fn write(&self, write: &Write<'_>, fence: Option<Fence>) -> Result<Outcome, TargetError> {
         let outcome = self.carry_out(write, fence).await?;
-        match &outcome {
-            Outcome::Done(observed) => self.learn(write.id(), Some(&**observed)),
-            Outcome::Gone => self.learn(write.id(), None),
-            Outcome::DoneUnseen => {}
+        match (&outcome, write) {
+            (Outcome::Done(observed), _) => self.learn(write.id(), Some(&**observed)),
+            // What is made anew has another id than what was there before, shown or not.
+            (Outcome::Gone, _) | (Outcome::DoneUnseen, Write::Create { .. }) => self.learn(write.id(), None),
+            (Outcome::DoneUnseen, Write::Update { .. } | Write::Delete { .. } | Write::Unmark { .. }) => {}
         }
         Ok(outcome)
     }

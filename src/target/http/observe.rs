@@ -61,7 +61,11 @@ impl<X: Transport> HttpTarget<X> {
         since: Option<&Cursor>,
     ) -> Result<Found, TargetError> {
         Ok(match self.listed(shape, parent, since).await? {
-            Found::Listed(listing) if shape.ty.list.summary => Found::Listed(self.whole(shape, listing).await?),
+            Found::Listed(listing) if shape.ty.list.summary => {
+                let listing = self.whole(shape, listing).await?;
+                self.learn_all(&shape.ty.kind, parent, &listing);
+                Found::Listed(listing)
+            }
             found => found,
         })
     }
@@ -110,7 +114,9 @@ impl<X: Transport> HttpTarget<X> {
                 }
             }
         }
-        let key = key_with_ids(&shape.links, key);
+        let Ok(holes) = self.holes(shape, parent).await? else { return Ok(Found::Nowhere) };
+        let mut key = key_with_ids(&shape.links, key);
+        key.extend(holes);
         let scene = Scene { rules: Some(shape.rules), key, params: Some(&self.params), ..Scene::default() };
         let refused = |why: String| TargetError::Refused { why: format!("list of `{}`: {why}", shape.ty.kind) };
         let own_query = self.queries(&scene, &[&self.api.query, &shape.ty.query, &rule.query])?;
@@ -224,7 +230,12 @@ impl<X: Transport> HttpTarget<X> {
             let why = format!("two objects with the same key {}/{}", shape.ty.kind, pair[0].key);
             return Err(answer.unreadable(why).into());
         }
-        Complete::finish(listing, &tally).map(Found::Listed).map_err(|e| answer.unreadable(e.to_string()).into())
+        let listing = Complete::finish(listing, &tally).map_err(|e| answer.unreadable(e.to_string()))?;
+        self.learn_all(&shape.ty.kind, parent, &listing);
+        Ok(Found::Listed(listing.map(|mut listing| {
+            listing.items.iter_mut().chain(&mut listing.ignored).for_each(|observed| shape.name_own(observed));
+            listing
+        })))
     }
 
     /// Asks for each object of a list of summaries. One that is gone meanwhile is not there.
@@ -352,10 +363,14 @@ impl<X: Transport> HttpTarget<X> {
         searched: bool,
     ) -> Result<Option<Observed>, TargetError> {
         let base = known.and_then(|observed| observed.value().ok());
-        let base = base.and_then(|base| with_ids(&shape.links, &base).ok());
+        let base = base.and_then(|base| with_ids(&shape.links, &base, &base).ok());
+        let parent = shape.rules.parent_key(&id.key);
+        let Ok(holes) = self.holes(shape, parent.as_ref()).await? else { return Ok(None) };
+        let mut key = key_with_ids(&shape.links, key_fields(shape.rules, &id.key));
+        key.extend(holes);
         let scene = Scene {
             rules: Some(shape.rules),
-            key: key_with_ids(&shape.links, key_fields(shape.rules, &id.key)),
+            key,
             base: base.as_ref(),
             params: Some(&self.params),
             ..Scene::default()
@@ -384,14 +399,16 @@ impl<X: Transport> HttpTarget<X> {
                 false => Err(answer.unreadable(format!("there is no object at `{}`", get.item))),
             };
         };
-        let parent = shape.rules.parent_key(&id.key);
         let name = match shape.ty.list.shape {
             ListShape::Map | ListShape::Names => id.key.texts().last(),
             ListShape::Array | ListShape::One => None,
         };
         let item = shape.item(&answer.body, raw, name.as_deref(), parent.as_ref(), answer.etag());
         match item.map_err(|why| answer.unreadable(why))? {
-            Item::Managed(observed) | Item::Ignored(observed) if observed.key == id.key => Ok(Some(observed)),
+            Item::Managed(mut observed) | Item::Ignored(mut observed) if observed.key == id.key => {
+                self.name_own(shape, parent.as_ref(), &mut observed).await?;
+                Ok(Some(observed))
+            }
             Item::Managed(_) | Item::Ignored(_) if !by_key => self.find(shape, id, searched).await,
             Item::Managed(other) | Item::Ignored(other) => {
                 Err(answer.unreadable(format!("asked for {}, answered with {}", id.key, other.key)))

@@ -7,7 +7,7 @@ use crate::manifest::api::{ApiDescription, ApiOperation, ApiType, EtagRule, Temp
 use crate::model::{FieldPath, Key, Kind, KindRules, MAX_DEPTH, Mark, Observed, Opaque, OwnerRule, Value, parse_json};
 
 use super::fill::text_of;
-use super::ids::{Link, with_names};
+use super::ids::{Above, Link, When, with_names};
 use super::{scan, wire};
 
 /// The largest object that is taken.
@@ -20,6 +20,8 @@ pub(super) struct Shape<'a> {
     outline: Arc<Outline>,
     /// Fields that travel as ids.
     pub(super) links: Vec<Link>,
+    /// Ancestors whose ids stand in addresses.
+    pub(super) above: Vec<Above<'a>>,
 }
 
 /// What is looked at in each item of a kind; made once, and asked about every item.
@@ -94,7 +96,7 @@ impl Outline {
 impl<'a> Shape<'a> {
     /// A shape without the ids that its references may need.
     pub(super) fn new(ty: &'a ApiType, rules: &'a KindRules, outline: Arc<Outline>) -> Self {
-        Self { ty, rules, outline, links: Vec::new() }
+        Self { ty, rules, outline, links: Vec::new(), above: Vec::new() }
     }
 
     /// The parts of an item that are to be spliced, or `None` if they overlap and it takes a tree to tell them apart.
@@ -161,6 +163,11 @@ impl<'a> Shape<'a> {
                     None => added.push((field.path.clone(), value)),
                     Some(found) if found == &value => {}
                     Some(found) if field.form.is_some_and(|form| form.normal(found) == value) => {}
+                    // It shows the id of what it is in, where manifests state the name.
+                    Some(found) if self.above.iter().any(|above| above.is_shown(&field.name, parent, found)) => {
+                        twice = true;
+                        added.push((field.path.clone(), value));
+                    }
                     Some(_) => {
                         return Err(format!(
                             "an item whose `{}` is not the {} that was asked for",
@@ -173,6 +180,7 @@ impl<'a> Shape<'a> {
         for (path, value) in &added {
             seen.set(path, value.clone());
         }
+        with_names(&self.links, When::Placed, &mut seen);
         if self.ty.absent.values.iter().any(|(path, value)| seen.get(path) == Some(value)) {
             return Ok(Item::Nothing);
         }
@@ -295,8 +303,18 @@ impl<'a> Shape<'a> {
                 out.set(path, read);
             }
         }
-        with_names(&self.links, &mut out);
+        with_names(&self.links, When::Read, &mut out);
         Ok(out)
+    }
+
+    /// The object with the ids of its own kind turned into names. Its list must be known.
+    pub(super) fn name_own(&self, observed: &mut Observed) {
+        if let Ok(mut value) = observed.value()
+            && self.links.iter().any(Link::is_own)
+        {
+            with_names(&self.links, When::Listed, &mut value);
+            observed.body = written(&value);
+        }
     }
 
     /// A body in the server's shape, without its envelope: wire forms applied, stated fields put under `spec`.
@@ -377,8 +395,11 @@ impl Spliced<'_> {
 /// The outlines of all kinds.
 pub(super) fn outlines(api: &ApiDescription) -> BTreeMap<Kind, Arc<Outline>> {
     let outline = |(kind, ty): (&Kind, &ApiType)| {
-        let rules = api.table().kinds.values().flat_map(|rules| &rules.refs).filter(|rule| &rule.kind == kind);
-        let ids: Vec<FieldPath> = rules.filter_map(|rule| rule.at.clone()).collect();
+        let kinds = || api.table().kinds.values();
+        let referred = kinds().flat_map(|rules| &rules.refs).filter(|rule| &rule.kind == kind);
+        let above = kinds().flat_map(|rules| &rules.ancestors).filter(|rule| &rule.kind == kind);
+        let ids: Vec<FieldPath> =
+            referred.filter_map(|rule| rule.at.clone()).chain(above.map(|rule| rule.at.clone())).collect();
         Some((kind.clone(), Arc::new(Outline::new(ty, api.table().get(kind)?, &ids))))
     };
     api.types.iter().filter_map(outline).collect()

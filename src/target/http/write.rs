@@ -47,6 +47,15 @@ impl<X: Transport> HttpTarget<X> {
         {
             self.find_ids(&shape, &desired.body.value()).await?;
         }
+        let parent = shape.rules.parent_key(&id.key);
+        let holes = match (self.holes(&shape, parent.as_ref()).await?, write) {
+            (Ok(holes), _) => holes,
+            // What it was in is gone, and it with it.
+            (Err(_), Write::Delete { .. }) => return Ok(Outcome::Gone),
+            (Err(why), Write::Create { .. } | Write::Update { .. } | Write::Unmark { .. }) => {
+                return Err(refused(id, why));
+            }
+        };
         let operation = match write {
             Write::Create { .. } => shape.ty.create.as_ref(),
             Write::Update { .. } | Write::Unmark { .. } => shape.ty.update.as_ref(),
@@ -58,7 +67,7 @@ impl<X: Transport> HttpTarget<X> {
             return Ok(Outcome::DoneUnseen);
         }
         let operation = operation.ok_or_else(|| refused(id, "the API has no such operation"))?;
-        let mut ready = self.prepare(&shape, operation, write)?;
+        let mut ready = self.prepare(&shape, operation, write, holes)?;
         if let (Some(header), Some(fence)) = (&self.api.fence, fence) {
             ready.call.headers.push((header.clone(), fence.0.to_string()));
         }
@@ -80,6 +89,11 @@ impl<X: Transport> HttpTarget<X> {
             (Some(rule), Ok(outcome)) => {
                 let patience = if fence.is_some() { FENCED_PATIENCE } else { PATIENCE };
                 Ok(self.settled(&shape, write, rule, patience).await.unwrap_or(outcome))
+            }
+            (_, Ok(Outcome::Done(mut observed))) => {
+                // It is written, whatever became of the list that tells what it refers to.
+                let named = self.name_own(&shape, parent.as_ref(), &mut observed).await;
+                Ok(named.map_or(Outcome::DoneUnseen, |()| Outcome::Done(observed)))
             }
             (_, outcome) => outcome,
         }
@@ -126,7 +140,9 @@ impl<X: Transport> HttpTarget<X> {
         let (Some(operation), Write::Create { .. } | Write::Update { .. }) = (&shape.ty.validate, write) else {
             return Ok(Rehearsal::NotOffered);
         };
-        let answer = self.send(&self.prepare(&shape, operation, write)?.call).await?;
+        let parent = shape.rules.parent_key(&write.id().key);
+        let holes = self.holes(&shape, parent.as_ref()).await?.map_err(|why| refused(write.id(), why))?;
+        let answer = self.send(&self.prepare(&shape, operation, write, holes)?.call).await?;
         Ok(match answer.status {
             _ if answer.is_success() => match answer.not_ok(&operation.ok) {
                 None => Rehearsal::Accepted,
@@ -141,7 +157,13 @@ impl<X: Transport> HttpTarget<X> {
         })
     }
 
-    fn prepare(&self, shape: &Shape<'_>, operation: &ApiOperation, write: &Write<'_>) -> Result<Ready, TargetError> {
+    fn prepare(
+        &self,
+        shape: &Shape<'_>,
+        operation: &ApiOperation,
+        write: &Write<'_>,
+        holes: BTreeMap<FieldPath, Value>,
+    ) -> Result<Ready, TargetError> {
         let id = write.id();
         let base = match write {
             Write::Create { .. } => None,
@@ -169,7 +191,7 @@ impl<X: Transport> HttpTarget<X> {
         let full = self.full(shape, operation, write, base, base_value.as_ref(), (stated, &changes, &remove, mark))?;
         let full = match full {
             Some(full) if !shape.links.is_empty() => {
-                Some(with_ids(&shape.links, &full).map_err(|why| refused(id, why))?)
+                Some(with_ids(&shape.links, &full, &stated).map_err(|why| refused(id, why))?)
             }
             full => full,
         };
@@ -179,12 +201,14 @@ impl<X: Transport> HttpTarget<X> {
             (Body::Template(_) | Body::None | Body::All | Body::Merged | Body::Changes | Body::Fields, _) => None,
         };
         let addressed = match &base_value {
-            Some(base) if !shape.links.is_empty() => with_ids(&shape.links, base).ok(),
+            Some(base) if !shape.links.is_empty() => with_ids(&shape.links, base, base).ok(),
             base => base.clone(),
         };
+        let mut key = key_with_ids(&shape.links, key_fields(shape.rules, &id.key));
+        key.extend(holes);
         let scene = Scene {
             rules: Some(shape.rules),
-            key: key_with_ids(&shape.links, key_fields(shape.rules, &id.key)),
+            key,
             stated: full.as_ref(),
             base: addressed.as_ref(),
             params: Some(&self.params),

@@ -63,7 +63,7 @@ struct Dotted<'t> {
 }
 
 fn dotted(ty: &ApiType) -> Vec<Dotted<'_>> {
-    fn of<'t>(pairs: &'t [(String, Template)]) -> impl Iterator<Item = &'t Hole> {
+    fn of(pairs: &[(String, Template)]) -> impl Iterator<Item = &Hole> {
         pairs.iter().flat_map(|(_, template)| template.holes())
     }
     let mut holes: Vec<(&'static str, &Hole, bool)> = Vec::new();

@@ -457,7 +457,8 @@ impl<'b, 'a> Builder<'b, 'a> {
                 let declared = self.site.desired.contains_key(hanger);
                 let recreated = remade && declared && self.is_selected(hanger);
                 if recreated {
-                    if matches!(self.fates.get(hanger), Some(Fate::Replace { .. })) {
+                    // Where its own delete may not be ours, it goes along all the same, and has to be shown.
+                    if matches!(self.fates.get(hanger), Some(Fate::Replace { .. })) && self.may_replace(hanger) {
                         more.push(hanger.clone());
                         continue;
                     }
@@ -467,6 +468,7 @@ impl<'b, 'a> Builder<'b, 'a> {
                         format!("{} would go along with {}, and is not selected", self.id(hanger), self.id(which));
                     self.refuse("selection", which, message, "select it too");
                 }
+                self.may_go_along(hanger, which);
                 let owned = self.site.record.entries.contains_key(hanger) || self.target.own == Own::Exclusive;
                 let cascade = Cascade { kind: hanger.0.clone(), key: hanger.1.clone(), owned, recreated };
                 taken.insert(hanger.clone(), cascade);
@@ -477,6 +479,24 @@ impl<'b, 'a> Builder<'b, 'a> {
             self.cascades.insert(which.clone(), taken.into_values().collect());
         }
         more
+    }
+
+    /// Refuses a delete of `which` that would take along what is protected, or what is never to be made anew. No consent
+    /// to deletes lifts that.
+    fn may_go_along(&mut self, hanger: &Which, which: &Which) {
+        let meta = self.site.desired.get(hanger).map(|desired| &desired.meta);
+        let recorded = self.site.record.entries.get(hanger).is_some_and(|entry| entry.protect);
+        if recorded || meta.is_some_and(|meta| meta.protect) {
+            let message = format!("{} is protected, and would go along with {}", self.id(hanger), self.id(which));
+            self.refuse("protected", which, message, "take the change back, or lift `protect` in an apply of its own");
+        } else if meta.is_some_and(|meta| meta.replace == ReplaceRule::Never) {
+            let message = format!(
+                "{} would go along with {}, and its manifest says `replace: never`",
+                self.id(hanger),
+                self.id(which)
+            );
+            self.refuse("replace", which, message, "take the change back, or change `replace` in its metadata");
+        }
     }
 
     /// True if the hanger's own update lets go of `holder` before it goes.

@@ -319,7 +319,9 @@ impl Session {
         let keys = |peer: &Peer<Driver>, scope: &Scope| self.keys_for(&desired, peer, scope);
         let sightings = observe_again(&self.fleet.peers, before, planner, keys, context).await;
         let plan = self.build(&desired, &sightings);
+        let not_understood = plan.diagnostics.iter().any(|diagnostic| diagnostic.code == plan::UNREADABLE);
         let exit = reading_exit(&sightings).and(self.fleet.exit);
+        let exit = if not_understood { exit.and(Exit::Partial) } else { exit };
         Planned { checksum: plan.checksum(), plan, sightings, exit }
     }
 

@@ -12,6 +12,9 @@ use crate::model::{
     ResourceId, Scope, ScopeState, Value, on_all_cores,
 };
 
+/// The code of the warning about an object that was listed and is not understood.
+pub const UNREADABLE: &str = "unreadable";
+
 /// Makes the plan: the same bytes for the same inputs, whatever order they came in.
 pub fn build(input: &PlanInput<'_>) -> Plan {
     let mut plan = Plan {
@@ -195,6 +198,17 @@ impl<'b, 'a> Builder<'b, 'a> {
         observed.mark.as_ref().is_some_and(|m| m != self.mark)
     }
 
+    /// True if nobody can tell what the object is: the server shows something that is JSON to the eye and no value. What
+    /// is not understood is unknown, so that nothing happens to it.
+    fn is_unreadable(&mut self, which: &Which, observed: &Observed) -> bool {
+        let Err(error) = observed.value() else { return false };
+        let message = format!("{}: what the server shows of it is no value: {error}", self.id(which));
+        let help = "nothing happens to it in this run; the server has to say something else";
+        self.tell(Diagnostic::warning(UNREADABLE, message).help(help));
+        self.plan.unknown += 1;
+        true
+    }
+
     fn judge(&mut self, one: &Declared<'_>, found: Comparison) -> Option<Fate> {
         let (which, desired, observed, entry) = (&one.which, one.desired, one.observed, one.recorded());
         let id = &desired.id;
@@ -222,6 +236,9 @@ impl<'b, 'a> Builder<'b, 'a> {
             let owner = observed.mark.as_ref().map(Mark::as_str).unwrap_or_default();
             let message = format!("{id} carries the mark of another project: `{owner}`");
             self.refuse("foreign", which, message, "remove it from one of the two projects, or `release` it there");
+            return None;
+        }
+        if !found.is_equal() && self.is_unreadable(which, observed) {
             return None;
         }
         for normalised in &found.normalised {
@@ -301,6 +318,9 @@ impl<'b, 'a> Builder<'b, 'a> {
             for which in strange {
                 let observed = self.site.live[&which];
                 let Some(rules) = self.site.rules(&which.0) else { continue };
+                if self.is_unreadable(&which, observed) {
+                    continue;
+                }
                 if !rules.keeps(&value_of(observed)) && rules.can_delete && !rules.eventual {
                     self.claim(&which, observed, None);
                 }
@@ -329,6 +349,9 @@ impl<'b, 'a> Builder<'b, 'a> {
         }
         if entry.on_remove == OnRemove::Keep {
             return forget(self, "its manifest said on-remove: keep");
+        }
+        if self.is_unreadable(which, observed) {
+            return;
         }
         if rules.keeps(&value_of(observed)) {
             return forget(self, "the description says that it stays");

@@ -36,6 +36,8 @@ pub(super) enum Hold {
 #[derive(Default)]
 pub(super) struct Web {
     hangers: BTreeMap<Which, Vec<(Which, Hold)>>,
+    /// Objects of which nobody can tell what they refer to.
+    unreadable: BTreeSet<Which>,
 }
 
 impl Web {
@@ -139,7 +141,11 @@ impl<'a> Site<'a> {
                 web.hangers.entry((parent.kind.clone(), key)).or_default().push((which.clone(), Hold::Inside));
             }
             if rules.refs.iter().any(|r| r.on_delete != OnDelete::None && reached.contains(&r.kind)) {
-                for found in refs_of(&value_of(item), rules, self.table) {
+                let Ok(value) = item.value() else {
+                    web.unreadable.insert(which.clone());
+                    continue;
+                };
+                for found in refs_of(&value, rules, self.table) {
                     let hold = match found.on_delete {
                         OnDelete::Cascade => Hold::Cascade,
                         OnDelete::Restrict => Hold::Restrict { optional: found.optional },
@@ -163,10 +169,14 @@ impl<'a> Site<'a> {
                 }
             }
             for (referrer, rule) in self.table.referrers_of(&which.0) {
-                if rule.on_delete == OnDelete::Cascade
-                    && let Some(why) = self.unknown_kind(&referrer.kind)
-                {
+                if rule.on_delete != OnDelete::Cascade {
+                    continue;
+                }
+                if let Some(why) = self.unknown_kind(&referrer.kind) {
                     return Some((referrer.kind.clone(), why));
+                }
+                if let Some((kind, key)) = web.unreadable.iter().find(|(kind, _)| kind == &referrer.kind) {
+                    return Some((kind.clone(), format!("what the server shows of {kind}/{key} is no value")));
                 }
             }
             for (hanger, hold) in web.on(&which) {

@@ -18,6 +18,9 @@ use crate::target::{Fence, Outcome, Target, TargetError, Write};
 /// the write included.
 const WRITE_BACKSTOP: Duration = Duration::from_secs(30);
 
+/// How long is waited after each look at what the target accepted to delete.
+const GOING: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::ZERO];
+
 /// Judges one resource in the light of a fresh read. The difference engine stands behind it.
 pub trait Judge: Sync {
     /// Whether the operation may still be written as planned.
@@ -385,14 +388,27 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
         match (step, outcome) {
             (_, Outcome::Done(found)) => Performed { observed: Some(*found), ..performed(Ending::Done, attempts) },
             // A delete that was only accepted is done when the resource is gone, not before.
-            (Step::Delete(_), Outcome::DoneUnseen) => match self.read(step).await {
-                Ok(None) => performed(Ending::Done, attempts),
-                Ok(Some(_)) => self.failed("the target accepted the delete and still shows the resource", attempts),
-                Err(error) => self.in_doubt(format!("the delete was accepted; then {error}"), attempts),
-            },
+            (Step::Delete(_), Outcome::DoneUnseen) => self.see_it_go(step, attempts).await,
             (_, Outcome::DoneUnseen) => Performed { wants_read_back: true, ..performed(Ending::Done, attempts) },
             (_, Outcome::Gone) => performed(Ending::Done, attempts),
         }
+    }
+
+    /// Looks a few times whether what was told to go is gone. Until it is, it stays ours.
+    async fn see_it_go(&self, step: &Step, attempts: u32) -> Performed {
+        for wait in GOING {
+            match self.read(step).await {
+                Ok(None) => return performed(Ending::Done, attempts),
+                Ok(Some(_)) => {}
+                Err(error) => return self.in_doubt(format!("the delete was accepted; then {error}"), attempts),
+            }
+            if !self.context.sleep(wait).await {
+                break;
+            }
+        }
+        let why = "the target accepted the delete and still shows the resource".to_owned();
+        let help = Some("apply again later: it stays in the record until it is gone".to_owned());
+        Performed { trouble: Some(Trouble::Other), ..performed(Ending::Failed { why, help }, attempts) }
     }
 
     /// Waits before another attempt; `false` if the run is being stopped.

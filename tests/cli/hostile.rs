@@ -340,6 +340,36 @@ fn rsp_23_numbers_beyond_2_to_the_53_are_compared_exactly() {
 }
 
 #[test]
+fn an_object_that_is_no_value_is_unknown_and_the_others_go_on() {
+    // JSON to the eye: a number that nobody can hold, half of a sign, a member that stands twice.
+    for broken in [r#""size":1e99999999999"#, r#""x":"\ud800""#, r#""size":1,"size":2"#, r#""x":{"y":1,"y":1}"#] {
+        let list = format!(r#"{{"items":[{{"name":"a",{broken}}},{{"name":"b",{broken},"z":{{}}}}]}}"#);
+        let (fake, sandbox) = lying_list(move || plain(200, "", &list));
+        // What is compared with the broken object must differ, or its bytes need not be understood.
+        sandbox.write("manifests/b.yaml", &thing("b", "size: 7"));
+        sandbox.commit("b differs");
+        let planned = sandbox.run(["plan", "-o", "json"]).exits(3).json();
+        assert_eq!(planned["summary"]["delete"], 0, "{broken}: {planned}");
+        assert_eq!(planned["summary"]["update"], 0, "{broken}: {planned}");
+        assert_eq!(planned["summary"]["unknown"], 2, "{broken}: {planned}");
+        assert!(planned.to_string().contains("what the server shows of it is no value"), "{broken}: {planned}");
+        sandbox.run(["apply", "--yes"]).exits(3);
+        assert!(fake.names().contains(&"a".to_owned()), "{broken}");
+        assert!(fake.names().contains(&"c".to_owned()), "{broken}: what has nothing to do with it goes on");
+    }
+}
+
+#[test]
+fn a_delete_that_was_only_accepted_leaves_the_object_ours_until_it_is_gone() {
+    let fake = Fake::scripted(|asked| (asked.method == "DELETE").then(|| plain(202, "", "{}")));
+    let sandbox = project(&fake.url(), "");
+    sandbox.run(["apply", "--yes"]).exits(0);
+    sandbox.remove("manifests/a.yaml").commit("a goes");
+    sandbox.run(["apply", "--yes"]).exits(1).says("accepted the delete and still shows the resource");
+    sandbox.run(["plan", "--detailed-exitcode"]).exits(2).says("- delete  thing/a");
+}
+
+#[test]
 fn rsp_25_a_wait_that_is_absurd_neither_holds_the_run_for_hours_nor_makes_it_ask_without_a_pause() {
     let cases = [("1000000000000", 20), ("-5", 90), ("Sun, 22 Nov 2020 10:00:30 GMT", 90), ("soon", 90), ("0", 90)];
     let runs = cases.map(|(value, most)| {

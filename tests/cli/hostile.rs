@@ -231,6 +231,45 @@ fn rsp_13_a_total_that_does_not_agree_makes_the_list_unknown() {
     assert_eq!(fake.writes(), 0);
 }
 
+/// Ten things in pages of five; in the first reading one goes before the second page is asked for, so that another one
+/// slips over to the page that was read already. `always` does so in each reading.
+fn slipping(always: bool) -> (Fake, Sandbox) {
+    let looks = std::sync::atomic::AtomicUsize::new(0);
+    let fake = Fake::scripted(move |asked| {
+        let second = asked.path.contains("continue=");
+        if asked.method != "GET" || !asked.path.starts_with("/v1/things") {
+            return None;
+        }
+        let look = if second {
+            looks.load(std::sync::atomic::Ordering::SeqCst)
+        } else {
+            looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1
+        };
+        let gone = usize::from(second && (always || look == 1)) + if always { 0 } else { usize::from(look > 1) };
+        let names: Vec<String> = ('0'..='9').map(|c| format!(r#"{{"name":"t{c}","size":1}}"#)).skip(gone).collect();
+        let page: Vec<String> = names.iter().skip(if second { 5 } else { 0 }).take(5).cloned().collect();
+        let next = if second { "null".to_owned() } else { r#""p2""#.to_owned() };
+        Some(plain(200, "", &format!(r#"{{"items":[{}],"next":{next},"total":{}}}"#, page.join(","), names.len())))
+    });
+    let sandbox = project(&fake.url(), "");
+    let api = API.replace("base: /v1\n", "base: /v1\npage: {token: /next, as: continue, total: /total}\n");
+    sandbox.write("apis/fake.yaml", &api);
+    sandbox.remove("manifests/a.yaml").remove("manifests/b.yaml");
+    sandbox.write("manifests/t.yaml", &thing("t5", "size: 1"));
+    sandbox.commit("one of ten");
+    (fake, sandbox)
+}
+
+#[test]
+fn what_slips_from_one_page_to_another_is_not_taken_for_absent() {
+    let (_fake, sandbox) = slipping(false);
+    let planned = sandbox.run(["plan", "-o", "json"]).exits(0).json();
+    assert_eq!((&planned["summary"]["create"], &planned["summary"]["adopt"]), (&0.into(), &1.into()), "{planned}");
+    let (_fake, sandbox) = slipping(true);
+    let planned = sandbox.run(["plan", "-o", "json"]).exits(3);
+    assert!(planned.stdout.contains("the list changed while it was read, twice"), "{}", planned.stdout);
+}
+
 #[test]
 fn rsp_14_pages_that_go_stale_twice_are_unknown() {
     let page = |token: Option<&str>| match token {

@@ -36,7 +36,8 @@ const WHOLE_AT_ONCE: usize = 8;
 
 /// A list that must be asked for again from its start, or why it cannot be read.
 enum Fault {
-    Restart,
+    /// What to say if it happens again.
+    Restart(TargetError),
     Error(TargetError),
 }
 
@@ -93,13 +94,8 @@ impl<X: Transport> HttpTarget<X> {
         loop {
             match self.list_once(shape, parent, since).await {
                 Ok(found) => return Ok(found),
-                Err(Fault::Restart) if !restarted => restarted = true,
-                Err(Fault::Restart) => {
-                    let (request, excerpt) = (format!("GET {}{}", self.origin, shape.ty.list.path), String::new());
-                    let why = "the list's pages went stale twice (410)".to_owned();
-                    return Err(TargetError::Unreadable { request, why, excerpt });
-                }
-                Err(Fault::Error(error)) => return Err(error),
+                Err(Fault::Restart(_)) if !restarted => restarted = true,
+                Err(Fault::Restart(error) | Fault::Error(error)) => return Err(error),
             }
         }
     }
@@ -164,7 +160,7 @@ impl<X: Transport> HttpTarget<X> {
                 return Ok(Found::Unchanged);
             }
             if tally.parts > 0 && answer.status == 410 {
-                return Err(Fault::Restart);
+                return Err(Fault::Restart(answer.unreadable("the list's pages went stale twice (410)")));
             }
             if tally.parts == 0 && rule.empty_statuses.contains(&answer.status) {
                 tally.parts = 1;
@@ -200,8 +196,15 @@ impl<X: Transport> HttpTarget<X> {
             }
             tally.parts += 1;
             tally.items += count;
-            tally.announced =
-                announced(rule.total.as_ref(), &answer.headers, text).map_err(|why| answer.unreadable(why))?;
+            let total = announced(rule.total.as_ref(), &answer.headers, text).map_err(|why| answer.unreadable(why))?;
+            if let (true, Some(before), Some(now)) = (tally.parts > 1, tally.announced, total)
+                && before != now
+            {
+                // What went meanwhile may have pulled something else over the edge of a page that was read already.
+                let why = format!("the list changed while it was read, twice: {before} items, then {now}");
+                return Err(Fault::Restart(answer.unreadable(why)));
+            }
+            tally.announced = total;
             let next = pages
                 .after(&now, &call.path, &answer.headers, text, count, last_item)
                 .map_err(|why| answer.unreadable(why))?;
@@ -228,7 +231,9 @@ impl<X: Transport> HttpTarget<X> {
         }
         if let Some(pair) = listing.items.windows(2).find(|pair| pair[0].key == pair[1].key) {
             let why = format!("two objects with the same key {}/{}", shape.ty.kind, pair[0].key);
-            return Err(answer.unreadable(why).into());
+            let error = answer.unreadable(why);
+            // Something new may have pushed it over the edge of a page; in one page nothing moves.
+            return Err(if tally.parts > 1 { Fault::Restart(error) } else { Fault::Error(error) });
         }
         let listing = Complete::finish(listing, &tally).map_err(|e| answer.unreadable(e.to_string()))?;
         self.learn_all(&shape.ty.kind, parent, &listing);

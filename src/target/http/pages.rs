@@ -105,7 +105,9 @@ impl<'a> Pages<'a> {
             PageRule::Number { name, size, last } => {
                 let more = match last {
                     Some(at) => match scan::value_at(body, at)? {
-                        Some(Value::Number(n)) => n.as_u64().is_some_and(|last| ask.number < last),
+                        Some(Value::Number(n)) if n.as_u64().is_some() => {
+                            n.as_u64().is_some_and(|last| ask.number < last)
+                        }
                         _ => return Err(format!("`{at}` does not say how many pages there are")),
                     },
                     None => count > 0 && size.as_ref().is_some_and(|(_, size)| count as u64 >= *size),
@@ -195,19 +197,32 @@ fn link_next(headers: &HeaderMap) -> Result<Option<String>, String> {
         let mut rest = text;
         while let Some((_, after)) = rest.split_once('<') {
             let (url, tail) = after.split_once('>').ok_or("the Link header has a `<` without a `>`")?;
-            let params = tail.split('<').next().unwrap_or_default();
-            let is_next = params.split(';').map(str::trim).any(|p| {
-                p.trim_end_matches([',', ' '])
-                    .strip_prefix("rel=")
-                    .is_some_and(|rel| rel.trim_matches('"').split(' ').any(|r| r.eq_ignore_ascii_case("next")))
-            });
-            if is_next {
-                return Ok(Some(url.to_owned()));
+            let params = &tail[..unquoted(tail, '<').unwrap_or(tail.len())];
+            let mut left = params;
+            while let Some(at) = unquoted(left, ';') {
+                left = &left[at + 1..];
+                let param = left[..unquoted(left, ';').unwrap_or(left.len())].trim_end_matches([',', ' ']);
+                let Some((name, rel)) = param.split_once('=') else { continue };
+                let mut rels = rel.trim().trim_matches('"').split(' ');
+                if name.trim().eq_ignore_ascii_case("rel") && rels.any(|r| r.eq_ignore_ascii_case("next")) {
+                    return Ok(Some(url.to_owned()));
+                }
             }
-            rest = tail;
+            rest = &tail[params.len()..];
         }
     }
     Ok(None)
+}
+
+/// Where `sign` stands first outside of quotes.
+fn unquoted(text: &str, sign: char) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.find(|c| {
+        let found = c == sign && !quoted;
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\' && quoted && !escaped;
+        found
+    })
 }
 
 /// How many items the other side says there are.
@@ -257,6 +272,20 @@ mod tests {
     }
 
     #[test]
+    fn the_next_page_is_found_in_any_spelling_of_a_link() {
+        for (link, expected) in [
+            (r#"</a>; rel="next""#, Some("/a")),
+            ("</a>; rel=next", Some("/a")),
+            (r#"</a>; Rel = "prev NEXT""#, Some("/a")),
+            (r#"</p>; rel="prev", </a>; title="<b>; c"; rel="next""#, Some("/a")),
+            (r#"</p>; rel="prev"; title="</a>; rel=next", </z>; rel=last"#, None),
+            (r#"</p>; rel="prev next-archive""#, None),
+        ] {
+            assert_eq!(link_next(&headers("link", link)).unwrap().as_deref(), expected, "{link}");
+        }
+    }
+
+    #[test]
     fn a_token_that_comes_twice_is_a_circle() {
         let rule = PageRule::Token { at: FieldPath::parse("/next"), name: "continue".into(), size: None };
         let mut pages = Pages::new(&rule, "http://h");
@@ -277,7 +306,9 @@ mod tests {
         let second = pages.after(&pages.first(), "/", &HeaderMap::new(), body, 2, None).unwrap().unwrap();
         assert!(second.query.contains(&("page".to_owned(), "2".to_owned())));
         assert_eq!(pages.after(&second, "/", &HeaderMap::new(), body, 2, None), Ok(None));
-        assert!(pages.after(&second, "/", &HeaderMap::new(), "{}", 2, None).is_err());
+        for odd in ["{}", r#"{"page_count":-1}"#, r#"{"page_count":2.5}"#, r#"{"page_count":"2"}"#] {
+            assert!(pages.after(&second, "/", &HeaderMap::new(), odd, 2, None).is_err(), "{odd}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{Context, Exit, Stop, context, stores};
 use crate::event::{Ending, Event};
 use crate::model::{Diagnostic, Digest, Own, Process};
 use crate::plan::{Action, Plan};
-use crate::reconcile::{self, Here, Locked, free};
+use crate::reconcile::{self, Here, Locked, free, is_beyond_any_term};
 use crate::report::{Progress, Results, apply_json, apply_markdown, apply_text};
 use crate::store::{LocalLock, LockError, RecordName, Tip, current_process, is_gone};
 
@@ -332,13 +332,17 @@ pub(super) async fn acquire(ctx: &Context, session: &mut Session, here: &Here, w
             }
             Err(Locked::Held(intent)) => {
                 let holder = &intent.holder;
-                let message = format!(
+                let mut message = format!(
                     "another run holds {target}: {} (process {} on {}){}",
                     holder.who,
                     holder.pid,
                     holder.host,
                     intent.until.and_then(until).map(|t| format!(", until {t}")).unwrap_or_default()
                 );
+                if is_beyond_any_term(&intent, ctx.clock.wall().as_second()) {
+                    message +=
+                        ", which is beyond any run's term: its clock is ahead of this one. `--wait 20m` outlasts it";
+                }
                 session.locked.insert(target, message);
             }
             Err(Locked::Store(error)) => return Err(stores::stop(&error)),

@@ -170,7 +170,9 @@ pub(super) async fn carry_out(
                 exit = exit.and(Exit::Partial);
                 let help = match &error {
                     NotFinished::Lost => "run again: the record says what stands".to_owned(),
-                    NotFinished::Store(_) => "it is kept on this machine; the next run here shares it".to_owned(),
+                    NotFinished::Store(_) => {
+                        "once that is mended, run again here: the next run records what was done".to_owned()
+                    }
                 };
                 let message = format!("the outcome at {target} is not in the record: {error}");
                 diagnostics.push(Diagnostic::error("outcome-lost", message).help(help));

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Exit;
 use super::args::{Global, When};
@@ -43,6 +43,7 @@ pub struct Context {
     pub verbose: u8,
     /// True while a question is on the terminal.
     pub asking: Arc<AtomicBool>,
+    unprinted: Arc<Mutex<Option<String>>>,
 }
 
 /// Why a command stops early: what to say, and with which code.
@@ -101,15 +102,30 @@ impl Context {
             quiet: global.quiet,
             verbose: global.verbose,
             asking: Arc::default(),
+            unprinted: Arc::default(),
             env,
             cwd,
         }
     }
 
-    /// Writes data to standard output. A reader that went away is not an error.
+    /// Writes data to standard output. A reader that went away is not an error; what else keeps it from being written is
+    /// told at the end of the run ([`Context::unprinted`]).
     pub fn print(&self, text: &str) {
         let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if let Err(error) = written.or_else(|e| if e.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(e) }) {
+            *self.unprinted.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        }
+    }
+
+    /// What kept data from being written to standard output. Whoever reads a file of it must not take a part for all.
+    pub fn unprinted(&self) -> Option<Diagnostic> {
+        let why = self.unprinted.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let message = format!("the output could not be written: {why}");
+        Some(
+            Diagnostic::error("output", message)
+                .help("what was done at the targets is in the record: `ctl record show`"),
+        )
     }
 
     /// Writes a JSON document to standard output, with nothing in it that a terminal would obey.

@@ -42,11 +42,18 @@ pub fn run(args: Vec<OsString>, env: BTreeMap<String, String>, cwd: PathBuf) -> 
             Err(Stop::with(Exit::Failed, Diagnostic::error("no-runtime", message)))
         }
     };
-    match exit {
-        Ok(exit) => exit.code(),
+    let exit = match exit {
+        Ok(exit) => exit,
         Err(stop) => {
             ctx.tell(&stop.diagnostics);
-            stop.exit.code()
+            stop.exit
+        }
+    };
+    match ctx.unprinted() {
+        None => exit.code(),
+        Some(diagnostic) => {
+            ctx.tell(&[diagnostic]);
+            exit.and(Exit::Failed).code()
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::run::TERM;
 use crate::model::{Intent, Process, Record};
 use crate::store::{RecordName, Store, StoreError, Tip, same_machine};
 use crate::world::Clock;
@@ -84,7 +85,15 @@ pub enum Locked {
     Store(#[from] StoreError),
 }
 
+/// True if the intent's term is further away than any run may say: a clock is wrong, theirs or ours.
+pub fn is_beyond_any_term(intent: &Intent, wall: i64) -> bool {
+    intent.until.is_some_and(|until| until.saturating_sub(wall) > TERM.as_secs().cast_signed() + GRACE)
+}
+
 /// Reads a record, and waits at most `wait` for others to be done with it.
+///
+/// A run renews its intent well within its term, or it writes no more, whatever its clock says the time is. So who sees a
+/// record unmoved for longer than a term knows that its runs are over, also where a clock was wrong by years.
 pub async fn free<S: Store + 'static>(
     store: &Arc<S>,
     name: &RecordName,
@@ -94,10 +103,20 @@ pub async fn free<S: Store + 'static>(
     clock: &Clock,
 ) -> Result<Free, Locked> {
     let end = clock.boot().saturating_add(wait);
+    let mut unmoved: Option<(Option<Tip>, Duration)> = None;
     loop {
         let (reader, asked) = (Arc::clone(store), name.clone());
-        let (tip, record) = off_the_loop(move || reader.read(&asked)).await?;
-        let wall = clock.wall().as_second();
+        let (tip, mut record) = off_the_loop(move || reader.read(&asked)).await?;
+        let (wall, now) = (clock.wall().as_second(), clock.boot());
+        match &unmoved {
+            Some((before, since)) if *before == tip => {
+                if now.saturating_sub(*since) > TERM + Duration::from_secs(GRACE.unsigned_abs()) {
+                    let alone = record.intents.iter_mut().filter(|intent| intent.token.is_none());
+                    alone.for_each(|intent| intent.until = Some(i64::MIN));
+                }
+            }
+            Some(_) | None => unmoved = Some((tip.clone(), now)),
+        }
         let held = record.intents.iter().find(|intent| standing(intent, here, wall, alive) == Hold::Held);
         let Some(held) = held else { return Ok(Free { tip, record }) };
         let left = end.saturating_sub(clock.boot());

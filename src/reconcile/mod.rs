@@ -37,7 +37,7 @@ pub use difference::{Differences, is_as_sent};
 pub use fence::follow;
 pub use held::held;
 pub use leader::{Candidacy, Elected, ElectionEvent, Elections, LEASE, REQUEST, Tenure};
-pub use lock::{Free, Here, Hold, Locked, free, standing};
+pub use lock::{Free, Here, Hold, Locked, free, is_beyond_any_term, standing};
 pub use machine::{
     Blocked, Command, Ended, Input, Job, Looked, Machine, Pace, Reach, Tried, Trouble as EndpointTrouble, Waiting,
     Watched,

@@ -10,7 +10,7 @@ use crate::store::{RecordName, Store, StoreError, Tip};
 use crate::world::Clock;
 
 /// How long an intent stands.
-const TERM: Duration = Duration::from_secs(15 * 60);
+pub(super) const TERM: Duration = Duration::from_secs(15 * 60);
 /// How often it is renewed.
 const RENEW: Duration = Duration::from_secs(5 * 60);
 /// No request starts later than this before the end of the term.

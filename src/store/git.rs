@@ -265,8 +265,12 @@ impl GitStore {
     }
 
     fn unwritable(&self, error: &git2::Error) -> StoreError {
+        let why = format!("{}: {}", self.git_dir.display(), error.message());
+        if ["No space left", "quota exceeded"].iter().any(|words| error.message().contains(words)) {
+            return StoreError::Unreachable { why, help: "make room on the disk, then run again".to_owned() };
+        }
         StoreError::Denied {
-            why: format!("{}: {}", self.git_dir.display(), error.message()),
+            why,
             help:
                 "give the repository to the user that runs ctl, or keep the record in a folder: `record: {file: DIR}`"
                     .to_owned(),

@@ -351,6 +351,35 @@ async fn a_run_waits_for_the_other_as_long_as_it_may() {
     assert!(clock.boot().as_secs() > 15 * 60 + 60, "{:?}", clock.boot());
 }
 
+#[tokio::test]
+async fn a_term_that_a_wrong_clock_put_years_away_is_outlasted() {
+    let (store, clock) = (Arc::new(Records::default()), scripted());
+    let ahead = Clock::Scripted(ScriptedClock::starting_at("2999-01-01T00:00:00Z".parse().unwrap()));
+    let _killed = begin(&store, share(&store), "one", &ahead).unwrap();
+    let alive = |_: &Process| true;
+    let locked = free(&store, &name(), &here(2), &alive, Duration::from_secs(900), &clock).await;
+    let Err(Locked::Held(intent)) = locked else { panic!("a run that may still write holds it") };
+    assert!(is_beyond_any_term(&intent, clock.wall().as_second()));
+    let (wait, wall) = (Duration::from_secs(1_200), clock.wall().as_second());
+    let found = free(&store, &name(), &here(2), &alive, wait, &clock).await.unwrap();
+    assert_eq!(standing(&found.record.intents[0], &here(2), wall, &alive), Hold::Expired("its time ran out"));
+}
+
+#[tokio::test]
+async fn a_run_that_renews_is_not_outlasted_whatever_its_clock_says() {
+    let script = ScriptedClock::starting_at("2999-01-01T00:00:00Z".parse().unwrap());
+    let (store, clock) = (Arc::new(Records::default()), scripted());
+    let run = begin(&store, share(&store), "one", &Clock::Scripted(Arc::clone(&script))).unwrap();
+    let renewing = |_: &Process| {
+        // It lives, and says so each time that somebody looks.
+        script.advance(Duration::from_secs(10));
+        run.renew();
+        true
+    };
+    let locked = free(&store, &name(), &here(2), &renewing, Duration::from_secs(3_600), &clock).await;
+    assert!(matches!(locked, Err(Locked::Held(_))));
+}
+
 #[test]
 fn the_gate_shuts_a_minute_before_the_last_acknowledged_term_ends() {
     let script = ScriptedClock::starting_at(Timestamp::UNIX_EPOCH);

@@ -13,6 +13,7 @@ mod operator;
 mod origin;
 mod redactor;
 mod source;
+mod spelling;
 
 pub use access::{Access, Auth, SecretSource};
 pub use credential::ApiOrigin;
@@ -21,6 +22,7 @@ pub use hmac::hmac;
 pub use operator::{NoSecrets, Operator};
 pub use origin::{BadOrigin, Origin};
 pub use redactor::Redactor;
+pub use spelling::{hidden, spellings};
 
 /// Codes of diagnostics that mean: the operator's file does not allow it (exit 7).
 pub const REFUSALS: &[&str] = &[

@@ -1,25 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
-
+use super::spelling::{hidden, spellings};
 use crate::model::Secret;
-
-/// A value shorter than this is not searched for: it would hide half of every output.
-const SHORTEST: usize = 4;
-/// A line of a longer value that is searched for on its own.
-const SHORTEST_LINE: usize = 8;
-/// A word of a longer value that is searched for on its own.
-const SHORTEST_WORD: usize = 16;
-/// A base64 piece shorter than this is not searched for.
-const SHORTEST_PIECE: usize = 5;
-
-/// What URLs leave as it is.
-const URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// What lazy encoders leave as it is.
-const LAZY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'%').add(b'#').add(b'?');
 
 /// Hides secrets that are known by now, wherever their value lands. Clones share what they know.
 #[derive(Clone, Default)]
@@ -39,21 +22,7 @@ impl Redactor {
     /// alignment, URL-encoded, JSON-escaped, as a Rust literal, hexadecimal.
     #[expect(clippy::disallowed_methods, reason = "output is searched for the value in order to hide it")]
     pub fn learn(&self, name: &str, value: &Secret) {
-        let value = value.expose();
-        let mut found = Vec::new();
-        spell(value, &mut found);
-        if value.trim() != value {
-            spell(value.trim(), &mut found);
-        }
-        if value.contains('\n') {
-            for line in value.lines().map(str::trim).filter(|line| line.chars().count() >= SHORTEST_LINE) {
-                spell(line, &mut found);
-            }
-        }
-        // `Bearer TOKEN` may come back as the token alone.
-        for word in value.split_whitespace().filter(|word| *word != value && word.chars().count() >= SHORTEST_WORD) {
-            spell(word, &mut found);
-        }
+        let found = spellings(value.expose());
         let mut spellings = self.spellings.write().unwrap_or_else(PoisonError::into_inner);
         for spelling in found {
             spellings.entry(spelling).or_insert_with(|| name.to_owned());
@@ -62,103 +31,18 @@ impl Redactor {
 
     /// `text` with `<secret NAME>` wherever a secret stood.
     pub fn hide(&self, text: &str) -> String {
-        let spellings = self.spellings.read().unwrap_or_else(PoisonError::into_inner);
-        let mut hits: Vec<(usize, usize, &str)> = Vec::new();
-        for (spelling, name) in spellings.iter() {
-            hits.extend(text.match_indices(spelling.as_str()).map(|(at, _)| (at, at + spelling.len(), name.as_str())));
-        }
-        if hits.is_empty() {
-            return text.to_owned();
-        }
-        // The longest of those that begin at one place goes first; what overlaps becomes one gap.
-        hits.sort_by_key(|(from, to, _)| (*from, std::cmp::Reverse(*to)));
-        let mut out = String::with_capacity(text.len());
-        let mut shown = 0;
-        for (from, to, name) in hits {
-            if from >= shown {
-                out.push_str(&text[shown..from]);
-                out.push_str("<secret ");
-                out.push_str(name);
-                out.push('>');
-            }
-            shown = shown.max(to);
-        }
-        out.push_str(&text[shown..]);
-        out
+        hidden(text, &self.spellings.read().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// All spellings of `value` that are long enough to be searched for.
-fn spell(value: &str, out: &mut Vec<String>) {
-    if value.chars().count() < SHORTEST {
-        return;
-    }
-    out.push(value.to_owned());
-    let json = serde_json::Value::from(value).to_string();
-    let json = &json[1..json.len() - 1];
-    out.push(json.to_owned());
-    out.push(json.replace('/', "\\/"));
-    out.push(json.escape_default().to_string());
-    out.push(value.escape_debug().to_string());
-    out.push(value.escape_default().to_string());
-    out.push(ascii_json(value));
-    for set in [URL, NON_ALPHANUMERIC, LAZY] {
-        let encoded = utf8_percent_encode(value, set).to_string();
-        out.push(lower_escapes(&encoded));
-        out.push(encoded.replace("%20", "+"));
-        out.push(encoded);
-    }
-    let hex: String = value.bytes().map(|b| format!("{b:02x}")).collect();
-    out.push(hex.to_ascii_uppercase());
-    out.push(hex);
-    for skip in 0..3 {
-        let mut bytes = vec![0_u8; skip];
-        bytes.extend_from_slice(value.as_bytes());
-        for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
-            let text = engine.encode(&bytes);
-            // The first and the last sign depend on what stands before and behind.
-            let first = [0, 2, 3][skip];
-            let last = text.len() - usize::from(bytes.len() % 3 != 0);
-            if let Some(piece) = text.get(first..last).filter(|piece| piece.len() >= SHORTEST_PIECE) {
-                out.push(piece.to_owned());
-            }
-        }
-    }
-}
-
-/// JSON as encoders write it that keep to ASCII.
-fn ascii_json(value: &str) -> String {
-    let mut out = String::new();
-    for c in value.chars() {
-        match c {
-            ' '..='~' if !matches!(c, '"' | '\\' | '<' | '>' | '&' | '\'') => out.push(c),
-            _ => {
-                let mut units = [0; 2];
-                c.encode_utf16(&mut units).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
-            }
-        }
-    }
-    out
-}
-
-/// `%2F` as `%2f`.
-fn lower_escapes(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = 0_u8;
-    for c in text.chars() {
-        if c == '%' {
-            rest = 3;
-        }
-        out.push(if rest > 0 { c.to_ascii_lowercase() } else { c });
-        rest = rest.saturating_sub(1);
-    }
-    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+    const URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
     proptest::proptest! {
         #[test]

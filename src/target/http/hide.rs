@@ -1,19 +1,17 @@
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crate::credentials::{hidden, spellings};
 use crate::model::Secret;
 
 /// How much of an answer an error shows.
 const EXCERPT: usize = 500;
 
-/// Shorter secrets are not searched for: every text would be full of them.
-const SHORTEST: usize = 4;
-
 /// Takes known secrets out of texts before anybody sees them, in every spelling in which a server may echo them.
 #[derive(Clone, Default)]
 pub(super) struct Hider {
-    needles: Vec<String>,
+    /// To nothing: an answer's excerpt names no secret.
+    spellings: Arc<BTreeMap<String, String>>,
 }
 
 impl Hider {
@@ -24,32 +22,23 @@ impl Hider {
     }
 
     pub(super) fn add_text(&mut self, plain: &str) {
-        if plain.len() < SHORTEST {
-            return;
-        }
-        let escaped = serde_json::to_string(plain).unwrap_or_default();
-        self.needles.extend([
-            plain.to_owned(),
-            STANDARD.encode(plain),
-            STANDARD_NO_PAD.encode(plain),
-            URL_SAFE_NO_PAD.encode(plain),
-            utf8_percent_encode(plain, NON_ALPHANUMERIC).to_string(),
-            utf8_percent_encode(plain, super::fill::SEGMENT).to_string(),
-            escaped.trim_matches('"').to_owned(),
-        ]);
-        self.needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
-        self.needles.dedup();
+        Arc::make_mut(&mut self.spellings)
+            .extend(spellings(plain).into_iter().map(|spelling| (spelling, String::new())));
     }
 
-    /// The same hider with the needles of another.
+    /// Hides what another hides, too.
     pub(super) fn join(&mut self, other: &Hider) {
-        self.needles.extend(other.needles.iter().cloned());
-        self.needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+        if self.spellings.is_empty() {
+            self.spellings = Arc::clone(&other.spellings);
+        } else if !other.spellings.is_empty() {
+            let more = other.spellings.iter().map(|(spelling, name)| (spelling.clone(), name.clone()));
+            Arc::make_mut(&mut self.spellings).extend(more);
+        }
     }
 
     /// `text` without secrets.
     pub(super) fn clean(&self, text: &str) -> String {
-        self.needles.iter().fold(text.to_owned(), |text, needle| text.replace(needle.as_str(), "<secret>"))
+        hidden(text, &self.spellings)
     }
 
     /// The first bytes of an answer, as text and without secrets. Hidden first and cut then, so that no secret is cut
@@ -67,6 +56,8 @@ impl Hider {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
 
     #[test]
     fn a_secret_is_hidden_in_every_spelling_a_server_may_echo() {

@@ -461,6 +461,11 @@ const TEXTS: &[(&str, &str)] = &[
          where that was possible; the next run shares it, or settles the intent by looking at what is there.",
     ),
     (
+        "output",
+        "What was to be printed could not be written: the disk is full, or standard output is closed for writing. A file \
+         that holds a part of it is not to be trusted. What was done at the targets is in the record.",
+    ),
+    (
         "plain-http",
         "A token would travel in the clear to another machine, where anybody on the way could use it. Use https, \
          or a tunnel that ends on this machine.",
@@ -605,6 +610,11 @@ const TEXTS: &[(&str, &str)] = &[
         "unreachable",
         "A server did not answer, or not in time. Its part of the plan is unknown, and nothing there is changed. \
          Check that it runs and that the URL is right.",
+    ),
+    (
+        "unreadable",
+        "A server's list holds an object that is JSON to the eye and no value: a number beyond all bounds, half of a \
+         sign, a member that stands twice. Nobody can tell what it is, so nothing happens to it.",
     ),
     (
         "updates",

@@ -216,3 +216,25 @@ fn a_misspelt_field_of_the_reference_server_is_found_before_anything_is_contacte
     sandbox.write("manifests/a.yaml", &service("a", "  prot: 81\n")).commit("a slip");
     sandbox.run(["validate"]).exits(6).warns("`prot` is not a field of `service`").warns("did you mean `port`");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn output_that_cannot_be_written_is_an_error_and_a_reader_that_left_is_none() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "ctl.yaml",
+        "apiVersion: ctl/v1\nkind: Project\nmetadata: {name: shop}\ntargets: {api: {api: ctl, url: embedded}}\n",
+    );
+    sandbox.write("a.yaml", "apiVersion: ctl\nkind: service\nmetadata: {name: a}\nspec: {host: a.example}\n");
+    sandbox.commit("one");
+    for args in [&["plan"][..], &["plan", "-o", "json"], &["apply", "--yes", "-o", "json"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = sandbox.command(args).stdout(full).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {told}");
+        assert!(told.contains("the output could not be written"), "{args:?}: {told}");
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(sandbox.command(&["plan", "-o", "json"]).stdout(writer).output().unwrap().status.code(), Some(0));
+}

@@ -661,6 +661,22 @@ fn sec_02_a_secret_that_the_server_copies_into_another_field_is_hidden_there_too
 }
 
 #[test]
+fn rsp_26_an_error_that_echoes_a_secret_in_the_servers_own_spelling_does_not_show_it() {
+    let secret = "pä$\"w\\o<r>d+Canary/4711";
+    for echo in ["p\\u00e4$\\\"w\\\\o<r>d+Canary/4711", "p%C3%A4%24%22w%5Co%3Cr%3Ed%2BCanary/4711"] {
+        let home = Fake::scripted(move |asked| {
+            (asked.method == "PUT").then(|| plain(422, "", &format!("{{\"message\":\"not {echo}\"}}")))
+        });
+        let sandbox = guarded(&home.url(), &home.url()).env("DB_PASSWORD", secret);
+        sandbox.write("manifests/a.yaml", &thing("team-a", "size: 1, password: {$secret: db}"));
+        sandbox.commit("a secret");
+        let ran = sandbox.run(["apply", "--yes", "-vv"]);
+        let text = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(text.contains("answered 422") && !text.contains("Canary"), "{text}");
+    }
+}
+
+#[test]
 fn sec_03_a_url_with_a_password_is_refused_and_not_shown() {
     let home = Fake::honest();
     let sandbox = project(&home.url(), "");

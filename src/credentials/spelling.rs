@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// A value shorter than this is not searched for: it would hide half of every output.
@@ -19,6 +19,9 @@ const SHORTEST_PIECE: usize = 5;
 const URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// What lazy encoders leave as it is.
 const LAZY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'%').add(b'#').add(b'?');
+
+/// What an escape begins with.
+const ESCAPES: [char; 3] = ['\\', '%', '&'];
 
 /// How often a text is decoded: JSON in JSON in a URL is three.
 const LEVELS: usize = 3;
@@ -55,16 +58,13 @@ pub fn hidden(text: &str, spellings: &BTreeMap<String, String>) -> String {
     for (spelling, name) in spellings {
         hits.extend(text.match_indices(spelling.as_str()).map(|(at, _)| (at, at + spelling.len(), name.as_str())));
     }
-    let mut here: Vec<Byte> = text.bytes().enumerate().map(|(at, byte)| Byte { byte, from: at, to: at + 1 }).collect();
-    for _ in 0..LEVELS {
-        let Some(next) = decoded(&here) else { break };
-        let bytes: Vec<u8> = next.iter().map(|b| b.byte).collect();
-        for (spelling, name) in spellings {
-            let wanted = spelling.as_bytes();
-            let starts = bytes.windows(wanted.len()).enumerate().filter(|(_, window)| *window == wanted);
-            hits.extend(starts.map(|(at, _)| (next[at].from, next[at + wanted.len() - 1].to, name.as_str())));
+    // Line by line: an encoder writes the end of a line as a sign of its own, and an output may be large.
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if line.contains(ESCAPES) {
+            decoded_hits(line, start, spellings, &mut hits);
         }
-        here = next;
+        start += line.len();
     }
     if hits.is_empty() {
         return text.to_owned();
@@ -87,6 +87,27 @@ pub fn hidden(text: &str, spellings: &BTreeMap<String, String>) -> String {
     out
 }
 
+/// Where a spelling stands in what a reader makes of `line`, which begins at `start`.
+fn decoded_hits<'s>(
+    line: &str,
+    start: usize,
+    spellings: &'s BTreeMap<String, String>,
+    hits: &mut Vec<(usize, usize, &'s str)>,
+) {
+    let byte = |(at, byte)| Byte { byte, from: start + at, to: start + at + 1 };
+    let mut here: Vec<Byte> = line.bytes().enumerate().map(byte).collect();
+    for _ in 0..LEVELS {
+        let Some(next) = decoded(&here) else { break };
+        let bytes: Vec<u8> = next.iter().map(|b| b.byte).collect();
+        for (spelling, name) in spellings {
+            let wanted = spelling.as_bytes();
+            let starts = bytes.windows(wanted.len()).enumerate().filter(|(_, window)| *window == wanted);
+            hits.extend(starts.map(|(at, _)| (next[at].from, next[at + wanted.len() - 1].to, name.as_str())));
+        }
+        here = next;
+    }
+}
+
 /// A byte, and where what it was read from stands in the text.
 #[derive(Clone, Copy)]
 struct Byte {
@@ -97,7 +118,7 @@ struct Byte {
 
 /// What a reader makes of `text`; `None` if there is nothing to decode in it.
 fn decoded(text: &[Byte]) -> Option<Vec<Byte>> {
-    if !text.iter().any(|b| matches!(b.byte, b'\\' | b'%' | b'&')) {
+    if !text.iter().any(|b| ESCAPES.contains(&char::from(b.byte))) {
         return None;
     }
     let mut out = Vec::with_capacity(text.len());
@@ -205,6 +226,9 @@ fn spell(value: &str, out: &mut Vec<String>) {
     let hex: String = value.bytes().map(|b| format!("{b:02x}")).collect();
     out.push(hex.to_ascii_uppercase());
     out.push(hex);
+    // By itself it is known to its last sign.
+    out.push(STANDARD.encode(value));
+    out.push(URL_SAFE.encode(value));
     for skip in 0..3 {
         let mut bytes = vec![0_u8; skip];
         bytes.extend_from_slice(value.as_bytes());

@@ -253,7 +253,7 @@ fn record_of(state: &State) -> EndpointRecord {
         };
         ((kind.clone(), key.clone()), entry)
     };
-    EndpointRecord { identity: None, entries: std::sync::Arc::new(state.iter().map(one).collect()) }
+    EndpointRecord { identity: None, entries: state.iter().map(one).collect() }
 }
 
 /// Reads what the planner asks for, in waves, as a run would.

@@ -199,7 +199,7 @@ fn read(yaml: &Yaml) -> World {
             secret_hashes: BTreeMap::new(),
             hmac: None,
         };
-        record.entries_mut().insert((kind, key), entry);
+        record.entries.insert((kind, key), entry);
     }
     World {
         project: Project {

@@ -60,9 +60,9 @@ pub(super) fn refreshed(
     for ((at, endpoint), sighting) in sightings {
         let unknown = sighting.scopes.values().any(|state| matches!(state, ScopeState::Unknown { .. }));
         let Some(known) = record.endpoints.get_mut(endpoint).filter(|_| at == target && !unknown) else { continue };
+        let mut outdated = Vec::new();
         // Both are sorted by kind and key.
         let mut entries = known.entries.iter().peekable();
-        let mut stale = Vec::new();
         for desired in session.snapshot.desired.iter().filter(|d| &d.id.target == target) {
             let place = (&desired.id.kind, &desired.id.key);
             while entries.next_if(|((kind, key), _)| (kind, key) < place).is_some() {}
@@ -79,18 +79,18 @@ pub(super) fn refreshed(
                 let value = live.and_then(|i| listing.items[i].value().ok());
                 match (rules, value) {
                     (Some(rules), Some(value)) => {
-                        crate::diff::compare(&desired.body.value(), &value, Some(entry), rules).is_equal()
+                        crate::diff::compare(&desired.body.value(), &value, Some(&**entry), rules).is_equal()
                     }
                     _ => false,
                 }
             };
             if !same && is_as_wanted() {
-                stale.push(desired);
+                outdated.push(desired);
             }
         }
-        for desired in stale {
-            let place = (desired.id.kind.clone(), desired.id.key.clone());
-            let Some(entry) = known.entries_mut().get_mut(&place) else { continue };
+        for desired in outdated {
+            let which = (desired.id.kind.clone(), desired.id.key.clone());
+            let Some(entry) = known.entries.get_mut(&which) else { continue };
             entry.sent = desired.body.clone();
             entry.digest = desired.digest;
             entry.labels = desired.meta.labels.clone();

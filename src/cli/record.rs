@@ -338,9 +338,9 @@ fn rebuilt(session: &Session, target: &TargetName, before: &Record, sightings: &
                 let known = old.entries.get(&which).filter(|entry| entry.uid.is_some() && entry.uid == live.uid);
                 let ours = live.mark.as_ref() == Some(&mark);
                 if let Some(entry) = known {
-                    new.entries_mut().insert(which, RecordEntry { marked: ours, ..entry.clone() });
+                    new.entries.insert(which, RecordEntry { marked: ours, ..(**entry).clone() });
                 } else if ours {
-                    new.entries_mut().insert(which, adopted(session, target, rules, live, &facts));
+                    new.entries.insert(which, adopted(session, target, rules, live, &facts));
                 }
             }
         }

@@ -102,7 +102,7 @@ pub(super) async fn run(ctx: &Context, args: &ReleaseArgs, cancel: &Cancellation
             let mut after = record.clone();
             for one in &here_released {
                 if let Some(endpoint) = after.endpoints.get_mut(&one.endpoint) {
-                    endpoint.entries_mut().remove(&one.which);
+                    endpoint.entries.remove(&one.which);
                 }
             }
             if let Some(old) = record.head.as_ref().filter(|_| !here_released.is_empty()) {
@@ -176,7 +176,7 @@ fn picked(session: &Session, globs: &[String]) -> Vec<Picked> {
                     target: target.clone(),
                     endpoint: endpoint.clone(),
                     which: which.clone(),
-                    entry: entry.clone(),
+                    entry: (**entry).clone(),
                 };
                 let address = one.address();
                 if globs.iter().any(|glob| glob_matches(glob, &address)) {

@@ -6,6 +6,7 @@
 
 mod complete;
 mod diagnostic;
+mod entries;
 mod id;
 mod json;
 mod members;
@@ -31,6 +32,7 @@ mod version;
 
 pub use complete::{Complete, Incomplete, Tally};
 pub use diagnostic::{Diagnostic, Label, Severity};
+pub use entries::Entries;
 pub use id::{BadName, EndpointName, Key, Kind, Mark, ProjectName, ResourceId, TargetName, glob_matches};
 pub use json::{Canonical, JsonError, MAX_DEPTH, parse as parse_json};
 pub use members::members;

@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use super::{Canonical, Digest, EndpointName, FieldPath, Key, Kind, OnRemove, Own, Revision};
+use super::{Canonical, Digest, EndpointName, Entries, FieldPath, Key, Kind, OnRemove, Own, Revision};
 
 /// The record of one target: what `ctl` has applied and therefore owns, per endpoint, and where it came from.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -89,15 +88,8 @@ impl Guard {
 pub struct EndpointRecord {
     /// Who answered there: the description's `identity`, else the URL. Another one later is refused.
     pub identity: Option<String>,
-    /// What is owned. A clone shares it: a run holds its record as it was read, in its intent, and as it was written.
-    pub entries: Arc<BTreeMap<(Kind, Key), RecordEntry>>,
-}
-
-impl EndpointRecord {
-    /// What is owned, to be changed: a copy of its own if somebody else holds it too.
-    pub fn entries_mut(&mut self) -> &mut BTreeMap<(Kind, Key), RecordEntry> {
-        Arc::make_mut(&mut self.entries)
-    }
+    /// What is owned.
+    pub entries: Entries,
 }
 
 /// One line of the record: a resource that `ctl` has applied and therefore owns.

@@ -151,7 +151,7 @@ impl<'b, 'a> Builder<'b, 'a> {
             which: which.clone(),
             desired,
             observed: live.find(which).copied(),
-            entry: recorded.find(which),
+            entry: recorded.find(which).map(|entry| &**entry),
         });
         let declared: Vec<Declared<'b>> = all.collect();
         let compared = on_all_cores(&declared, |one| compared(one, self.target));
@@ -668,7 +668,7 @@ impl<'b, 'a> Builder<'b, 'a> {
         }
         for (which, why) in std::mem::take(&mut self.forgets) {
             let Some(entry) = self.site.record.entries.get(&which) else { continue };
-            let entry = Box::new(entry.clone());
+            let entry = Box::new((**entry).clone());
             let cause = if why == "it is gone" { Cause::Drift } else { Cause::Intended };
             let precondition = Precondition::Unconditional("nothing is written to the target");
             drafts.push(self.draft(&which, Change::Forget { entry, why }, cause, precondition, Vec::new()));

@@ -78,7 +78,7 @@ impl<'a> Site<'a> {
 
     /// The record's line, unless the object was made anew by somebody since.
     pub(super) fn entry_for(&self, which: &Which, observed: &Observed) -> Option<&'a RecordEntry> {
-        self.record.entries.get(which).filter(|entry| is_same_object(entry, observed))
+        self.record.entries.get(which).map(|entry| &**entry).filter(|entry| is_same_object(entry, observed))
     }
 
     /// Why nothing is known of what is (or is not) there under this key; `None` if it is known.

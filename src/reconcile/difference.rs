@@ -30,7 +30,11 @@ impl Differences<'_> {
 
     fn entry(&self, op: &Operation) -> Option<&RecordEntry> {
         let place = (op.resource.target.clone(), op.endpoint.clone());
-        self.records.get(&place)?.entries.get(&(op.resource.kind.clone(), op.resource.key.clone()))
+        self.records
+            .get(&place)?
+            .entries
+            .get(&(op.resource.kind.clone(), op.resource.key.clone()))
+            .map(|entry| &**entry)
     }
 
     /// True if an earlier operation of this plan writes the same resource, so that the plan's observation is older than

@@ -73,7 +73,7 @@ pub fn record_after(
         if &op.resource.target != target || result.ending != Ending::Done {
             continue;
         }
-        let entries = record.endpoints.entry(op.endpoint.clone()).or_default().entries_mut();
+        let entries = &mut record.endpoints.entry(op.endpoint.clone()).or_default().entries;
         let place = (op.resource.kind.clone(), op.resource.key.clone());
         match &op.change {
             Change::Delete { .. } | Change::Forget { .. } => drop(entries.remove(&place)),
@@ -85,12 +85,14 @@ pub fn record_after(
                     Change::Rename { entry, .. } => entries.remove(&(entry.kind.clone(), entry.key.clone())),
                     _ => entries.get(&place).cloned(),
                 };
-                let mut entry = entry_of(op, desired, result.observed.as_ref(), old.as_ref(), facts);
+                let mut entry = entry_of(op, desired, result.observed.as_ref(), old.as_deref(), facts);
                 let bears_mark = result.observed.as_ref().map(|observed| observed.mark.as_ref() == Some(&mark));
                 // An adoption writes nothing: it leaves what an earlier write of ours brought about, and adds no mark.
                 let known = old.filter(|old| old.uid.is_none() || old.uid == entry.uid);
                 let (marked, rewritten) = match (&op.change, known) {
-                    (Change::Adopt { .. }, Some(old)) => (bears_mark.unwrap_or(true) && old.marked, old.rewritten),
+                    (Change::Adopt { .. }, Some(old)) => {
+                        (bears_mark.unwrap_or(true) && old.marked, old.rewritten.clone())
+                    }
                     (Change::Adopt { .. }, None) => (false, BTreeMap::new()),
                     (_, old) => {
                         let marked = bears_mark.unwrap_or(result.marked || old.is_some_and(|old| old.marked));

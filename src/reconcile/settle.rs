@@ -110,8 +110,8 @@ pub fn settle_intent<'s>(
     let mut out = Settlement { record: record.clone(), ..Settlement::default() };
     for op in &intent.operations {
         let place = (op.kind.clone(), op.key.clone());
-        let entries = out.record.endpoints.entry(op.endpoint.clone()).or_default().entries_mut();
-        match settle(op, entries.get(&place), look(op), mark, is_as_sent) {
+        let entries = &mut out.record.endpoints.entry(op.endpoint.clone()).or_default().entries;
+        match settle(op, entries.get(&place).map(|entry| &**entry), look(op), mark, is_as_sent) {
             Settled::Stays => {}
             Settled::Owned(entry) => drop(entries.insert(place, *entry)),
             Settled::Gone => drop(entries.remove(&place)),

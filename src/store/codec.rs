@@ -3,7 +3,6 @@
 //! a smaller record, because what the record lacks is no longer known to be ours.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -148,7 +147,7 @@ pub(super) fn decode(files: &Files) -> Result<Record, StoreError> {
     }
     for (endpoint, of) in entries {
         // All at once: one sort is cheaper than an insertion each. No two shards hold the same resource.
-        record.endpoints.entry(endpoint.clone()).or_default().entries = Arc::new(sorted(of).collect());
+        record.endpoints.entry(endpoint.clone()).or_default().entries = sorted(of).collect();
     }
     Ok(record)
 }

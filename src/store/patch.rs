@@ -118,6 +118,9 @@ impl Files<'_, '_> {
 /// The files in which the entries differ.
 fn changed(before: &EndpointRecord, after: &EndpointRecord) -> BTreeSet<u8> {
     let mut shards = BTreeSet::new();
+    if before.entries.is_same(&after.entries) {
+        return shards;
+    }
     let (mut old, mut new) = (before.entries.iter().peekable(), after.entries.iter().peekable());
     loop {
         let order = match (old.peek(), new.peek()) {

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use super::codec::{self, Files, HEAD};
 use super::{StoreError, Tip};
 use crate::model::Record;
@@ -41,7 +39,7 @@ impl Salvage {
                     for (endpoint, known) in part.endpoints {
                         let into: &mut _ = record.endpoints.entry(endpoint).or_default();
                         into.identity = known.identity.or(into.identity.take());
-                        into.entries_mut().extend(Arc::unwrap_or_clone(known.entries));
+                        into.entries.extend([known.entries]);
                     }
                 }
                 Err(error) => damage.push(error.to_string()),

@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{
-    Digest, EndpointName, EndpointRecord, FieldPath, Guard, Intent, IntentOp, Key, Kind, OnRemove, Own, RecordEntry,
-    RecordHead, Revision, Value, parse_json,
+    Digest, EndpointName, EndpointRecord, Entries, FieldPath, Guard, Intent, IntentOp, Key, Kind, OnRemove, Own,
+    RecordEntry, RecordHead, Revision, Value, parse_json,
 };
 use crate::net::{Git, Limits};
 use crate::world::{Clock, ScriptedClock};
@@ -72,11 +72,11 @@ fn entry(kind: &str, key: &[&str], body: &str) -> RecordEntry {
 }
 
 fn record(number: u64, entries: usize) -> Record {
-    let mut of = EndpointRecord { identity: Some("pdns \"4\"".to_owned()), entries: Arc::default() };
+    let mut of = EndpointRecord { identity: Some("pdns \"4\"".to_owned()), entries: Entries::default() };
     for n in 0..entries {
         let body = format!(r#"{{"name":"n{n}","ttl":{number},"nested":{{"$ref":"x"}}}}"#);
         let entry = entry("rrset", &["shop.example.", &format!("n{n}")], &body);
-        of.entries_mut().insert((entry.kind.clone(), entry.key.clone()), entry);
+        of.entries.insert((entry.kind.clone(), entry.key.clone()), entry);
     }
     let head = RecordHead {
         number,
@@ -541,16 +541,16 @@ fn a_tree_made_of_what_changed_is_the_tree_that_writing_all_of_it_makes() {
     steps.push(edit(1, &|of| of.identity = None));
     steps.push(edit(1, &|of| {
         let first = first(of);
-        of.entries_mut().remove(&first);
+        of.entries.remove(&first);
     }));
     let unprotected = edit(1, &|of| {
         let first = first(of);
-        of.entries_mut().get_mut(&first).unwrap().protect = false;
+        of.entries.get_mut(&first).unwrap().protect = false;
     });
     steps.push(with_intent(unprotected, "run-2"));
     steps.push(edit(1, &|of| {
         let more = entry("zone", &["é/x"], r#"{"a":1}"#);
-        of.entries_mut().insert((more.kind.clone(), more.key.clone()), more);
+        of.entries.insert((more.kind.clone(), more.key.clone()), more);
     }));
     steps.push(record(2, 300));
     steps.push(record(2, 0));

@@ -39,7 +39,7 @@ impl Session {
             age(&mut sent, &changed);
             let copy: &mut EndpointRecord = seen.get_or_insert_with(|| record.clone());
             let sent = sent.canonical();
-            copy.entries_mut().insert(which.clone(), RecordEntry { digest: sent.digest(), sent, ..entry.clone() });
+            copy.entries.insert(which.clone(), RecordEntry { digest: sent.digest(), sent, ..(**entry).clone() });
         }
         seen
     }

@@ -136,7 +136,7 @@ async fn what_cannot_be_listed_is_asked_for_by_its_keys() {
             secret_hashes: BTreeMap::new(),
             hmac: None,
         };
-        record.entries_mut().insert((kind, key), entry);
+        record.entries.insert((kind, key), entry);
     }
     let keys = |_: &Peer<Memory>, scope: &Scope| scope_keys(&table, &wanted, &record, scope);
     let seen = observe_with_keys(&world.endpoints, planner, keys, context).await;

@@ -501,11 +501,11 @@ fn small_plan(wanted: &Wanted, memory: &Memory, record: &Record) -> Plan {
     for (place, entry) in entries.iter().rev().filter(|(place, _)| !wanted.contains_key(place)) {
         let child = |op: &Operation| parent(&op.resource.key).as_ref() == Some(&place.1);
         match contents.get(place) {
-            None => push(place, Change::Forget { entry: Box::new(entry.clone()), why: "gone" }, None),
+            None => push(place, Change::Forget { entry: Box::new((**entry).clone()), why: "gone" }, None),
             Some(observed) => {
                 let rule = OwnRule::Recorded { mark: &mark(), verified: true };
                 let owned = Box::new(Owned::claim(observed.clone(), Some(entry), rule).unwrap());
-                let change = Change::Delete { owned, entry: Some(Box::new(entry.clone())) };
+                let change = Change::Delete { owned, entry: Some(Box::new((**entry).clone())) };
                 push(place, change, (place.0.as_str() == "box").then_some(&child));
             }
         }

@@ -54,7 +54,8 @@ pub fn manifest_entries<'t>(
     for entry in &tree.entries {
         let Some(folder) = folders.iter().find(|f| below(&entry.path, f)) else { continue };
         found.insert(folder);
-        if ancestors(&entry.path).any(|a| nested.contains(a)) || (whole && below(&entry.path, &apis)) {
+        let is_nested = || !nested.is_empty() && ancestors(&entry.path).any(|a| nested.contains(a));
+        if is_nested() || (whole && below(&entry.path, &apis)) {
             continue;
         }
         if let Some(why) = bad_name(&entry.path) {

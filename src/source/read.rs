@@ -196,7 +196,14 @@ impl Source {
             Some((id, tree.entries.as_slice()))
         });
         let (known, before) = before.map_or((&[][..], None), |(id, entries)| (entries, Some(id)));
-        let mut walk = Walk { repo, short, limits: &self.options.limits, shallow, entries: vec![], known };
+        let mut walk = Walk {
+            repo,
+            short,
+            limits: &self.options.limits,
+            shallow,
+            entries: Vec::with_capacity(known.len() + 64),
+            known,
+        };
         walk.folder(id, before, folder, 0)?;
         let mut entries = walk.entries;
         entries.sort_by(|a, b| a.path.cmp(&b.path));

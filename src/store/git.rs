@@ -49,6 +49,18 @@ pub struct GitStore {
     /// What the last commit of each record says that was read or made here: it is not read again, and the next one is
     /// made of what changed.
     last: Arc<Mutex<BTreeMap<RecordName, (Oid, Record)>>>,
+    /// Held open to see where a ref stands: a watcher asks each second, and opening reads a handful of files. Refs are
+    /// read anew each time.
+    open: Arc<Mutex<Option<Held>>>,
+}
+
+/// An open repository.
+struct Held(Repository);
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0.path().display())
+    }
 }
 
 impl GitStore {
@@ -70,6 +82,7 @@ impl GitStore {
             pushing: limits.git_push,
             refused: None,
             last: Arc::default(),
+            open: Arc::default(),
         };
         if let Some(push) = &place.push {
             store.check_remote(push)?;
@@ -336,8 +349,20 @@ impl Store for GitStore {
     }
 
     fn stands(&self, name: &RecordName) -> Result<Option<Tip>, StoreError> {
-        let repo = self.repository()?;
-        Ok(self.known_tip(&repo, name)?.map(|tip| Tip(tip.to_string())))
+        if self.remote.is_some() {
+            // Which of two commits is ahead is a matter of objects, and those may have been packed since.
+            let repo = self.repository()?;
+            return Ok(self.known_tip(&repo, name)?.map(|tip| Tip(tip.to_string())));
+        }
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = match open.take() {
+            Some(held) => held,
+            None => Held(self.repository()?),
+        };
+        // Kept only after it could be read: whatever is wrong is looked at afresh.
+        let tip = resolve(&held.0, &self.ref_name(name))?;
+        *open = Some(held);
+        Ok(tip.map(|tip| Tip(tip.to_string())))
     }
 
     fn salvage(&self, name: &RecordName) -> Result<Salvage, StoreError> {

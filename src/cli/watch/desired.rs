@@ -398,7 +398,13 @@ fn wanted(
     targets: &[TargetName],
     epoch: u64,
 ) -> BTreeMap<TargetName, Digest> {
-    let begin = |name| (name, format!("{epoch}\n{}\n", loaded.deciding(name)).into_bytes());
+    // A digest and a blob's name for each, at one target in most projects.
+    let each = snapshot.desired.len() / targets.len().max(1) * 80;
+    let begin = |name| {
+        let mut text = format!("{epoch}\n{}\n", loaded.deciding(name)).into_bytes();
+        text.reserve(each);
+        (name, text)
+    };
     let mut texts: BTreeMap<&TargetName, Vec<u8>> = targets.iter().map(begin).collect();
     for desired in &snapshot.desired {
         if let Some(text) = texts.get_mut(&desired.id.target) {

@@ -43,6 +43,7 @@ const SMALL: u64 = 64 << 10;
 /// Watches until it is told to stop.
 pub(in crate::cli) async fn run(ctx: &Context, args: &WatchArgs, cancel: &CancellationToken) -> Result<Exit, Stop> {
     check(args)?;
+    in_small_pages();
     let ctx = Arc::new(ctx.clone());
     let leave = cancel.child_token();
     let mut locks: BTreeMap<PathBuf, Arc<Locks>> = BTreeMap::new();
@@ -74,6 +75,16 @@ pub(in crate::cli) async fn run(ctx: &Context, args: &WatchArgs, cancel: &Cancel
         };
     }
     end
+}
+
+/// Keeps the memory of a process that stays in small pages.
+///
+/// Each target has a cycle on a thread of its own, and each thread a heap: a huge page for each would be most of what fifty
+/// targets take (300 MiB in place of 70), and a watcher is not measurably slower without them. Where it cannot be done that
+/// is all that happens.
+fn in_small_pages() {
+    #[cfg(target_os = "linux")]
+    rustix::thread::disable_transparent_huge_pages(true).ok();
 }
 
 /// One of the projects that are watched.

@@ -407,6 +407,53 @@ async fn an_unchanged_list_is_not_read_again() {
 }
 
 #[tokio::test]
+async fn what_changed_since_a_list_is_asked_for_instead_of_the_whole() {
+    let text = "
+api: t
+page: {token: /next, as: from}
+types:
+  s:
+    path: /s/{name}
+    list: {get: /s, items: /items, revalidate: whole, since: {as: since, gone: gone, total: /total}}
+";
+    let tag = |tag: &'static str| [("etag", tag)];
+    let whole = || answer(200, &[("etag", "\"9\"")], r#"{"items":[{"name":"a"}],"total":1}"#);
+    let changed = r#"{"items":[{"name":"c","v":1},{"gone":true,"name":"a"}],"total":2}"#;
+    let more = r#"{"items":[{"name":"c","v":1}],"total":2,"next":"x"}"#;
+    let answers = vec![
+        answer(200, &tag("\"1\""), r#"{"items":[{"name":"a"},{"name":"b"}],"total":2}"#),
+        answer(304, &[], ""),
+        answer(200, &tag("\"2\""), changed),
+        answer(410, &[], ""),
+        whole(),
+        answer(400, &[], ""),
+        whole(),
+        answer(200, &tag("\"3\""), more),
+        whole(),
+        answer(200, &[], changed),
+        whole(),
+    ];
+    let (target, tape) = target(text, answers);
+    let Observation::Listed(listing) = target.observe(&scope("s", None), None).await.unwrap() else { panic!("listed") };
+    let cursor = listing.cursor.clone().unwrap();
+    assert_eq!(target.observe(&scope("s", None), Some(&cursor)).await.unwrap(), Observation::Unchanged);
+    let seen = target.observe(&scope("s", None), Some(&cursor)).await.unwrap();
+    let Observation::Changed(changes) = seen else { panic!("{seen:?}") };
+    let after = listing.into_inner().after(changes.into_inner()).unwrap();
+    assert_eq!(after.cursor.unwrap().0, "\"2\"");
+    assert_eq!(after.items.iter().map(|item| item.key.to_string()).collect::<Vec<_>>(), ["b", "c"]);
+    // Not known any more, not known at all, more than one page, and without a tag to go on from.
+    for _ in 0..4 {
+        let seen = target.observe(&scope("s", None), Some(&cursor)).await.unwrap();
+        assert!(matches!(seen, Observation::Listed(_)), "{seen:?}");
+    }
+    let asked = tape.asked.lock().unwrap();
+    let since = "GET /s?since=%221%22 if-none-match: \"1\"";
+    assert_eq!(asked[..5], ["GET /s", since, since, since, "GET /s"]);
+    assert_eq!(asked.len(), 11);
+}
+
+#[tokio::test]
 async fn a_list_of_summaries_is_completed_object_by_object() {
     let text = "
 api: t

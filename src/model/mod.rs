@@ -49,7 +49,7 @@ pub use schema::{
     AncestorRule, Each, FieldRule, Form, Inits, KeyField, KindRules, KindTable, Match, OnDelete, OwnerRule, ParentRule,
     RefRule, SecretMode, Unordered, UpdateMode, Wire,
 };
-pub use scope::{Cursor, Listing, Observation, Scope, ScopeState};
+pub use scope::{Changes, Cursor, Listing, Observation, Scope, ScopeState};
 pub use secret::{Secret, SecretRef};
 pub use span::{SourceFile, Span, Spans};
 pub use status::{

@@ -118,6 +118,9 @@ pub enum Reach {
     Whole,
     /// It cannot be reached: probed every ten seconds.
     Away(String),
+    /// It did not answer as soon as it usually does, and the others did not wait: probed at once, and waited for the next
+    /// time that it answers.
+    Late(String),
     /// It answers, and not with what was asked for: tried again after a growing time.
     Troubled(String),
 }
@@ -183,6 +186,8 @@ pub struct Job {
     pub stale: bool,
     /// Endpoints that are not contacted.
     pub away: BTreeSet<EndpointName>,
+    /// Endpoints that were late the last time, and answered a probe since: they are waited for.
+    pub patient: BTreeSet<EndpointName>,
     /// Resources that are left alone for now, unless their manifest is another one, and why.
     pub waiting: BTreeMap<String, (Option<Digest>, String)>,
     /// Fields that a rival keeps changing back.
@@ -209,6 +214,8 @@ pub struct Trouble {
     pub backoff: Backoff,
     /// True if it cannot be reached at all.
     pub away: bool,
+    /// True if it was only late: whether something is wrong with it is being found out.
+    pub late: bool,
     /// What went wrong the last time.
     pub why: String,
 }
@@ -242,6 +249,8 @@ pub struct Watched {
     pub troubled: BTreeMap<EndpointName, Trouble>,
     /// Endpoints that are being probed.
     probing: BTreeSet<EndpointName>,
+    /// Endpoints that were late, and are waited for the next time.
+    patient: BTreeSet<EndpointName>,
     /// Resources that are left alone for now.
     pub waiting: BTreeMap<String, Waiting>,
     /// Fields that rivals keep changing back.
@@ -550,6 +559,7 @@ impl Machine {
                 token: watched.token,
                 stale,
                 away: watched.endpoints.iter().filter(|e| watched.is_away(e, now)).cloned().collect(),
+                patient: watched.patient.clone(),
                 waiting: watched
                     .waiting
                     .iter()
@@ -639,11 +649,21 @@ impl Machine {
         for (endpoint, reach) in ended.endpoints {
             let before = watched.troubled.get(&endpoint);
             let (since, backoff) = before.map_or((now, Backoff::default()), |t| (t.since, t.backoff));
+            match reach {
+                Reach::Late(_) => watched.patient.insert(endpoint.clone()),
+                Reach::Whole | Reach::Away(_) | Reach::Troubled(_) => watched.patient.remove(&endpoint),
+            };
             let trouble = match reach {
                 Reach::Whole => None,
-                Reach::Away(why) => Some(Trouble { since, backoff: backoff.every(now, probe), away: true, why }),
+                Reach::Away(why) => {
+                    Some(Trouble { since, backoff: backoff.every(now, probe), away: true, late: false, why })
+                }
+                Reach::Late(why) => {
+                    let backoff = backoff.every(now, Duration::ZERO);
+                    Some(Trouble { since, backoff, away: true, late: true, why })
+                }
                 Reach::Troubled(why) => {
-                    Some(Trouble { since, backoff: backoff.after(now, chance()), away: false, why })
+                    Some(Trouble { since, backoff: backoff.after(now, chance()), away: false, late: false, why })
                 }
             };
             match trouble {
@@ -693,7 +713,7 @@ impl Machine {
             }
             Err(why) => {
                 trouble.backoff = trouble.backoff.every(now, probe);
-                trouble.why = why;
+                (trouble.late, trouble.why) = (false, why);
             }
         }
     }

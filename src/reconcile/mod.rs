@@ -26,6 +26,7 @@ mod revisit;
 mod run;
 mod schedule;
 mod settle;
+mod stragglers;
 #[cfg(test)]
 mod tests;
 mod unheeded;

@@ -1,13 +1,16 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use super::peer::{Context, Peer, Peers, Place};
+use super::peer::{Context, Peer, Peers, Place, Question};
 use super::retry::{Call, Tries, Verdict, verdict};
+use super::stragglers::Stragglers;
 use crate::event::Event;
-use crate::model::{Complete, Key, Kind, KindRules, Listing, Observation, ResourceId, Scope, ScopeState, Tally};
+use crate::model::{
+    Changes, Complete, Key, Kind, KindRules, Listing, Observation, ResourceId, Scope, ScopeState, Tally,
+};
 use crate::target::{Greeting, Target, TargetError};
 
 /// What is known of one endpoint, by kind and parent.
@@ -22,6 +25,8 @@ pub struct Sighting {
     pub scopes: Scopes,
     /// What went wrong, for the exit code.
     pub trouble: Vec<Trouble>,
+    /// It had not said who it is when the others were done, and was not waited for.
+    pub late: bool,
 }
 
 /// Why something could not be had, as far as the exit code goes.
@@ -93,6 +98,9 @@ pub struct Before {
     /// How long an endpoint may take to say who it is, without a second attempt: for those who come back anyway, and
     /// would not let the others wait for it. None asks as often as any other request.
     pub greeting: Option<Duration>,
+    /// Endpoints that have all of that time. Of the others one that usually answers at once is not waited for once all the
+    /// rest are looked at.
+    pub patient: BTreeSet<Place>,
 }
 
 /// Scopes that were just read, by endpoint.
@@ -112,6 +120,7 @@ where
     K: Fn(&Peer<T>, &Scope) -> Vec<Key> + Sync,
 {
     let (planner, keys, greeting) = (&planner, &keys, before.greeting);
+    let stragglers = &Stragglers::new(context.clock);
     endpoints
         .values()
         .map(|endpoint| {
@@ -121,8 +130,15 @@ where
                 fresh: before.fresh.remove(&place).unwrap_or_default(),
                 away: before.away.remove(&place),
                 greeting,
+                patient: before.patient.contains(&place),
             };
-            async move { (place, sight(endpoint, known, planner, keys, context).await) }
+            async move {
+                let sighting = sight(endpoint, known, stragglers, planner, keys, context).await;
+                if sighting.greeting.is_some() {
+                    stragglers.done();
+                }
+                (place, sighting)
+            }
         })
         .collect::<FuturesUnordered<_>>()
         .collect()
@@ -135,9 +151,17 @@ struct Known {
     fresh: Scopes,
     away: Option<String>,
     greeting: Option<Duration>,
+    patient: bool,
 }
 
-async fn sight<T, P, K>(endpoint: &Peer<T>, mut known: Known, planner: &P, keys: &K, context: Context<'_>) -> Sighting
+async fn sight<T, P, K>(
+    endpoint: &Peer<T>,
+    mut known: Known,
+    stragglers: &Stragglers<'_>,
+    planner: &P,
+    keys: &K,
+    context: Context<'_>,
+) -> Sighting
 where
     T: Target,
     P: Fn(&Peer<T>, &Scopes) -> Vec<Scope> + Sync,
@@ -146,11 +170,32 @@ where
     let mut sighting = Sighting::default();
     let mut away = known.away.take();
     if away.is_none() {
-        match greet(endpoint, known.greeting, context).await {
-            Ok(greeting) => sighting.greeting = Some(greeting),
-            Err((trouble, why)) => {
+        let late = endpoint.late_after(Question::Greeting).filter(|_| known.greeting.is_some() && !known.patient);
+        let waiting = async {
+            match late {
+                Some(late) => stragglers.keep_waiting(late).await,
+                None => std::future::pending().await,
+            }
+        };
+        let asked = context.clock.boot();
+        let greeted = tokio::select! {
+            biased;
+            greeted = greet(endpoint, known.greeting, context) => Some(greeted),
+            () = waiting => None,
+        };
+        match greeted {
+            Some(Ok(greeting)) => {
+                endpoint.note_time(Question::Greeting, context.clock.boot().saturating_sub(asked));
+                stragglers.answered();
+                sighting.greeting = Some(greeting);
+            }
+            Some(Err((trouble, why))) => {
                 sighting.trouble.extend(trouble);
                 away = Some(why);
+            }
+            None => {
+                sighting.late = true;
+                away = Some("it is slow to say who it is, and the others do not wait for it".to_owned());
             }
         }
     }
@@ -310,9 +355,30 @@ async fn list_since<T: Target>(
 ) -> Result<Arc<Complete<Listing>>, (Option<Trouble>, String)> {
     let Some(cursor) = before.cursor.clone() else { return list(endpoint, scope, context).await.map(Arc::new) };
     match asked(endpoint, context, || endpoint.driver.observe(scope, Some(&cursor))).await {
+        Ok(Observation::Changed(changes)) => {
+            match brought_up(endpoint, scope, Arc::unwrap_or_clone(before), changes, context) {
+                Some(listing) => Ok(Arc::new(listing)),
+                None => list(endpoint, scope, context).await.map(Arc::new),
+            }
+        }
         Ok(seen) => Ok(listed(endpoint, scope, seen, context)?.map_or(before, Arc::new)),
         Err(error) => Err((Some(Trouble::of(&error)), endpoint.told(&error))),
     }
+}
+
+/// The list of before with what changed since; `None` where the two do not fit, and the whole list has to tell.
+pub(super) fn brought_up<T: Target>(
+    endpoint: &Peer<T>,
+    scope: &Scope,
+    before: Complete<Listing>,
+    changes: Complete<Changes>,
+    context: Context<'_>,
+) -> Option<Complete<Listing>> {
+    // A complete list and all that changed in it are a complete list.
+    let listing = changes.try_map(|changes| before.into_inner().after(changes).ok_or(())).ok()?;
+    let (target, items) = (endpoint.target.clone(), listing.items.len());
+    (context.tell)(Event::Listed { target, scope: scope.clone(), pages: 1, items });
+    Some(listing)
 }
 
 /// What an observation says is there; `None` if nothing changed.
@@ -329,6 +395,10 @@ pub(super) fn listed<T: Target>(
             Complete::finish(Listing::default(), &tally).map_err(|e| (Some(Trouble::Other), e.to_string()))?
         }
         Observation::Unchanged => return Ok(None),
+        Observation::Changed(_) => {
+            let why = "the endpoint says what changed, and was not asked since when".to_owned();
+            return Err((Some(Trouble::Other), why));
+        }
     };
     endpoint.note_pages(scope, listing.pages);
     let (target, pages, items) = (endpoint.target.clone(), listing.pages, listing.items.len());

@@ -44,7 +44,22 @@ struct Lane {
     paused_until: Duration,
     budget: RetryBudget,
     pages: BTreeMap<Scope, usize>,
+    usual: BTreeMap<Question, Duration>,
 }
+
+/// What an endpoint is asked before anything else, and before others go on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Question {
+    /// Who are you?
+    Greeting,
+    /// Did anything change?
+    Revisit,
+}
+
+/// What answers in less than this is not called late, however quick it was before.
+const LATE: Duration = Duration::from_millis(100);
+/// What takes so many times as long as usual is late.
+const LATER: u32 = 4;
 
 impl<T> Peer<T> {
     /// An endpoint to which nothing was sent yet.
@@ -62,6 +77,7 @@ impl<T> Peer<T> {
             paused_until: Duration::ZERO,
             budget: RetryBudget::new(clock.boot()),
             pages: BTreeMap::new(),
+            usual: BTreeMap::new(),
         };
         let concurrency = concurrency.max(1);
         let (retries, credential, lane) = (None, None, Mutex::new(lane));
@@ -134,6 +150,19 @@ impl<T> Peer<T> {
     /// Retries that may start now.
     pub fn retries_left(&self, now: Duration) -> f64 {
         self.lane().budget.left(now)
+    }
+
+    /// Notes how long it took to answer. A slow answer counts for a while, so that one that is slow now and then is not
+    /// called late each time.
+    pub(super) fn note_time(&self, question: Question, took: Duration) {
+        let mut lane = self.lane();
+        let usual = lane.usual.entry(question).or_default();
+        *usual = took.max(usual.mul_f64(0.9));
+    }
+
+    /// After how long an answer is late, as far as can be told: not before it answered once.
+    pub(super) fn late_after(&self, question: Question) -> Option<Duration> {
+        self.lane().usual.get(&question).map(|usual| LATE.max(*usual * LATER))
     }
 
     pub(super) fn note_pages(&self, scope: &Scope, pages: usize) {

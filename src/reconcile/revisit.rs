@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use super::observe::{Fresh, Scopes, Sighting, ask_each, is_by_key, listed};
-use super::peer::{Context, Peer, Peers, Place};
-use crate::model::{Complete, Key, Listing, Scope, ScopeState};
+use super::observe::{Fresh, Scopes, Sighting, ask_each, brought_up, is_by_key, listed};
+use super::peer::{Context, Peer, Peers, Place, Question};
+use super::stragglers::Stragglers;
+use crate::model::{Complete, Key, Listing, Observation, Scope, ScopeState};
 use crate::target::Target;
 
 /// How long a look again may take. Who takes longer is looked at in full, with all the time that this needs.
@@ -35,11 +36,30 @@ where
     T: Target,
     K: Fn(&Peer<T>, &Scope) -> Vec<Key> + Sync,
 {
-    let keys = &keys;
+    let (keys, stragglers) = (&keys, &Stragglers::new(context.clock));
     let looks = endpoints.values().filter_map(|endpoint| {
         let place = endpoint.place();
         let known = &before.get(&place)?.scopes;
-        Some(async move { (place, look(endpoint, known, keys, context).await) })
+        Some(async move {
+            let late = endpoint.late_after(Question::Revisit);
+            let waiting = async {
+                match late {
+                    Some(late) => stragglers.keep_waiting(late).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let asked = context.clock.boot();
+            let found = tokio::select! {
+                biased;
+                found = look(endpoint, known, keys, context) => found,
+                // Not known to be unchanged: whoever goes on looks at it in full.
+                () = waiting => (false, Scopes::new()),
+            };
+            endpoint.note_time(Question::Revisit, context.clock.boot().saturating_sub(asked));
+            stragglers.answered();
+            stragglers.done();
+            (place, found)
+        })
     });
     let mut looks = looks.collect::<FuturesUnordered<_>>();
     let mut out = Revisited { unchanged: true, fresh: Fresh::new() };
@@ -98,6 +118,13 @@ where
         endpoint.first_attempt();
         endpoint.turn(context.clock).await;
         let seen = endpoint.driver.observe(scope, before.cursor.as_ref()).await.ok()?;
+        let seen = match seen {
+            Observation::Changed(changes) => {
+                let known = Complete::clone(before);
+                return brought_up(endpoint, scope, known, changes, context).map(Arc::new);
+            }
+            seen @ (Observation::Listed(_) | Observation::NoSuchKind | Observation::Unchanged) => seen,
+        };
         match listed(endpoint, scope, seen, context).ok()? {
             Some(found) => found,
             None if before.cursor.is_some() => return Some(Arc::clone(before)),

@@ -108,6 +108,8 @@ pub struct ListQuery {
     pub labels: Vec<(String, String)>,
     /// Where to go on.
     pub after: Option<Token>,
+    /// Only what changed since the list that had this ETag (without quotes).
+    pub since: Option<String>,
 }
 
 /// A place in a list: the store's revision when its first page was read, how many pages there were, the last name.
@@ -237,7 +239,7 @@ fn json(request: &http::Request<Bytes>) -> Result<Value, Refusal> {
 }
 
 fn query(text: Option<&str>) -> Result<ListQuery, Refusal> {
-    let mut query = ListQuery { limit: MAX_LIMIT, labels: Vec::new(), after: None };
+    let mut query = ListQuery { limit: MAX_LIMIT, labels: Vec::new(), after: None, since: None };
     for pair in text.unwrap_or_default().split('&').filter(|p| !p.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let value = value.replace('+', " ");
@@ -252,6 +254,7 @@ fn query(text: Option<&str>) -> Result<ListQuery, Refusal> {
                 let token = Token::read(&value);
                 query.after = Some(token.ok_or_else(|| Refusal::new(400, "`continue` is not a token of this list"))?);
             }
+            "since" => query.since = Some(value.trim_matches('"').to_owned()),
             "label" => match value.split_once('=') {
                 Some((key, value)) => query.labels.push((key.to_owned(), value.to_owned())),
                 None => return Err(Refusal::new(400, "`label` is `key=value`, percent-encoded")),
@@ -259,6 +262,9 @@ fn query(text: Option<&str>) -> Result<ListQuery, Refusal> {
             // A misspelt filter would otherwise show everything.
             _ => return Err(Refusal::new(400, format!("there is no query parameter `{key}`"))),
         }
+    }
+    if query.since.is_some() && (query.after.is_some() || !query.labels.is_empty()) {
+        return Err(Refusal::new(400, "`since` goes with neither `continue` nor `label`"));
     }
     Ok(query)
 }

@@ -1,6 +1,6 @@
 //! What readers see: all objects as they were sent, and the answers to reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -91,13 +91,21 @@ struct Collection {
     changed: u64,
     /// The revision of the last create or delete.
     membership: u64,
+    /// What was deleted lately: at which revision, and its name. One delete may take others along, at one revision.
+    gone: BTreeSet<(u64, String)>,
+    /// What was deleted up to here is not known any more, other than by not being there.
+    forgotten: u64,
 }
+
+/// So many deletes of a kind are remembered, for those who ask what changed.
+const GONE: usize = 10_000;
 
 impl View {
     /// A view at `revision`, holding nothing. What came before `revision` counts as changed at it, so that no ETag of a
     /// list and no place in one outlives a restart that it should not.
     pub fn at(revision: u64, kinds: impl IntoIterator<Item = String>) -> Self {
-        let empty = || Collection { items: BTreeMap::new(), changed: revision, membership: revision };
+        let empty =
+            || Collection { changed: revision, membership: revision, forgotten: revision, ..Collection::default() };
         Self { life: 0, revision, kinds: kinds.into_iter().map(|kind| (kind, empty())).collect() }
     }
 
@@ -128,7 +136,15 @@ impl View {
         collection.changed = delta.revision;
         let before = match &delta.item {
             Some(item) => collection.items.insert(delta.name.clone(), Arc::clone(item)),
-            None => collection.items.remove(&delta.name),
+            None => {
+                collection.gone.insert((delta.revision, delta.name.clone()));
+                if collection.gone.len() > GONE
+                    && let Some((oldest, _)) = collection.gone.pop_first()
+                {
+                    collection.forgotten = oldest;
+                }
+                collection.items.remove(&delta.name)
+            }
         };
         if before.is_some() != delta.item.is_some() {
             collection.membership = delta.revision;
@@ -182,6 +198,9 @@ impl View {
         if conditions.if_none_match.as_ref().is_some_and(|tags| tags.names(&etag)) {
             return Ok(answer(StatusCode::NOT_MODIFIED, Some(&etag), Bytes::new()));
         }
+        if let Some(since) = &query.since {
+            return self.since(kind, collection, since, query.limit, &etag);
+        }
         let wanted = |item: &Item| query.labels.iter().all(|(k, v)| item.labels.get(k) == Some(v));
         let total = match query.labels.is_empty() {
             true => collection.items.len(),
@@ -204,6 +223,41 @@ impl View {
         }
         out.extend_from_slice(format!(",\"total\":{total}}}").as_bytes());
         Ok(answer(StatusCode::OK, Some(&etag), out.into()))
+    }
+
+    /// All that changed since the list that had the ETag `since`: objects as they are now, and the names of those that are
+    /// gone. 410 where that is not known any more, or is more than one page holds: then the whole list is to be read.
+    fn since(
+        &self,
+        kind: &str,
+        collection: &Collection,
+        since: &str,
+        limit: usize,
+        etag: &str,
+    ) -> Result<Response<Bytes>, Refusal> {
+        let whole = || Refusal::new(410, "what changed since is not known: read the whole list");
+        let life =
+            since.strip_prefix(kind).and_then(|rest| rest.strip_prefix('.')).and_then(|rest| rest.split_once('.'));
+        let (life, revision) = life.ok_or_else(whole)?;
+        let revision: u64 = revision.parse().map_err(|_| whole())?;
+        // The oldest delete that is remembered must be younger than the list: no gap between them.
+        if life != format!("{:x}", self.life) || revision < collection.forgotten || revision > self.revision {
+            return Err(whole());
+        }
+        let items = collection.items.values().filter(|item| item.revision > revision);
+        let mut parts: Vec<Bytes> = items.take(limit + 1).map(|item| item.body.clone()).collect();
+        let gone: BTreeSet<&String> =
+            collection.gone.range((revision + 1, String::new())..).map(|(_, name)| name).collect();
+        let gone = gone.into_iter().filter(|name| !collection.items.contains_key(*name)).take(limit + 1);
+        // A name needs no escape.
+        parts.extend(gone.map(|name| Bytes::from(format!("{{\"gone\":true,\"name\":\"{name}\"}}"))));
+        if parts.len() > limit {
+            return Err(whole());
+        }
+        let mut out = b"{\"items\":[".to_vec();
+        out.extend_from_slice(&parts.join(&b','));
+        out.extend_from_slice(format!("],\"total\":{}}}", collection.items.len()).as_bytes());
+        Ok(answer(StatusCode::OK, Some(etag), out.into()))
     }
 }
 

@@ -132,6 +132,8 @@ pub(in crate::cli) struct Order<'a> {
     pub obeys: &'a (dyn Fn() -> Result<(), Stop> + Sync),
     /// Endpoints that are not contacted: what is to be done there is held.
     pub away: BTreeSet<EndpointName>,
+    /// Endpoints that are waited for though all others are looked at.
+    pub patient: BTreeSet<EndpointName>,
     /// Operations that are left for later, and why.
     pub hold: &'a dyn Fn(&Operation) -> Option<String>,
     /// Checksums of plans, or of their deletes, that an operator lets through the guards that ask for consent.
@@ -447,6 +449,7 @@ impl Cycle<'_> {
             fresh,
             away: away.map(|e| ((target.clone(), e.clone()), "it is away, and was not asked".to_owned())).collect(),
             greeting: Some(GREETING),
+            patient: order.patient.iter().map(|e| (target.clone(), e.clone())).collect(),
         };
         let mut planned = tokio::select! {
             biased;
@@ -696,6 +699,7 @@ impl Cycle<'_> {
                         reached: sighting.greeting.is_some(),
                         identity: session.identity(&report.target, endpoint, sighting),
                         trouble: sighting.trouble.iter().min().copied(),
+                        late: sighting.late,
                         why: unknown,
                         ..EndpointReport::default()
                     }

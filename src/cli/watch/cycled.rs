@@ -54,6 +54,8 @@ pub(in crate::cli) struct EndpointReport {
     pub identity: Option<String>,
     /// The sort of trouble.
     pub trouble: Option<Trouble>,
+    /// It was not waited for.
+    pub late: bool,
     /// What went wrong first.
     pub why: Option<String>,
     /// Requests that it was sent in this cycle.
@@ -223,6 +225,9 @@ impl EndpointReport {
     /// `None` if it took no part.
     fn reach(&self) -> Option<Reach> {
         let why = || self.why.clone().unwrap_or_default();
+        if self.late {
+            return Some(Reach::Late(why()));
+        }
         match (self.reached, self.trouble) {
             (true, None) => Some(Reach::Whole),
             (false, Some(Trouble::Unreachable)) => Some(Reach::Away(why())),

@@ -282,7 +282,7 @@ fn stands(place: &Place, watched: &Watched, machine: &Machine, facts: &Facts) ->
     if let Some(refusal) = refusal {
         return (State::Refused, wrong(&refusal.gate, refusal.message.clone(), &refusal.help));
     }
-    if let Some(trouble) = watched.troubled.get(name) {
+    if let Some(trouble) = watched.troubled.get(name).filter(|trouble| !trouble.late) {
         let (code, help) = match trouble.away {
             true => ("unreachable", "see whether it is up; it is probed every 10 s and caught up when it answers"),
             false => ("not-understood", "see the last request; it is tried again by itself"),

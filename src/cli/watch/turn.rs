@@ -591,6 +591,7 @@ impl Cycling {
             pinned: pinned.is_some(),
             obeys: &obeys,
             away: job.away.clone(),
+            patient: job.patient.clone(),
             hold: &hold,
             approved,
             tell: &tell,

@@ -215,6 +215,19 @@ pub struct ListRule {
     pub summary: bool,
     /// Whether a list that was read before may be answered with 304.
     pub revalidate: Revalidate,
+    /// How what changed since the last list is asked for, instead of the whole.
+    pub since: Option<SinceRule>,
+}
+
+/// How a list is asked for what changed in it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SinceRule {
+    /// The ETag of the list that is known goes into the query under this name.
+    pub name: String,
+    /// An item that is gone comes with its key and this field, which is true.
+    pub gone: FieldPath,
+    /// Where the number of all items is announced, changed or not.
+    pub total: FieldPath,
 }
 
 /// Whether the list's ETag tells that nothing changed since.

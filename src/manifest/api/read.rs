@@ -8,7 +8,7 @@ use crate::model::{Diagnostic, Digest, FieldPath, Kind, KindTable, Number, Span,
 use super::{
     AbsentRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, BodyTemplate, Choice, Content, ErrorRule,
     EtagRule, GetRule, IdentityRule, ListRule, LoginRule, Method, PageRule, Place, RetryRule, Revalidate, Shape,
-    Template, TokenPlace, WaitRule, links, nearest, rules,
+    SinceRule, Template, TokenPlace, WaitRule, links, nearest, rules,
 };
 
 type Map = BTreeMap<String, Value>;
@@ -898,6 +898,7 @@ impl Reader<'_> {
             total,
             summary: false,
             revalidate: Revalidate::No,
+            since: None,
         };
         if let Some(value) = map.get("revalidate") {
             rule.revalidate = self.revalidate(place, value);
@@ -916,8 +917,19 @@ impl Reader<'_> {
                 return None;
             }
             Some(value) => {
-                let known =
-                    ["get", "post", "body", "items", "shape", "empty", "query", "page", "summary", "revalidate"];
+                let known = [
+                    "get",
+                    "post",
+                    "body",
+                    "items",
+                    "shape",
+                    "empty",
+                    "query",
+                    "page",
+                    "summary",
+                    "revalidate",
+                    "since",
+                ];
                 let map = self.members(place, value, &known, &["set"])?;
                 if let Some(get) = map.get("get") {
                     found = Some(self.path(place, get)?);
@@ -951,6 +963,9 @@ impl Reader<'_> {
                 if map.contains_key("page") {
                     (rule.page, rule.total) = self.page(place, map.get("page"));
                 }
+                if let Some(value) = map.get("since") {
+                    rule.since = self.since(place, value, &rule);
+                }
             }
         }
         // A kind with one object: its address is its list.
@@ -969,6 +984,26 @@ impl Reader<'_> {
             }
         }
         Some(rule)
+    }
+
+    fn since(&mut self, place: &str, value: &Value, list: &ListRule) -> Option<SinceRule> {
+        let fits = list.revalidate == Revalidate::Whole && list.shape == Shape::Array && list.body.is_none();
+        if !fits || list.summary {
+            let needs = "`since` needs `revalidate: whole` and a list by GET that holds whole objects";
+            self.error(place, needs);
+            return None;
+        }
+        let map = self.members(place, value, &["as", "gone", "total"], &[])?;
+        let (name, gone, total) = (map.get("as").and_then(Value::as_str), map.get("gone"), map.get("total"));
+        let (Some(name), Some(gone), Some(total)) = (name, gone, total) else {
+            self.error(place, "`since` takes all of `{as: NAME, gone: FIELD, total: /pointer}`");
+            return None;
+        };
+        Some(SinceRule {
+            name: name.to_owned(),
+            gone: FieldPath::parse(&self.text(place, gone)?),
+            total: self.pointer(place, total)?,
+        })
     }
 
     fn revalidate(&mut self, place: &str, value: &Value) -> Revalidate {

@@ -49,6 +49,11 @@ fn what_is_wrong_is_said_with_a_place_and_a_suggestion() {
             "{p: {path: \"/p/{id}\", key: [name], refs: {s: {kind: s, at: /id}}}, s: {in: p, path: \"/p/{p.id}/s/{n}\"}}",
             "only what is inside of the same one can refer to it by id",
         ),
+        (
+            "s: {path: \"/s/{n}\", list: {get: /s, since: {as: x, gone: y, total: /z}}}",
+            "`since` needs `revalidate: whole`",
+        ),
+        ("s: {path: \"/s/{n}\", list: {get: /s, revalidate: whole, since: {as: x}}}", "`since` takes all of"),
         ("s: {path: \"s/{n}\"}", "did you mean `/s/{n}`?"),
         ("s: {path: /profile}", "no key"),
         ("s: {path: \"/s/{n}\", in: p}", "there is no kind `p`"),

@@ -179,3 +179,40 @@ async fn a_slow_endpoint_holds_up_no_other() {
     observe(&world.endpoints, boxes_then_items, context).await;
     assert_eq!(*listed.lock().unwrap(), [("t".to_owned(), 0), ("slow".to_owned(), 200)]);
 }
+
+#[tokio::test]
+async fn the_last_that_is_silent_though_it_usually_is_quick_is_not_waited_for() {
+    // In real time: a scripted clock jumps to the end of whatever is waited for first.
+    let mut world = World::with(Manners::default(), Clock::System, 8, None);
+    let silent = Memory::new(kinds(), Manners::default(), world.clock.clone());
+    world.add("u", silent.clone(), 8, None);
+    let place = ("u".parse::<TargetName>().unwrap(), EndpointName::only());
+    let tell = world.tell();
+    let context = Context {
+        clock: &world.clock,
+        entropy: &world.entropy,
+        tell: &tell,
+        cancel: &world.cancel,
+        patience: PATIENCE,
+    };
+    let keys = |_: &Peer<Memory>, _: &Scope| Vec::new();
+    let look = |patient: &[Place]| {
+        let patient = patient.iter().cloned().collect();
+        let before = Before { greeting: Some(Duration::from_secs(30)), patient, ..Before::default() };
+        observe_again(&world.endpoints, before, boxes_then_items, keys, context)
+    };
+    assert!(look(&[]).await[&place].greeting.is_some());
+    silent.on_request(|r| (r.verb == "greet").then_some(Fault::Slow(Duration::from_secs(4))));
+    let seen = look(&[]).await;
+    assert!(seen[&place].late && seen[&place].greeting.is_none() && seen[&place].trouble.is_empty());
+    assert!(
+        seen[&place].scopes.values().all(|state| matches!(state, ScopeState::Unknown { .. })),
+        "unknown, not absent"
+    );
+    assert!(seen.iter().filter(|(at, _)| **at != place).all(|(_, sighting)| sighting.greeting.is_some()));
+    // Whoever is patient waits; and it counts as slow from then on.
+    for patient in [std::slice::from_ref(&place), &[]] {
+        let seen = look(patient).await;
+        assert!(seen[&place].greeting.is_some() && !seen[&place].late);
+    }
+}

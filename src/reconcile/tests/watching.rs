@@ -135,6 +135,42 @@ fn an_endpoint_that_is_away_is_probed_every_ten_seconds_and_comes_back_at_once()
 }
 
 #[test]
+fn an_endpoint_that_is_late_is_probed_at_once_and_waited_for_the_next_time() {
+    let mut machine = Machine::new(Pace::every(30 * SECOND), false, false, 7, Duration::ZERO);
+    machine.know(&[place("a", "quick"), place("a", "slow")].into(), Duration::ZERO);
+    let now = 2 * SECOND;
+    machine.step(now, Input::Tick);
+    assert_eq!(cycles(&machine.step(now, wanted("first", &["a"]))).len(), 1);
+    let (quick, slow): (EndpointName, EndpointName) = ("quick".parse().unwrap(), "slow".parse().unwrap());
+    let late = || {
+        let reaches = [(quick.clone(), Reach::Whole), (slow.clone(), Reach::Late("slow".to_owned()))];
+        Input::Cycled(target("a"), Box::new(Ended { endpoints: reaches.into(), ..Ended::default() }))
+    };
+    assert_eq!(machine.step(now, late()), [Command::Probe(place("a", "slow"))]);
+    // A commit meanwhile does not wait for it.
+    let commands = machine.step(now, wanted("second", &["a"]));
+    let (_, job) = cycles(&commands).pop().unwrap();
+    assert!(job.away.contains(&slow) && !job.away.contains(&quick));
+    let whole = |endpoints: &[&EndpointName]| {
+        let endpoints = endpoints.iter().map(|endpoint| ((*endpoint).clone(), Reach::Whole)).collect();
+        Input::Cycled(target("a"), Box::new(Ended { endpoints, ..Ended::default() }))
+    };
+    assert_eq!(machine.step(now, whole(&[&quick])), []);
+    // It answers: the next cycle gives it all the time that it needs, and only that one.
+    let (_, job) = cycles(&machine.step(now, Input::Probed(place("a", "slow"), Ok(())))).pop().unwrap();
+    assert!(job.away.is_empty() && job.patient.contains(&slow));
+    machine.step(now, whole(&[&quick, &slow]));
+    let (_, job) = cycles(&machine.step(now, wanted("third", &["a"]))).pop().unwrap();
+    assert!(job.away.is_empty() && job.patient.is_empty());
+    // It does not: it is away like any other.
+    machine.step(now, late());
+    machine.step(now, Input::Probed(place("a", "slow"), Err("no answer".to_owned())));
+    let watched = machine.target(&target("a")).unwrap();
+    assert!(watched.troubled[&slow].away && !watched.troubled[&slow].late);
+    assert!(!machine.step(now + 9 * SECOND, Input::Tick).contains(&Command::Probe(place("a", "slow"))));
+}
+
+#[test]
 fn a_failing_resource_waits_longer_each_time_and_always_comes_back() {
     let (mut machine, mut now) = settled(&["a"]);
     let mut commands = machine.step(now, wanted("second", &["a"]));

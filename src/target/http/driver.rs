@@ -441,6 +441,8 @@ impl<X: Transport> Target for HttpTarget<X> {
             Found::Listed(listing) => Observation::Listed(listing),
             Found::Nowhere => Observation::NoSuchKind,
             Found::Unchanged => Observation::Unchanged,
+            // Only kinds without ids of others are asked so, and nobody learns ids from a part of a list.
+            Found::Changed(changes) => Observation::Changed(changes),
         })
     }
 

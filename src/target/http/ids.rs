@@ -349,14 +349,14 @@ impl<X: Transport> HttpTarget<X> {
         let found = Box::pin(self.list(&shape, parent, None)).await?;
         match (&found, parent) {
             (Found::Listed(_), _) | (Found::Nowhere, Some(_)) => Ok(found),
-            (Found::Nowhere, None) | (Found::Unchanged, _) => {
+            (Found::Nowhere, None) | (Found::Unchanged | Found::Changed(_), _) => {
                 Err(TargetError::Refused { why: format!("nobody can tell the ids of `{kind}`") })
             }
         }
     }
 
     /// Where the ids of a kind stand by which others are addressed, or refer to it.
-    fn ids_of(&self, kind: &Kind) -> BTreeSet<&FieldPath> {
+    pub(super) fn ids_of(&self, kind: &Kind) -> BTreeSet<&FieldPath> {
         let kinds = || self.api.table().kinds.values();
         let referred = kinds().flat_map(|rules| by_id(&rules.refs)).filter(|(rule, _)| &rule.kind == kind);
         let above = kinds().flat_map(|rules| &rules.ancestors).filter(|rule| &rule.kind == kind);
@@ -393,7 +393,7 @@ impl<X: Transport> HttpTarget<X> {
         let is_there = if rules.is_some_and(|rules| !rules.listed_by_key) && !known.is_listed(parent.as_ref()) {
             match self.list_ids(kind, parent.as_ref()).await? {
                 Found::Listed(listing) => listing.items.iter().chain(&listing.ignored).any(|item| &item.key == key),
-                Found::Nowhere | Found::Unchanged => false,
+                Found::Nowhere | Found::Unchanged | Found::Changed(_) => false,
             }
         } else {
             let id = ResourceId { target: self.target.clone(), kind: kind.clone(), key: key.clone() };

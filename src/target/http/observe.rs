@@ -3,8 +3,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::StreamExt as _;
 
-use crate::manifest::api::{PageRule, Revalidate, Shape as ListShape};
-use crate::model::{Complete, Cursor, FieldPath, Key, KindRules, Listing, Number, Observed, ResourceId, Tally, Value};
+use crate::manifest::api::{PageRule, Revalidate, Shape as ListShape, SinceRule};
+use crate::model::{
+    Changes, Complete, Cursor, FieldPath, Key, KindRules, Listing, Number, Observed, ResourceId, Tally, Value,
+};
 use crate::net::Transport;
 use crate::target::TargetError;
 
@@ -24,6 +26,8 @@ pub(super) enum Found {
     Nowhere,
     /// Nothing changed since the cursor.
     Unchanged,
+    /// This changed since the cursor, and nothing else.
+    Changed(Complete<Changes>),
 }
 
 /// Items of a page, each with its name where the page is a mapping.
@@ -38,6 +42,8 @@ const WHOLE_AT_ONCE: usize = 8;
 enum Fault {
     /// What to say if it happens again.
     Restart(TargetError),
+    /// What changed since then cannot be told.
+    Whole,
     Error(TargetError),
 }
 
@@ -90,10 +96,11 @@ impl<X: Transport> HttpTarget<X> {
             );
             return Err(TargetError::Refused { why });
         }
-        let mut restarted = false;
+        let (mut restarted, mut since) = (false, since);
         loop {
             match self.list_once(shape, parent, since).await {
                 Ok(found) => return Ok(found),
+                Err(Fault::Whole) => since = None,
                 Err(Fault::Restart(_)) if !restarted => restarted = true,
                 Err(Fault::Restart(error) | Fault::Error(error)) => return Err(error),
             }
@@ -151,10 +158,16 @@ impl<X: Transport> HttpTarget<X> {
         let mut listing = Listing::default();
         let mut now = pages.first();
         let mut call = calling(&now, worded(&pages, &now));
+        // Others are addressed by its ids: those are learnt from whole lists.
+        let changes = since.and(rule.since.as_ref()).filter(|_| self.ids_of(&shape.ty.kind).is_empty());
         if let Some(since) = since {
             call.headers.push(("if-none-match".to_owned(), since.0.clone()));
+            call.query.extend(changes.map(|changes| (changes.name.clone(), since.0.clone())));
         }
         let mut answer = self.send(&call).await?;
+        if let Some(changes) = changes.filter(|_| answer.status != 304) {
+            return self.changed(shape, parent, &answer, changes).await;
+        }
         loop {
             if answer.status == 304 && since.is_some() && tally.parts == 0 {
                 return Ok(Found::Unchanged);
@@ -241,6 +254,45 @@ impl<X: Transport> HttpTarget<X> {
             listing.items.iter_mut().chain(&mut listing.ignored).for_each(|observed| shape.name_own(observed));
             listing
         })))
+    }
+
+    /// What an answer says that changed. Whatever it does not say in one page, the whole list has to.
+    async fn changed(
+        &self,
+        shape: &Shape<'_>,
+        parent: Option<&Key>,
+        answer: &Answer,
+        rule: &SinceRule,
+    ) -> Result<Found, Fault> {
+        let list = &shape.ty.list;
+        // Too long ago, or a server that does not know the question; what else is wrong the whole list will tell.
+        if answer.status != 200 {
+            return Err(Fault::Whole);
+        }
+        let text = answer.text()?;
+        let unreadable = |why: String| Fault::Error(answer.unreadable(why));
+        let items = self.items(shape, answer)?.unwrap_or_default();
+        let mut pages = Pages::new(&list.page, &self.origin);
+        let first = pages.first();
+        let more = pages.after(&first, "", &answer.headers, text, items.len(), None).map_err(unreadable)?;
+        let Some(Value::Number(total)) = scan::value_at(text, &rule.total).map_err(unreadable)? else {
+            return Err(Fault::Whole);
+        };
+        let (Some(tag), None) = (answer.etag(), more) else { return Err(Fault::Whole) };
+        let (mut found, mut left, mut gone) = (Listing::default(), Named::new(), Vec::new());
+        let count = items.len();
+        for (name, raw) in items {
+            match scan::value_at(raw, &rule.gone).map_err(unreadable)? {
+                Some(Value::Bool(true)) => gone.push(shape.gone(raw, parent).map_err(unreadable)?),
+                _ => left.push((name, raw)),
+            }
+        }
+        self.take(shape, parent, answer, left, &mut found).await?;
+        let total = total.as_u64().and_then(|total| usize::try_from(total).ok());
+        let (cursor, Listing { items, ignored, .. }) = (Some(Cursor(tag.to_owned())), found);
+        let tally = Tally { parts: 1, items: count, announced: None, ended: true };
+        let changes = Changes { items, ignored, gone, cursor, total };
+        Complete::finish(changes, &tally).map(Found::Changed).map_err(|e| unreadable(e.to_string()))
     }
 
     /// Asks for each object of a list of summaries. One that is gone meanwhile is not there.

@@ -236,6 +236,23 @@ impl<'a> Shape<'a> {
         self.manifest_shape(&tree(raw)?)
     }
 
+    /// The key of an item of which nothing is left but that it is gone.
+    pub(super) fn gone(&self, raw: &str, parent: Option<&Key>) -> Result<Key, String> {
+        let mut left = tree(raw)?;
+        if left.get(&self.ty.spec).is_none() {
+            left.set(&self.ty.spec, Value::object());
+        }
+        let mut seen = self.manifest_shape(&left)?;
+        if let (Some(parent), Some(rule)) = (parent, &self.rules.parent) {
+            for (value, index) in parent.values().zip(&rule.fields) {
+                if let Some(field) = self.rules.key.get(*index) {
+                    seen.set(&field.path, value);
+                }
+            }
+        }
+        self.rules.key_of(&seen).map_err(|field| format!("an item that is gone, without its key field `{field}`"))
+    }
+
     fn picked(&self, raw: &str) -> Result<Value, String> {
         let names: Vec<&str> = self.outline.names.iter().map(String::as_str).collect();
         let mut map = BTreeMap::new();

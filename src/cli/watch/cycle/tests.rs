@@ -155,6 +155,7 @@ fn order<'a>() -> Order<'a> {
         pinned: false,
         obeys: &|| Ok(()),
         away: BTreeSet::new(),
+        patient: BTreeSet::new(),
         hold: &|_| None,
         approved: Vec::new(),
         tell: &|_| (),
@@ -195,6 +196,36 @@ async fn a_second_cycle_asks_one_conditional_request_per_collection() {
     let mut expected = before;
     *expected.get_mut("GET /v1/service").unwrap() += 3;
     assert_eq!(world.requests(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_its_own_write_a_cycle_reads_what_changed_and_not_the_whole_list() {
+    // More than two pages of a list.
+    let names: Vec<String> = (0..2100).map(|n| format!("s{n:04}")).collect();
+    let world = World::new(&["a"]).await;
+    let texts: Vec<String> = names.iter().map(|name| service(name, "")).collect();
+    world.write("m/all.yaml", &texts.join("---\n"));
+    world.commit();
+    let (basis, mut warm) = (world.basis(1), World::warm());
+    for _ in 0..3 {
+        went_well(&world.cycle(&mut warm, &basis).await);
+    }
+    for (generation, port) in [(2, 81), (3, 82), (4, 83)] {
+        world.write("m/a.yaml", &service("a", &format!("  port: {port}\n")));
+        world.commit();
+        let report = world.cycle(&mut warm, &world.basis(generation)).await;
+        went_well(&report);
+        assert_eq!(outcomes(&report), [("it:service/a", &Outcome::Done)]);
+        // Who is there, what changed in the list, the write: and nothing for each of the others, or for each page.
+        assert_eq!(report.endpoints.values().map(|e| e.requests).collect::<Vec<_>>(), [3]);
+        assert_eq!(report.summary.unchanged, 2100);
+    }
+    // One that somebody else takes away is missed, though nobody read the whole list again.
+    assert_eq!(world.send("DELETE", "/v1/service/s1500", "").await, 204);
+    let report = world.cycle(&mut warm, &world.basis(5)).await;
+    went_well(&report);
+    assert_eq!(outcomes(&report), [("it:service/s1500", &Outcome::Done)]);
+    assert_eq!(report.operations[0].action, Action::Create);
 }
 
 #[tokio::test(flavor = "multi_thread")]

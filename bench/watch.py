@@ -187,7 +187,7 @@ def growth(bench):
         with Watch(bench, folder, bench.scratch / "home-watch-growth") as watch:
             turns = commits = 0
 
-            def turn(count):
+            def turn(count, seen=None):
                 nonlocal turns, commits
                 end = watch.cycles() + count
                 while (before := watch.cycles()) < end:
@@ -202,14 +202,18 @@ def growth(bench):
                     enough = time.monotonic() + 3
                     while watch.cycles() <= before and time.monotonic() < enough:
                         time.sleep(0.003)
+                    if seen is not None:
+                        seen.append(watch.rss())
 
-            # What is resident goes up and down with the moment: the least of some looks is what stays.
+            # What is resident goes up and down with the moment: the least during an eighth of the cycles is what stays.
             def resident():
-                return min((watch.rss(), time.sleep(0.1))[0] for _ in range(20))
+                seen = []
+                turn(cycles // 8, seen)
+                return min(seen)
 
             turn(warm)
             before, commits = resident(), 0
-            turn(cycles)
+            turn(cycles - cycles // 8)
             grown = resident() - before
             return [[f"watch: memory after {cycles:,} cycles more, {commits} of them commits", "", "",
                      f"{before:,.1f} MiB, {grown:+.2f} MiB", "", f"goal: 1 MiB; {bench.verdict(grown <= 1.0)}"]]

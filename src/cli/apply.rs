@@ -244,7 +244,7 @@ async fn show_carried(
     here: &Here,
     cancel: &CancellationToken,
 ) -> Result<Exit, Stop> {
-    carry::prepare(session, &mut planned).await?;
+    carry::prepare(ctx, session, &mut planned).await?;
     let plan = &planned.plan;
     let operations = plan.operations.iter().filter(|op| !plan.refuses(op)).count();
     let progress = match (ctx.progress, ctx.quiet) {

@@ -62,9 +62,9 @@ pub(super) struct Carried {
 
 /// What must be so before anything is written: every secret can be read, and the targets would take the writes. What a
 /// target would not take becomes a refusal of the plan.
-pub(super) async fn prepare(session: &Session, planned: &mut Planned) -> Result<(), Stop> {
+pub(super) async fn prepare(ctx: &Context, session: &Session, planned: &mut Planned) -> Result<(), Stop> {
     session.have_secrets(&planned.plan).await?;
-    session.rehearse(&mut planned.plan).await;
+    session.rehearse(ctx, &mut planned.plan).await;
     Ok(())
 }
 

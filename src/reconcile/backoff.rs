@@ -32,6 +32,12 @@ impl Backoff {
         Self { attempts: self.attempts.saturating_add(1), until: now.saturating_add(wait) }
     }
 
+    /// One more failure, tried again not before `until`: the server said so.
+    #[must_use]
+    pub fn not_before(self, until: Duration) -> Self {
+        Self { attempts: self.attempts.saturating_add(1), until }
+    }
+
     /// True while it is to be left alone.
     pub fn holds(self, now: Duration) -> bool {
         now < self.until

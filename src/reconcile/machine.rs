@@ -62,7 +62,7 @@ pub enum Input {
     /// A cycle ended.
     Cycled(TargetName, Box<Ended>),
     /// A probe ended: the endpoint answers, or not.
-    Probed(Place, Result<(), String>),
+    Probed(Place, Result<(), Silence>),
     /// This watcher leads at a target.
     Won(TargetName, u64),
     /// It does not lead there any more.
@@ -79,6 +79,15 @@ pub enum Input {
     Approved,
     /// Begin nothing new, finish what is in flight.
     Stop,
+}
+
+/// Why a probe came to nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Silence {
+    /// What went wrong.
+    pub why: String,
+    /// The endpoint asks that nothing is sent before then.
+    pub until: Option<Duration>,
 }
 
 /// How a look at the source ended.
@@ -103,6 +112,8 @@ pub enum Looked {
 pub struct Ended {
     /// Everything was read and nothing is left to do.
     pub clean: bool,
+    /// Endpoints where everything was read and nothing is left to do, however the others are.
+    pub well: BTreeSet<EndpointName>,
     /// How each endpoint that took part answered.
     pub endpoints: BTreeMap<EndpointName, Reach>,
     /// Operations that were tried.
@@ -123,6 +134,13 @@ pub enum Reach {
     Late(String),
     /// It answers, and not with what was asked for: tried again after a growing time.
     Troubled(String),
+    /// It asks that nothing is sent before then.
+    AsksToWait {
+        /// Time since boot.
+        until: Duration,
+        /// Its words.
+        why: String,
+    },
 }
 
 /// What kept a target from being reconciled.
@@ -216,6 +234,8 @@ pub struct Trouble {
     pub away: bool,
     /// True if it was only late: whether something is wrong with it is being found out.
     pub late: bool,
+    /// True if it asked to be left alone until then: not even probed.
+    pub asked: bool,
     /// What went wrong the last time.
     pub why: String,
 }
@@ -235,6 +255,10 @@ pub struct Watched {
     pub clean: Option<Duration>,
     /// When the last cycle ended that reached somebody and was not kept from its work.
     pub worked: Option<Duration>,
+    /// When the last cycle ended that did all that it was to do: of a watcher that only looks, one that saw everything.
+    pub succeeded: Option<Duration>,
+    /// When everything at an endpoint was read and nothing was left to do there, the last time.
+    pub well: BTreeMap<EndpointName, Duration>,
     /// Since when this watcher is responsible for it.
     pub responsible: Option<Duration>,
     /// The fencing token of its tenure.
@@ -257,6 +281,8 @@ pub struct Watched {
     pub contests: Contests,
     /// The project has it no more; it is forgotten when its last cycle ends.
     gone: bool,
+    /// It is to be something else since its last cycle: how far it is behind is worked out even if nobody can be reached.
+    moved: bool,
     digest: Option<Digest>,
     endpoints: BTreeSet<EndpointName>,
 }
@@ -329,6 +355,7 @@ impl Machine {
                 ..Watched::default()
             });
             watched.troubled.retain(|endpoint, _| endpoints.contains(endpoint));
+            watched.well.retain(|endpoint, _| endpoints.contains(endpoint));
             watched.endpoints = endpoints;
         }
     }
@@ -376,21 +403,40 @@ impl Machine {
         !self.elected || self.targets.get(name).is_some_and(|watched| watched.token.is_some())
     }
 
-    /// Why this watcher is not ready: no clean look, or a target of its own that was not reconciled for three intervals.
+    /// Why this watcher is not ready: no clean look, or it gets nowhere at all. One bad target of many is no reason: the
+    /// watcher does its work, and whoever asks about that target is told by [`Self::late`].
     pub fn not_ready(&self, now: Duration) -> Vec<String> {
-        let mut why = Vec::new();
         if !self.loaded {
-            why.push("the desired state was not read yet".to_owned());
+            return vec!["the desired state was not read yet".to_owned()];
         }
-        let limit = self.pace.interval * 3;
-        for (name, watched) in self.targets.iter().filter(|(name, w)| self.leads(name) && w.suspended.is_none()) {
+        let mut why = Vec::new();
+        for (name, watched) in self.own() {
             let since = watched.worked.max(watched.responsible).unwrap_or(now);
-            if now.saturating_sub(since) > limit {
-                let seconds = now.saturating_sub(since).as_secs();
-                why.push(format!("no cycle of {name} came to its end for {seconds} s"));
+            let time = now.saturating_sub(since);
+            if time <= self.patience() {
+                return Vec::new();
             }
+            why.push(format!("no cycle of {name} came to its end for {} s", time.as_secs()));
         }
         why
+    }
+
+    /// Its own targets of which no cycle fully succeeded for three intervals, and since when.
+    pub fn late(&self, now: Duration) -> impl Iterator<Item = (&TargetName, Duration)> {
+        let since = |watched: &Watched| watched.succeeded.max(watched.responsible);
+        self.own()
+            .filter_map(move |(name, watched)| Some((name, since(watched)?)))
+            .filter(move |(_, since)| now.saturating_sub(*since) > self.patience())
+    }
+
+    /// Nothing came of a target for longer than this: somebody should look.
+    pub fn patience(&self) -> Duration {
+        self.pace.interval * 3
+    }
+
+    /// The targets that this watcher is to keep in order now.
+    fn own(&self) -> impl Iterator<Item = (&TargetName, &Watched)> {
+        self.targets.iter().filter(|(name, watched)| self.leads(name) && watched.suspended.is_none())
     }
 
     /// Takes one input and says what is to be done now.
@@ -439,12 +485,15 @@ impl Machine {
             Input::Resume(target) => {
                 if let Some(watched) = self.targets.get_mut(&target) {
                     (watched.suspended, watched.pinned, watched.wanted) = (None, false, true);
+                    watched.moved = true;
+                    watched.responsible = watched.responsible.map(|_| now);
                     watched.forget();
                 }
             }
             Input::Pin(target) => {
                 if let Some(watched) = self.targets.get_mut(&target) {
                     (watched.suspended, watched.pinned, watched.wanted) = (None, true, true);
+                    watched.moved = true;
                     watched.forget();
                 }
             }
@@ -452,6 +501,8 @@ impl Machine {
                 self.look_wanted = true;
                 if let Some(watched) = self.targets.get_mut(&target) {
                     watched.wanted = true;
+                    // A person knows better than what the server said some time ago.
+                    watched.troubled.values_mut().for_each(|trouble| trouble.asked = false);
                     watched.forget();
                 }
             }
@@ -486,7 +537,7 @@ impl Machine {
                 continue;
             }
             times.extend(watched.probes().map(|(_, at)| at));
-            match (watched.running, watched.is_all_away(now)) {
+            match (watched.running, watched.is_all_away(now) && !watched.moved) {
                 (true, _) => {}
                 (false, false) => times.push(watched.due()),
                 (false, true) => times.extend(watched.troubled.values().filter(|t| !t.away).map(|t| t.backoff.until)),
@@ -535,6 +586,7 @@ impl Machine {
             let Some(watched) = self.targets.get_mut(&name) else { continue };
             if watched.suspended.flatten().is_some_and(|until| now >= until) {
                 (watched.suspended, watched.wanted) = (None, true);
+                watched.responsible = watched.responsible.map(|_| now);
             }
             if !may {
                 continue;
@@ -548,10 +600,10 @@ impl Machine {
             if watched.running {
                 continue;
             }
-            if now < watched.due() || watched.is_all_away(now) {
+            if now < watched.due() || (watched.is_all_away(now) && !watched.moved) {
                 continue;
             }
-            (watched.running, watched.wanted) = (true, false);
+            (watched.running, watched.wanted, watched.moved) = (true, false, false);
             // Between nine and eleven tenths, so that many watchers drift apart.
             watched.next = now + interval.mul_f64(0.9 + 0.2 * chance);
             let job = Job {
@@ -615,7 +667,7 @@ impl Machine {
         for (name, watched) in &mut self.targets {
             let digest = wanted.get(name).copied();
             if watched.digest != digest && !watched.pinned {
-                watched.wanted = true;
+                (watched.wanted, watched.moved) = (true, true);
                 // A new commit may be the cure, whatever the record or a guard said to the old one.
                 watched.blocked = None;
             }
@@ -627,7 +679,7 @@ impl Machine {
         let chances: Vec<f64> = (0..=ended.operations.len() + ended.endpoints.len()).map(|_| self.chance()).collect();
         let mut chances = chances.into_iter();
         let mut chance = || chances.next().unwrap_or(0.5);
-        let probe = self.pace.probe;
+        let (probe, dry) = (self.pace.probe, self.dry);
         if self.targets.get(target).is_some_and(|watched| watched.gone) {
             self.targets.remove(target);
         }
@@ -640,6 +692,12 @@ impl Machine {
         if ended.blocked.is_none() && (ended.clean || ended.endpoints.values().any(|reach| *reach == Reach::Whole)) {
             watched.worked = Some(now);
         }
+        let whole = !ended.endpoints.is_empty() && ended.endpoints.values().all(|reach| *reach == Reach::Whole);
+        let saw_all = dry && whole && ended.blocked.is_none() && ended.endpoints.len() == watched.endpoints.len();
+        if ended.clean || saw_all {
+            watched.succeeded = Some(now);
+        }
+        watched.well.extend(ended.well.into_iter().map(|endpoint| (endpoint, now)));
         let tries = watched.blocked.as_ref().map(|(backoff, _)| *backoff).unwrap_or_default();
         watched.blocked = ended.blocked.map(|blocked| match blocked {
             // A lock is held for seconds, and nobody is asked by looking at it.
@@ -651,19 +709,27 @@ impl Machine {
             let (since, backoff) = before.map_or((now, Backoff::default()), |t| (t.since, t.backoff));
             match reach {
                 Reach::Late(_) => watched.patient.insert(endpoint.clone()),
-                Reach::Whole | Reach::Away(_) | Reach::Troubled(_) => watched.patient.remove(&endpoint),
+                Reach::Whole | Reach::Away(_) | Reach::Troubled(_) | Reach::AsksToWait { .. } => {
+                    watched.patient.remove(&endpoint)
+                }
             };
             let trouble = match reach {
                 Reach::Whole => None,
                 Reach::Away(why) => {
-                    Some(Trouble { since, backoff: backoff.every(now, probe), away: true, late: false, why })
+                    let backoff = backoff.every(now, probe);
+                    Some(Trouble { since, backoff, away: true, late: false, asked: false, why })
                 }
                 Reach::Late(why) => {
                     let backoff = backoff.every(now, Duration::ZERO);
-                    Some(Trouble { since, backoff, away: true, late: true, why })
+                    Some(Trouble { since, backoff, away: true, late: true, asked: false, why })
                 }
                 Reach::Troubled(why) => {
-                    Some(Trouble { since, backoff: backoff.after(now, chance()), away: false, late: false, why })
+                    let backoff = backoff.after(now, chance());
+                    Some(Trouble { since, backoff, away: false, late: false, asked: false, why })
+                }
+                Reach::AsksToWait { until, why } => {
+                    let backoff = backoff.not_before(until);
+                    Some(Trouble { since, backoff, away: false, late: false, asked: true, why })
                 }
             };
             match trouble {
@@ -700,7 +766,7 @@ impl Machine {
         watched.contests.tidy(now);
     }
 
-    fn probed(&mut self, now: Duration, target: &TargetName, endpoint: &EndpointName, answer: Result<(), String>) {
+    fn probed(&mut self, now: Duration, target: &TargetName, endpoint: &EndpointName, answer: Result<(), Silence>) {
         let probe = self.pace.probe;
         let Some(watched) = self.targets.get_mut(target) else { return };
         watched.probing.remove(endpoint);
@@ -711,9 +777,14 @@ impl Machine {
                 trouble.away = false;
                 watched.wanted = true;
             }
-            Err(why) => {
+            Err(Silence { why, until: None }) => {
                 trouble.backoff = trouble.backoff.every(now, probe);
                 (trouble.late, trouble.why) = (false, why);
+            }
+            Err(Silence { why, until: Some(until) }) => {
+                // It is there after all, and says when it may be spoken to.
+                (trouble.away, trouble.late, trouble.asked, trouble.why) = (false, false, true, why);
+                trouble.backoff = trouble.backoff.not_before(until);
             }
         }
     }
@@ -764,12 +835,12 @@ impl Watched {
         !self.endpoints.is_empty() && self.endpoints.iter().all(|endpoint| self.is_away(endpoint, now))
     }
 
-    /// Forgets every wait: all is tried again now.
+    /// Forgets every wait of our own: all is tried again now. What a server asked for is not ours to forget.
     fn forget(&mut self) {
         self.blocked = None;
         self.waiting.clear();
         self.contests.clear();
-        for trouble in self.troubled.values_mut() {
+        for trouble in self.troubled.values_mut().filter(|trouble| !trouble.asked) {
             (trouble.away, trouble.backoff.until) = (false, Duration::ZERO);
         }
     }

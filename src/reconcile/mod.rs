@@ -40,8 +40,8 @@ pub use held::held;
 pub use leader::{Candidacy, Elected, ElectionEvent, Elections, LEASE, REQUEST, Tenure};
 pub use lock::{Free, Here, Hold, Locked, free, is_beyond_any_term, standing};
 pub use machine::{
-    Blocked, Command, Ended, Input, Job, Looked, Machine, Pace, Reach, Tried, Trouble as EndpointTrouble, Waiting,
-    Watched,
+    Blocked, Command, Ended, Input, Job, Looked, Machine, Pace, Reach, Silence, Tried, Trouble as EndpointTrouble,
+    Waiting, Watched,
 };
 pub use observe::{Before, Fresh, Scopes, Sighting, Trouble, observe, observe_again, observe_with_keys};
 pub use outcome::{Facts, intent_ops, record_after};

@@ -266,8 +266,12 @@ async fn greet<T: Target>(
     let late = || (Some(Trouble::Unreachable), format!("it did not say who it is within {} s", within.as_secs_f32()));
     let once = async {
         endpoint.first_attempt();
-        endpoint.turn(context.clock).await;
-        endpoint.driver.greet().await
+        endpoint.turn(context.clock).await?;
+        let greeted = endpoint.driver.greet().await;
+        if let Err(error) = &greeted {
+            endpoint.heard(error, context.clock.boot(), context.entropy);
+        }
+        greeted
     };
     tokio::time::timeout(within, once).await.map_err(|_| late())?.map_err(failed)
 }
@@ -418,13 +422,18 @@ where
     let mut tries = Tries::at_most(endpoint.retries);
     endpoint.first_attempt();
     for attempt in 1.. {
-        endpoint.turn(context.clock).await;
+        endpoint.turn(context.clock).await?;
         let error = match request().await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        let Verdict::Wait(wait) = verdict(&error, Call::Read, &tries, context.patience, context.entropy) else {
-            return Err(error);
+        let wait = match verdict(&error, Call::Read, &tries, context.patience, context.entropy) {
+            Verdict::Wait(wait) => wait,
+            Verdict::Later(wait) => {
+                endpoint.close(&error, context.clock.boot() + wait);
+                return Err(error);
+            }
+            Verdict::Replan(_) | Verdict::LookFirst(_) | Verdict::GiveUp | Verdict::InDoubt => return Err(error),
         };
         if !endpoint.may_retry(context.clock.boot()) {
             return Err(error);

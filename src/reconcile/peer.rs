@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::retry::RetryBudget;
+use super::retry::{RetryBudget, asked_for};
 use crate::event::Event;
 use crate::model::{EndpointName, Mark, Scope, TargetName};
 use crate::target::TargetError;
@@ -42,6 +42,8 @@ pub struct Peer<T> {
 struct Lane {
     bucket: Option<TokenBucket>,
     paused_until: Duration,
+    /// Nothing is sent before then, and nobody waits for it: what the server said, and until when.
+    closed: Option<(Duration, TargetError)>,
     budget: RetryBudget,
     pages: BTreeMap<Scope, usize>,
     usual: BTreeMap<Question, Duration>,
@@ -75,6 +77,7 @@ impl<T> Peer<T> {
         let lane = Lane {
             bucket: rate.map(TokenBucket::new),
             paused_until: Duration::ZERO,
+            closed: None,
             budget: RetryBudget::new(clock.boot()),
             pages: BTreeMap::new(),
             usual: BTreeMap::new(),
@@ -114,8 +117,10 @@ impl<T> Peer<T> {
         (self.target.clone(), self.name.clone())
     }
 
-    /// Waits until a request may start.
-    pub(super) async fn turn(&self, clock: &Clock) {
+    /// Waits until a request may start. An error, and at once, if the server asked to be left alone for longer than
+    /// anybody waits here.
+    pub(super) async fn turn(&self, clock: &Clock) -> Result<(), TargetError> {
+        self.is_open(clock.boot())?;
         let wait = {
             let now = clock.boot();
             self.lane().bucket.as_mut().map_or(Duration::ZERO, |bucket| bucket.take(now))
@@ -125,9 +130,11 @@ impl<T> Peer<T> {
         }
         // Somebody else may have been asked to wait meanwhile.
         loop {
-            let left = self.lane().paused_until.saturating_sub(clock.boot());
+            let now = clock.boot();
+            self.is_open(now)?;
+            let left = self.lane().paused_until.saturating_sub(now);
             if left.is_zero() {
-                return;
+                return Ok(());
             }
             clock.sleep(left).await;
         }
@@ -137,6 +144,51 @@ impl<T> Peer<T> {
     pub(super) fn pause(&self, until: Duration) {
         let mut lane = self.lane();
         lane.paused_until = lane.paused_until.max(until);
+    }
+
+    /// Takes in that a request was refused: a server that asks to be left alone for a time is.
+    pub fn heard(&self, error: &TargetError, now: Duration, chance: &Entropy) {
+        if let Some(wait) = asked_for(error, chance) {
+            self.close(error, now + wait);
+        }
+    }
+
+    /// Sends nothing before `until`, because of what the server said.
+    pub(super) fn close(&self, error: &TargetError, until: Duration) {
+        let mut lane = self.lane();
+        if lane.closed.as_ref().is_none_or(|(before, _)| *before < until) {
+            lane.closed = Some((until, error.clone()));
+        }
+    }
+
+    /// An error as long as the server wants to be left alone: what it said, with the time that is left.
+    pub fn is_open(&self, now: Duration) -> Result<(), TargetError> {
+        let mut lane = self.lane();
+        let Some((until, error)) = &lane.closed else { return Ok(()) };
+        if *until <= now {
+            lane.closed = None;
+            return Ok(());
+        }
+        let left = until.saturating_sub(now);
+        Err(match error.clone() {
+            TargetError::Throttled { request, status, .. } => {
+                TargetError::Throttled { request, status, after: Some(left) }
+            }
+            other => other,
+        })
+    }
+
+    /// Until when nothing is sent, because the server wants it so, and its words.
+    pub fn closed(&self, now: Duration) -> Option<(Duration, String)> {
+        let lane = self.lane();
+        let (until, error) = lane.closed.as_ref().filter(|(until, _)| *until > now)?;
+        Some((*until, self.told(error)))
+    }
+
+    /// A person says that it may be asked again.
+    pub fn reopen(&self) {
+        let mut lane = self.lane();
+        (lane.closed, lane.paused_until) = (None, Duration::ZERO);
     }
 
     pub(super) fn first_attempt(&self) {

@@ -199,7 +199,11 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
                 () = self.context.cancel.cancelled(), if attempts == 0 => {
                     break performed(Ending::Skipped { why: "interrupted".to_owned() }, 0);
                 }
-                () = self.endpoint.turn(self.context.clock) => {}
+                turn = self.endpoint.turn(self.context.clock) => {
+                    if let Err(error) = turn {
+                        break self.not_sent(&error, attempts);
+                    }
+                }
             }
             if let Err(why) = self.gate.check(&self.op.resource.target) {
                 // Whatever was sent before is known to have had no effect, or this attempt would not be made.
@@ -231,6 +235,10 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
             let next = verdict(&error, call, &tries, self.context.patience, self.context.entropy);
             match next {
                 Verdict::GiveUp => break self.gave_up(&error, attempts),
+                Verdict::Later(wait) => {
+                    self.endpoint.close(&error, self.context.clock.boot() + wait);
+                    break self.gave_up(&error, attempts);
+                }
                 Verdict::InDoubt => break self.in_doubt(error.to_string(), attempts),
                 Verdict::Wait(wait) => {
                     if !self.endpoint.may_retry(self.context.clock.boot())
@@ -445,6 +453,17 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
             _ => Ending::Failed { why, help: help_for(error) },
         };
         Performed { trouble, ..performed(ending, attempts) }
+    }
+
+    /// The server wants to be left alone: what was not begun waits, and nothing is known to be wrong with it.
+    fn not_sent(&self, error: &TargetError, attempts: u32) -> Performed {
+        match attempts {
+            0 => {
+                let why = self.endpoint.told(error);
+                Performed { trouble: Some(Trouble::of(error)), ..performed(Ending::Skipped { why }, 0) }
+            }
+            _ => self.gave_up(error, attempts),
+        }
     }
 
     fn in_doubt(&self, why: String, attempts: u32) -> Performed {

@@ -13,7 +13,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// The longest pause before asking a server again that says "too many" and not how long to wait.
 const LONGEST_UNASKED: Duration = Duration::from_secs(8);
-/// The longest time that a server may ask to wait.
+/// The longest time that a server is left alone because it asks for it.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// What a call is, as far as repeating it goes.
@@ -61,6 +61,9 @@ pub enum Verdict {
     Replan(Duration),
     /// It may have happened: look before anything else, after this time.
     LookFirst(Duration),
+    /// It did not happen, and the server wants to be left alone for longer than this run waits: nothing is sent there
+    /// before this time is over.
+    Later(Duration),
     /// It did not happen, and trying again is no use.
     GiveUp,
     /// It may have happened, and nobody can look.
@@ -87,11 +90,10 @@ pub fn verdict(fault: &TargetError, call: Call, tries: &Tries, patience: Duratio
                 // As long again as was waited already: 1, 1, 2, 4, 8, 8 s.
                 tries.throttled.clamp(SHORTEST_WAIT, LONGEST_UNASKED)
             });
-            if asked > LONGEST_WAIT || tries.throttled + asked > patience {
-                return Verdict::GiveUp;
+            if tries.throttled + asked <= patience {
+                return Verdict::Wait(later(asked, chance));
             }
-            // Never earlier than asked; a little later, so that many who wait do not come back together.
-            Verdict::Wait(asked + chance.jitter(asked / 10))
+            asked_for(fault, chance).map_or(Verdict::GiveUp, Verdict::Later)
         }
         TargetError::Conflict { .. } => match call {
             Call::Read => Verdict::GiveUp,
@@ -108,6 +110,29 @@ pub fn verdict(fault: &TargetError, call: Call, tries: &Tries, patience: Duratio
         },
         TargetError::Denied { .. } | TargetError::Invalid { .. } | TargetError::Refused { .. } => Verdict::GiveUp,
     }
+}
+
+/// How long the server asks to be left alone, if it does and says so: obeyed up to a quarter of an hour.
+pub fn asked_for(fault: &TargetError, chance: &Entropy) -> Option<Duration> {
+    match fault {
+        TargetError::Throttled { after: Some(after), .. } if *after >= SHORTEST_WAIT => {
+            Some(later((*after).min(LONGEST_WAIT), chance))
+        }
+        TargetError::Throttled { .. }
+        | TargetError::Unsent { .. }
+        | TargetError::Unanswered { .. }
+        | TargetError::Conflict { .. }
+        | TargetError::Failed { .. }
+        | TargetError::Denied { .. }
+        | TargetError::Invalid { .. }
+        | TargetError::Unreadable { .. }
+        | TargetError::Refused { .. } => None,
+    }
+}
+
+/// Never earlier than asked; a little later, so that many who wait do not come back together.
+fn later(asked: Duration, chance: &Entropy) -> Duration {
+    asked + chance.jitter(asked / 10)
 }
 
 fn again(tries: &Tries, chance: &Entropy) -> Verdict {
@@ -241,9 +266,17 @@ mod tests {
             |s| TargetError::Throttled { request: request(), status: 429, after: Some(Duration::from_secs(s)) };
         let Verdict::Wait(wait) = ask(&throttled(7), Call::Read, Tries::default()) else { panic!("no wait") };
         assert!(wait >= Duration::from_secs(7) && wait <= Duration::from_secs(8), "{wait:?}");
-        assert_eq!(ask(&throttled(61), Call::Read, Tries::default()), Verdict::GiveUp);
+        // Longer than a run waits: it gives up, and nothing is sent there before that time.
         let waited = Tries { throttled: Duration::from_secs(55), ..Tries::default() };
-        assert_eq!(ask(&throttled(7), Call::Read, waited), Verdict::GiveUp);
+        for (asked, tries, least) in [(61, Tries::default(), 61), (7, waited, 7), (86_400, Tries::default(), 900)] {
+            let Verdict::Later(wait) = ask(&throttled(asked), Call::Read, tries) else { panic!("{asked} s") };
+            let least = Duration::from_secs(least);
+            assert!((least..=least.mul_f64(1.1)).contains(&wait), "{asked} s: {wait:?}");
+        }
+        // Who names no time is not left alone for one.
+        let unnamed = TargetError::Throttled { request: request(), status: 429, after: None };
+        let waited = Tries { throttled: PATIENCE, ..Tries::default() };
+        assert_eq!(ask(&unnamed, Call::Read, waited), Verdict::GiveUp);
     }
 
     #[test]

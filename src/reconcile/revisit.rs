@@ -116,8 +116,9 @@ where
         ask_each(endpoint, scope, keys(endpoint, scope), context).await.ok()?
     } else {
         endpoint.first_attempt();
-        endpoint.turn(context.clock).await;
-        let seen = endpoint.driver.observe(scope, before.cursor.as_ref()).await.ok()?;
+        endpoint.turn(context.clock).await.ok()?;
+        let seen = endpoint.driver.observe(scope, before.cursor.as_ref()).await;
+        let seen = seen.inspect_err(|error| endpoint.heard(error, context.clock.boot(), context.entropy)).ok()?;
         let seen = match seen {
             Observation::Changed(changes) => {
                 let known = Complete::clone(before);

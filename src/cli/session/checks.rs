@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 
 use super::Session;
 use crate::cli::fleet::Driver;
-use crate::cli::{Exit, Stop};
+use crate::cli::{Context, Exit, Stop};
 use crate::credentials::{UNREADABLE, Writing};
 use crate::model::{Canonical, Diagnostic, EndpointName, FieldPath, Key, Kind, TargetName, Value};
 use crate::net::without_credentials;
@@ -236,12 +236,12 @@ impl Session {
     /// Asks the targets what the writes would do, where they can tell. One rejection refuses the whole target: no
     /// delete before every create and update has been found good. Nothing is sent for what is refused already, and what
     /// waits for another operation cannot be tried before that is done.
-    pub(in crate::cli) async fn rehearse(&self, plan: &mut Plan) {
+    pub(in crate::cli) async fn rehearse(&self, ctx: &Context, plan: &mut Plan) {
         let waits = |op: &Operation| op.after.iter().any(|after| after.reason != EdgeReason::Adopts);
         let asked = plan.operations.iter().enumerate().filter(|(_, op)| !waits(op) && !plan.refuses(op));
         let asked = asked.filter_map(|(i, op)| {
             let peer = self.fleet.peers.get(&(op.resource.target.clone(), op.endpoint.clone()))?;
-            Some(async move { Some((i, rehearsed(peer, op).await?)) })
+            Some(async move { Some((i, rehearsed(ctx, peer, op).await?)) })
         });
         let found: Vec<(usize, Result<Rehearsal, TargetError>)> =
             futures::stream::iter(asked).buffer_unordered(REHEARSALS).filter_map(std::future::ready).collect().await;
@@ -313,7 +313,7 @@ impl Session {
 const REHEARSALS: usize = 8;
 
 /// What an endpoint says of one operation; `None` where nothing would be written.
-async fn rehearsed(peer: &Peer<Driver>, op: &Operation) -> Option<Result<Rehearsal, TargetError>> {
+async fn rehearsed(ctx: &Context, peer: &Peer<Driver>, op: &Operation) -> Option<Result<Rehearsal, TargetError>> {
     let changes: BTreeMap<FieldPath, Canonical> = match &op.change {
         Change::Update { .. } => op.fields.iter().filter_map(|f| Some((f.path.clone(), f.after.clone()?))).collect(),
         _ => BTreeMap::new(),
@@ -325,7 +325,15 @@ async fn rehearsed(peer: &Peer<Driver>, op: &Operation) -> Option<Result<Rehears
         Change::Delete { owned, .. } => Write::Delete { id: &op.resource, owned },
         Change::Adopt { .. } | Change::Forget { .. } | Change::Rename { .. } => return None,
     };
-    Some(peer.driver.rehearse(&write).await)
+    // A server that wants to be left alone is not asked this either.
+    if let Err(error) = peer.is_open(ctx.clock.boot()) {
+        return Some(Err(error));
+    }
+    let said = peer.driver.rehearse(&write).await;
+    if let Err(error) = &said {
+        peer.heard(error, ctx.clock.boot(), &ctx.entropy);
+    }
+    Some(said)
 }
 
 fn secrets_in(value: &Value, path: &FieldPath, out: &mut Vec<(FieldPath, crate::model::SecretRef)>) {

@@ -30,7 +30,7 @@ use crate::model::{
 };
 use crate::plan::{Action, OpId, Operation, Plan, Summary};
 use crate::reconcile::{
-    self, Applied, Before, Fresh, Gate, Here, Locked, OnError, Place, Sighting, Trouble, free, held,
+    self, Applied, Before, Fresh, Gate, Here, Locked, OnError, Place, Sighting, Silence, Trouble, free, held,
 };
 use crate::store::{LocalLock, LockError, RecordName, Store, Tip, is_gone};
 use crate::target::{Fence, Target};
@@ -206,6 +206,11 @@ impl Warm {
         (self.record, self.record_key, self.still) = (None, None, None);
     }
 
+    /// A person says that servers which asked to be left alone may be asked again.
+    pub(in crate::cli) fn reopen(&self) {
+        self.fleet.iter().flat_map(|fleet| fleet.peers.values()).for_each(reconcile::Peer::reopen);
+    }
+
     /// Stops what was started for this target.
     pub(in crate::cli) async fn close(&mut self) {
         self.forget();
@@ -274,25 +279,28 @@ pub(in crate::cli) async fn probe(
     warm: &mut Warm,
     basis: &Basis,
     endpoint: &EndpointName,
-) -> Result<(), String> {
+) -> Result<(), Silence> {
     let redactor = basis.operator.redactor();
     let words = |stop: Stop| stop.diagnostics.first().map(|d| d.message.clone()).unwrap_or_default();
-    let fleet = warm.muster(ctx, basis).await.map_err(|stop| redactor.hide(&words(stop)))?;
+    let silent = |why: &str| Silence { why: redactor.hide(why), until: None };
+    let fleet = warm.muster(ctx, basis).await.map_err(|stop| silent(&words(stop)))?;
     let place = (warm.target.clone(), endpoint.clone());
     let greeted = match fleet.peers.get(&place) {
         Some(peer) => match tokio::time::timeout(GREETING, peer.driver.greet()).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {
+                peer.heard(&error, ctx.clock.boot(), &ctx.entropy);
                 if Trouble::of(&error) == Trouble::Authentication {
                     warm.denied.insert(endpoint.clone());
                 }
-                Err(redactor.hide(&error.to_string()))
+                let until = peer.closed(ctx.clock.boot()).map(|(until, _)| until);
+                Err(Silence { until, ..silent(&error.to_string()) })
             }
-            Err(_) => Err(format!("no answer within {} s", GREETING.as_secs())),
+            Err(_) => Err(silent(&format!("no answer within {} s", GREETING.as_secs()))),
         },
         None => {
             let refusal = fleet.refusals.iter().find(|r| r.endpoint.as_ref().is_none_or(|e| e == endpoint));
-            Err(redactor.hide(refusal.map_or("there is no such endpoint", |r| &r.message)))
+            Err(silent(refusal.map_or("there is no such endpoint", |r| &r.message)))
         }
     };
     warm.fleet = Some(fleet);
@@ -316,9 +324,11 @@ impl Cycle<'_> {
             for ((_, endpoint), count) in requests(fleet) {
                 let place = (warm.target.clone(), endpoint);
                 let before = sent.get(&place).copied().unwrap_or_default();
-                let left = fleet.peers.get(&place).map(|peer| peer.retries_left(self.ctx.clock.boot()) as u64);
+                let (now, peer) = (self.ctx.clock.boot(), fleet.peers.get(&place));
+                let left = peer.map(|peer| peer.retries_left(now) as u64);
                 let endpoint = report.endpoints.entry(place.1).or_default();
                 (endpoint.requests, endpoint.retries_left) = (count.saturating_sub(before), left);
+                endpoint.not_before = peer.and_then(|peer| peer.closed(now));
             }
         }
         let head = warm.record.as_ref().and_then(|(_, record)| record.head.as_ref());
@@ -491,7 +501,7 @@ impl Cycle<'_> {
         let (ctx, order, target) = (self.ctx, self.order, report.target.clone());
         self.consent(session, planned);
         session.locate(&mut planned.plan, LOCATED);
-        let held = self.held(&planned.plan);
+        let held = self.held(session, &planned.plan, &target);
         let sums = (planned.checksum, planned.plan.deletes_checksum());
         (report.checksum, report.deletes_checksum) = (Some(sums.0), Some(sums.1));
         report.summary = planned.plan.summary();
@@ -545,7 +555,7 @@ impl Cycle<'_> {
         let stopped = tokio::select! {
             biased;
             () = order.cancel.cancelled() => true,
-            prepared = carry::prepare(session, planned) => prepared.map(|()| false)?,
+            prepared = carry::prepare(ctx, session, planned) => prepared.map(|()| false)?,
         };
         if stopped || !will(&planned.plan) {
             report.operations = self.not_carried(&planned.plan, &held, None);
@@ -598,7 +608,11 @@ impl Cycle<'_> {
     }
 
     /// What is left for later, and why.
-    fn held(&self, plan: &Plan) -> BTreeMap<OpId, String> {
+    fn held(&self, session: &Session, plan: &Plan, target: &TargetName) -> BTreeMap<OpId, String> {
+        let now = self.ctx.clock.boot();
+        let closed = |at: &EndpointName| {
+            session.fleet.peers.get(&(target.clone(), at.clone())).and_then(|peer| peer.closed(now))
+        };
         held(plan, &|op| {
             if let Some(why) = &self.basis.deletes_held
                 && (matches!(op.change.action(), Action::Delete | Action::Forget) || op.replaces.is_some())
@@ -607,6 +621,9 @@ impl Cycle<'_> {
             }
             if self.order.away.contains(&op.endpoint) {
                 return Some("its endpoint is away".to_owned());
+            }
+            if let Some((_, why)) = closed(&op.endpoint) {
+                return Some(why);
             }
             (self.order.hold)(op)
         })
@@ -799,7 +816,10 @@ fn hide_all(report: &mut CycleReport, redactor: &Redactor) {
         hide(&mut diagnostic.message);
         diagnostic.help.iter_mut().for_each(hide);
     }
-    report.endpoints.values_mut().filter_map(|endpoint| endpoint.why.as_mut()).for_each(hide);
+    for endpoint in report.endpoints.values_mut() {
+        endpoint.why.as_mut().map(hide);
+        endpoint.not_before.as_mut().map(|(_, why)| hide(why));
+    }
     for op in &mut report.operations {
         hide(&mut op.differs);
         match &mut op.outcome {

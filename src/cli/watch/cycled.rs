@@ -1,6 +1,6 @@
 //! What came of a cycle, as data. Every text in it has its secrets hidden.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::cli::{Exit, Stop};
@@ -31,6 +31,8 @@ pub(in crate::cli) struct CycleReport {
     pub endpoints: BTreeMap<EndpointName, EndpointReport>,
     /// What the plan wanted, and what became of it.
     pub operations: Vec<OpReport>,
+    /// What is known to wait where the plan could not look: it is declared there, and not as the record says it was sent.
+    pub waiting: Vec<OpReport>,
     /// The version that this cycle wrote; it is in the record.
     pub version: Option<VersionInfo>,
     /// The version that the record has now, whoever wrote it.
@@ -58,6 +60,8 @@ pub(in crate::cli) struct EndpointReport {
     pub late: bool,
     /// What went wrong first.
     pub why: Option<String>,
+    /// Nothing is sent to it before this time since boot, because it asked for that, and its words.
+    pub not_before: Option<(Duration, String)>,
     /// Requests that it was sent in this cycle.
     pub requests: u64,
     /// Retries that may start there now, where it was let in.
@@ -182,6 +186,7 @@ impl CycleReport {
             refusals: Vec::new(),
             endpoints: BTreeMap::new(),
             operations: Vec::new(),
+            waiting: Vec::new(),
             version: None,
             standing: None,
             stopped: None,
@@ -214,6 +219,7 @@ impl CycleReport {
         });
         Ended {
             clean: self.clean,
+            well: self.well(),
             endpoints: self.endpoints.iter().filter_map(|(name, e)| Some((name.clone(), e.reach()?))).collect(),
             operations: self.operations.iter().filter_map(OpReport::tried).collect(),
             blocked,
@@ -221,9 +227,30 @@ impl CycleReport {
     }
 }
 
+impl CycleReport {
+    /// Where everything was read and nothing is left to do.
+    fn well(&self) -> BTreeSet<EndpointName> {
+        if self.stopped.is_some() {
+            return BTreeSet::new();
+        }
+        let whole = |endpoint: &EndpointReport| {
+            endpoint.reached && endpoint.trouble.is_none() && endpoint.why.is_none() && endpoint.not_before.is_none()
+        };
+        let done = |name: &EndpointName| {
+            self.operations.iter().all(|op| &op.endpoint != name || op.outcome == Outcome::Done)
+                && self.refusals.iter().all(|r| r.endpoint.as_ref().is_some_and(|endpoint| endpoint != name))
+        };
+        let well = self.endpoints.iter().filter(|(name, endpoint)| whole(endpoint) && done(name));
+        well.map(|(name, _)| name.clone()).collect()
+    }
+}
+
 impl EndpointReport {
     /// `None` if it took no part.
     fn reach(&self) -> Option<Reach> {
+        if let Some((until, why)) = self.not_before.clone() {
+            return Some(Reach::AsksToWait { until, why });
+        }
         let why = || self.why.clone().unwrap_or_default();
         if self.late {
             return Some(Reach::Late(why()));

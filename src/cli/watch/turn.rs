@@ -19,7 +19,7 @@ use crate::cli::{Context, Exit};
 use crate::event::{Event, Level, News};
 use crate::model::{Revision, TargetName};
 use crate::plan::{Action, Operation};
-use crate::reconcile::{Blocked, Command, ElectionEvent, Ended, Here, Input, Job, PATIENCE, Place};
+use crate::reconcile::{Blocked, Command, ElectionEvent, Ended, Here, Input, Job, PATIENCE, Place, Silence};
 use crate::source::Changes;
 use crate::store::{RecordName, Store as _};
 use crate::target::Fence;
@@ -40,7 +40,7 @@ pub(super) enum Come {
     /// A cycle ended; without a report it broke.
     Cycled(TargetName, Option<(Box<Warm>, Box<CycleReport>)>),
     /// A probe ended.
-    Probed(Place, Option<Box<Warm>>, Result<(), String>),
+    Probed(Place, Option<Box<Warm>>, Result<(), Silence>),
     /// Something happened in the election.
     Election(ElectionEvent),
     /// An older commit was read, or not.
@@ -351,7 +351,10 @@ impl Turn {
     fn asked(&mut self, ask: Ask) -> Vec<Input> {
         match ask {
             Ask::Retry(targets) => {
-                targets.iter().for_each(|target| self.read_again(target));
+                for target in &targets {
+                    self.warm.get(target).iter().for_each(|warm| warm.reopen());
+                    self.read_again(target);
+                }
                 targets.into_iter().map(Input::Retry).collect()
             }
             Ask::Reordered(targets) => self.reordered(&targets),
@@ -464,7 +467,10 @@ impl Turn {
                     });
                     let (warm, answer) = match probing.await {
                         Ok((warm, answer)) => (Some(warm), answer),
-                        Err(_) => (None, Err("a probe broke off; this is a defect of ctl".to_owned())),
+                        Err(_) => (
+                            None,
+                            Err(Silence { why: "a probe broke off; this is a defect of ctl".to_owned(), until: None }),
+                        ),
                     };
                     drop(come.send(Come::Probed(place, warm, answer)).await);
                 });

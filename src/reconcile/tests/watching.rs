@@ -7,6 +7,10 @@ fn target(name: &str) -> TargetName {
     name.parse().unwrap()
 }
 
+fn silence(why: &str) -> Silence {
+    Silence { why: why.to_owned(), until: None }
+}
+
 fn place(target_name: &str, endpoint: &str) -> Place {
     (target(target_name), endpoint.parse().unwrap())
 }
@@ -125,7 +129,7 @@ fn an_endpoint_that_is_away_is_probed_every_ten_seconds_and_comes_back_at_once()
         if commands.contains(&Command::Look) {
             machine.step(now, Input::Looked(Looked::Same));
         }
-        machine.step(now, Input::Probed(place("a", "default"), Err("connection refused".to_owned())));
+        machine.step(now, Input::Probed(place("a", "default"), Err(silence("connection refused"))));
     }
     now += 10 * SECOND;
     machine.step(now, Input::Tick);
@@ -164,7 +168,7 @@ fn an_endpoint_that_is_late_is_probed_at_once_and_waited_for_the_next_time() {
     assert!(job.away.is_empty() && job.patient.is_empty());
     // It does not: it is away like any other.
     machine.step(now, late());
-    machine.step(now, Input::Probed(place("a", "slow"), Err("no answer".to_owned())));
+    machine.step(now, Input::Probed(place("a", "slow"), Err(silence("no answer"))));
     let watched = machine.target(&target("a")).unwrap();
     assert!(watched.troubled[&slow].away && !watched.troubled[&slow].late);
     assert!(!machine.step(now + 9 * SECOND, Input::Tick).contains(&Command::Probe(place("a", "slow"))));
@@ -372,7 +376,7 @@ fn whatever_happens_cycles_do_not_overlap_and_what_failed_comes_back() {
                 }
                 3 if !probing.is_empty() => match probing.pop_first() {
                     Some(place) if quiet || chance.next().is_multiple_of(2) => Input::Probed(place, Ok(())),
-                    Some(place) => Input::Probed(place, Err(String::new())),
+                    Some(place) => Input::Probed(place, Err(silence(""))),
                     None => Input::Tick,
                 },
                 4 => Input::Hint,

@@ -236,9 +236,7 @@ impl Metrics {
             News::Drift { target, cause, .. } => {
                 self.drift.get_or_create(&[("target", target.to_string()), ("cause", (*cause).to_owned())]).inc();
             }
-            News::Retrying { target, .. } => {
-                self.retries.get_or_create(&target_labels(target)).inc();
-            }
+            News::Retrying { target, .. } => self.retried(target, 1),
             News::Wrote { target, outcome, .. } => {
                 let labels = [("target", target.to_string()), ("outcome", (*outcome).to_owned())];
                 self.writes.get_or_create(&labels).inc();
@@ -300,6 +298,11 @@ impl Metrics {
     /// How long ago the source was known to say what is in force.
     pub fn snapshot_age(&self, age: Duration) {
         self.snapshot_age.get_or_create(&[]).set(age.as_secs_f64());
+    }
+
+    /// So many attempts at a target followed others that had failed.
+    pub fn retried(&self, target: &TargetName, attempts: u64) {
+        self.retries.get_or_create(&target_labels(target)).inc_by(attempts);
     }
 
     /// How many operations of a target wait.

@@ -244,7 +244,7 @@ async fn show_carried(
     here: &Here,
     cancel: &CancellationToken,
 ) -> Result<Exit, Stop> {
-    carry::prepare(ctx, session, &mut planned).await?;
+    let held = carry::prepare(ctx, session, &mut planned).await?;
     let plan = &planned.plan;
     let operations = plan.operations.iter().filter(|op| !plan.refuses(op)).count();
     let progress = match (ctx.progress, ctx.quiet) {
@@ -263,7 +263,8 @@ async fn show_carried(
         }
         progress.listen(&event);
     };
-    let carried = carry::carry_out(ctx, session, &planned, &how(ctx, args, here, cancel, &tell)).await;
+    let how = Carry { held, ..how(ctx, args, here, cancel, &tell) };
+    let carried = carry::carry_out(ctx, session, &planned, &how).await;
     progress.finish();
     let carried = carried?;
     ctx.tell(&carried.diagnostics);

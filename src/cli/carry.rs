@@ -61,11 +61,14 @@ pub(super) struct Carried {
 }
 
 /// What must be so before anything is written: every secret can be read, and the targets would take the writes. What a
-/// target would not take becomes a refusal of the plan.
-pub(super) async fn prepare(ctx: &Context, session: &Session, planned: &mut Planned) -> Result<(), Stop> {
+/// target would not take becomes a refusal of the plan; what could not be asked is to be held, and why.
+pub(super) async fn prepare(
+    ctx: &Context,
+    session: &Session,
+    planned: &mut Planned,
+) -> Result<BTreeMap<OpId, String>, Stop> {
     session.have_secrets(&planned.plan).await?;
-    session.rehearse(ctx, &mut planned.plan).await;
-    Ok(())
+    Ok(session.rehearse(ctx, &mut planned.plan).await)
 }
 
 /// Writes the intents, carries the plan out, and records the outcome. Nothing is written if a record moved since the

@@ -301,7 +301,9 @@ fn exit_of(status: &Status) -> Exit {
     let quiet = endpoints.iter().all(|e| e.is_quiet());
     let halted = mine.iter().any(|t| t.suspended.is_some() || t.held_at.is_some() || t.pending_total > 0);
     let source = status.source.stale || !status.source.quarantined.is_empty();
-    if !quiet || halted || source || !status.ready {
+    // Also of a target where nobody leads, though another watcher should.
+    let late = status.targets.iter().any(|t| t.not_ready.is_some());
+    if !quiet || halted || source || late || !status.ready {
         exit = exit.and(match () {
             () if all(&["not-allowed"]) => Exit::Denied,
             () if all(&["unreachable"]) => Exit::Unreachable,

@@ -155,6 +155,7 @@ impl Desk {
         let allowed: &[Method] = match path.as_str() {
             "/livez" | "/readyz" | "/metrics" | "/" | "/v1/status" | "/v1/events" => &[Method::GET, Method::HEAD],
             "/v1/orders" => &[Method::POST],
+            _ if path.starts_with("/readyz/") => &[Method::GET, Method::HEAD],
             _ if hook.is_some() => &[Method::POST],
             _ => return closing(say(StatusCode::NOT_FOUND, "there is nothing here: see GET /")),
         };
@@ -176,6 +177,7 @@ impl Desk {
         match path.as_str() {
             "/livez" => self.alive(),
             "/readyz" => self.ready(),
+            other if other.starts_with("/readyz/") => self.ready_at(other.trim_start_matches("/readyz/")),
             "/metrics" => reply(StatusCode::OK, CONTENT_TYPE, self.control.metrics().into()),
             "/v1/orders" => self.order(request, client).await,
             _ => match self.gate.admits(Wish::Look, request.headers()) {
@@ -199,10 +201,27 @@ impl Desk {
     fn ready(&self) -> Reply {
         let reasons = self.control.not_ready();
         if reasons.is_empty() {
-            return say(StatusCode::OK, "ok");
+            // The process does its work. Which targets are behind is told all the same.
+            let late = self.control.status().targets.into_iter().filter_map(|target| target.not_ready);
+            let lines: Vec<String> = std::iter::once("ok".to_owned()).chain(late.map(|why| harmless(&why))).collect();
+            return say(StatusCode::OK, &lines.join("\n"));
         }
         let lines: Vec<String> = reasons.iter().map(|reason| harmless(reason)).collect();
         say(StatusCode::SERVICE_UNAVAILABLE, &lines.join("\n"))
+    }
+
+    /// The same of one target: red if it is not known to be kept in order.
+    fn ready_at(&self, name: &str) -> Reply {
+        let reasons = self.control.not_ready();
+        match self.control.status().targets.into_iter().find(|target| target.target == name) {
+            None if reasons.is_empty() => say(StatusCode::NOT_FOUND, "there is no target of this name"),
+            Some(target) if target.not_ready.is_none() && reasons.is_empty() => say(StatusCode::OK, "ok"),
+            found => {
+                let why = found.and_then(|target| target.not_ready).into_iter().chain(reasons);
+                let lines: Vec<String> = why.map(|why| harmless(&why)).collect();
+                say(StatusCode::SERVICE_UNAVAILABLE, &lines.join("\n"))
+            }
+        }
     }
 
     fn status(&self, query: Option<&str>) -> Reply {

@@ -2,7 +2,7 @@
 //! repository; whoever runs the watcher answers through [`Control`].
 //!
 //! ```text
-//! GET  /livez /readyz        nobody needs a token
+//! GET  /livez /readyz /readyz/TARGET    nobody needs a token
 //! GET  /metrics              …
 //! POST /hook[/PROVIDER]      proves itself with the webhook's secret; its content is never used
 //! GET  / /v1/status /v1/events    the read token, or the write token

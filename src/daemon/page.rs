@@ -295,6 +295,9 @@ impl Html {
             self.raw(", next cycle ").ahead(status, next);
         }
         self.raw("</span></div>");
+        if let Some(why) = &target.not_ready {
+            self.raw("<p>Not ready: ").text(why).raw("</p>");
+        }
         if let Some(suspended) = &target.suspended {
             self.raw("<p>Suspended ").ago(&suspended.since).raw(" by ").text(&suspended.who);
             if let Some(reason) = &suspended.reason {

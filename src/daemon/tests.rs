@@ -183,6 +183,36 @@ async fn each_route_answers_and_says_what_it_is() {
 }
 
 #[tokio::test]
+async fn one_target_that_is_not_in_order_is_red_by_itself_and_named() {
+    let target = |name: &str, why: Option<&str>| TargetStatus {
+        target: name.to_owned(),
+        not_ready: why.map(str::to_owned),
+        ..TargetStatus::default()
+    };
+    let status =
+        Status { targets: vec![target("dns", None), target("mq", Some("no success of mq"))], ..Status::default() };
+    let server = start(Fake { status: status.clone(), ..Fake::default() }, Access::default()).await;
+    for (line, code, says) in [
+        ("GET /readyz", 200, "ok\nno success of mq"),
+        ("HEAD /readyz/dns", 200, ""),
+        ("GET /readyz/dns", 200, "ok"),
+        ("GET /readyz/mq", 503, "no success of mq"),
+        ("GET /readyz/db", 404, "no target"),
+        ("GET /readyz/", 404, "no target"),
+        ("POST /readyz/mq", 405, "allow: GET, HEAD"),
+    ] {
+        let (got, text) = server.ask(line, "", b"").await;
+        assert!(got == code && text.contains(says), "{line}: {got}\n{text}");
+    }
+    let not_ready = vec!["etcd is away".to_owned()];
+    let server = start(Fake { status, not_ready, ..Fake::default() }, Access::default()).await;
+    for line in ["GET /readyz", "GET /readyz/dns", "GET /readyz/mq", "GET /readyz/db"] {
+        let (got, text) = server.ask(line, "", b"").await;
+        assert!(got == 503 && text.contains("etcd is away"), "{line}: {got}\n{text}");
+    }
+}
+
+#[tokio::test]
 async fn readiness_says_why_not_and_liveness_only_that_the_loop_turns() {
     let not_ready = vec!["dns: no success for 95 s".to_owned(), "mq: nobody\nleads\u{1b}[2J".to_owned()];
     let server = start(Fake { not_ready, ..Fake::default() }, Access::default()).await;

@@ -87,7 +87,7 @@ pub struct KindRules {
     pub owner: Option<OwnerRule>,
     /// Only declared or recorded objects are asked for; `own: exclusive` is refused.
     pub listed_by_key: bool,
-    /// The list may lag behind writes: deletes are left to `watch`.
+    /// The list may lag behind writes: nothing is deleted because of it.
     pub eventual: bool,
 }
 

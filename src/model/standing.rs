@@ -43,12 +43,15 @@ impl Status {
         let mut out = self.clone();
         still(&mut out.started);
         (out.source.fresh, out.source.next) = (None, None);
+        // The seconds in it go on.
+        out.not_ready.iter_mut().for_each(String::clear);
         if let Some(election) = &mut out.election {
             election.last_ack_age = None;
         }
         for target in &mut out.targets {
             (target.last_cycle, target.last_success, target.next) = (None, None, None);
             (target.took_ms, target.running) = (0, false);
+            target.not_ready = target.not_ready.take().map(|_| String::new());
             if let Some(version) = &mut target.version {
                 still(&mut version.applied);
             }

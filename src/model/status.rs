@@ -72,7 +72,8 @@ pub struct Status {
     pub mode: String,
     /// When the watcher started.
     pub started: Stamp,
-    /// True if every target that this watcher is responsible for was reconciled lately.
+    /// True if the watcher does its work: it knows what is wanted, the coordinator answers, and it gets somewhere at one of
+    /// its targets at least. Each target says for itself whether it is kept in order.
     pub ready: bool,
     /// Why it is not ready, a line each.
     pub not_ready: Vec<String>,
@@ -177,6 +178,8 @@ pub struct TargetStatus {
     pub last_cycle: Option<Stamp>,
     /// When the last cycle ended in which everything was read and nothing was left to do.
     pub last_success: Option<Stamp>,
+    /// Why it is not known to be kept in order, if so: nothing fully succeeded there for three intervals, or nobody leads.
+    pub not_ready: Option<String>,
     /// How long the last cycle took, in milliseconds.
     pub took_ms: u64,
     /// When the next cycle starts, unless something calls for it earlier.

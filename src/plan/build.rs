@@ -363,7 +363,7 @@ impl<'b, 'a> Builder<'b, 'a> {
         }
         if rules.eventual {
             let message =
-                format!("{id} is not deleted: the API's lists lag behind, so that deletes are left to `watch`");
+                format!("{id} is not deleted: the API's lists lag behind, so that one list is no reason to delete");
             return self.tell(Diagnostic::note("eventual", message));
         }
         if self.is_foreign(observed) && self.target.own == Own::Recorded {

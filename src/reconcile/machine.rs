@@ -410,7 +410,7 @@ impl Machine {
             return vec!["the desired state was not read yet".to_owned()];
         }
         let mut why = Vec::new();
-        for (name, watched) in self.own() {
+        for (name, watched) in self.targets.iter().filter(|(name, w)| self.leads(name) && w.suspended.is_none()) {
             let since = watched.worked.max(watched.responsible).unwrap_or(now);
             let time = now.saturating_sub(since);
             if time <= self.patience() {
@@ -421,22 +421,16 @@ impl Machine {
         why
     }
 
-    /// Its own targets of which no cycle fully succeeded for three intervals, and since when.
-    pub fn late(&self, now: Duration) -> impl Iterator<Item = (&TargetName, Duration)> {
-        let since = |watched: &Watched| watched.succeeded.max(watched.responsible);
-        self.own()
-            .filter_map(move |(name, watched)| Some((name, since(watched)?)))
-            .filter(move |(_, since)| now.saturating_sub(*since) > self.patience())
+    /// For how long no cycle of a target of its own fully succeeded, if that is longer than three intervals.
+    pub fn late(&self, name: &TargetName, now: Duration) -> Option<Duration> {
+        let watched = self.targets.get(name).filter(|w| self.leads(name) && w.suspended.is_none())?;
+        let time = now.saturating_sub(watched.succeeded.max(watched.responsible)?);
+        (time > self.patience()).then_some(time)
     }
 
     /// Nothing came of a target for longer than this: somebody should look.
     pub fn patience(&self) -> Duration {
         self.pace.interval * 3
-    }
-
-    /// The targets that this watcher is to keep in order now.
-    fn own(&self) -> impl Iterator<Item = (&TargetName, &Watched)> {
-        self.targets.iter().filter(|(name, watched)| self.leads(name) && watched.suspended.is_none())
     }
 
     /// Takes one input and says what is to be done now.

@@ -113,7 +113,7 @@ pub fn verdict(fault: &TargetError, call: Call, tries: &Tries, patience: Duratio
 }
 
 /// How long the server asks to be left alone, if it does and says so: obeyed up to a quarter of an hour.
-pub fn asked_for(fault: &TargetError, chance: &Entropy) -> Option<Duration> {
+pub(super) fn asked_for(fault: &TargetError, chance: &Entropy) -> Option<Duration> {
     match fault {
         TargetError::Throttled { after: Some(after), .. } if *after >= SHORTEST_WAIT => {
             Some(later((*after).min(LONGEST_WAIT), chance))

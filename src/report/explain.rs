@@ -35,6 +35,11 @@ const TEXTS: &[(&str, &str)] = &[
          with it only after the operator has read it and put its `sha256:…` under `api` in their file.",
     ),
     (
+        "asks-to-wait",
+        "The server asks to be left alone for a while (429 or 503 with Retry-After). Nothing is sent to that endpoint before \
+         that time is over, a quarter of an hour at most; other endpoints go on. `ctl retry` asks at once.",
+    ),
+    (
         "bad-address",
         "An address is `target:kind/field/field`, each field percent-encoded, as a plan and `ctl record show` print \
          it; a version is `target@number`, as `ctl history` prints it.",
@@ -206,8 +211,9 @@ const TEXTS: &[(&str, &str)] = &[
     ),
     (
         "eventual",
-        "The API's lists lag behind its writes. That something is not listed proves nothing there, so a single \
-         run deletes nothing of this kind.",
+        "The API's lists lag behind its writes, so what a list says proves nothing by itself: nothing of this kind is \
+         deleted, neither by `apply` nor by `watch`. Delete it at the server; `ctl` then forgets it by itself. `ctl \
+         release` forgets it and leaves it there.",
     ),
     (
         "exclusive-first-run",

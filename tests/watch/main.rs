@@ -41,6 +41,7 @@ mod remote;
 mod scene;
 mod shared_orders;
 mod shop;
+mod truth;
 mod watchers;
 
 use std::time::{Duration, Instant};

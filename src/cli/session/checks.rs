@@ -12,7 +12,7 @@ use crate::cli::{Context, Exit, Stop};
 use crate::credentials::{UNREADABLE, Writing};
 use crate::model::{Canonical, Diagnostic, EndpointName, FieldPath, Key, Kind, TargetName, Value};
 use crate::net::without_credentials;
-use crate::plan::{self, Change, EdgeReason, Operation, Plan, Refusal};
+use crate::plan::{self, Change, EdgeReason, OpId, Operation, Plan, Refusal};
 use crate::reconcile::{Peer, Place, Sighting};
 use crate::source::Ancestry;
 use crate::target::{Rehearsal, Target, TargetError, Write};
@@ -235,8 +235,10 @@ impl Session {
 
     /// Asks the targets what the writes would do, where they can tell. One rejection refuses the whole target: no
     /// delete before every create and update has been found good. Nothing is sent for what is refused already, and what
-    /// waits for another operation cannot be tried before that is done.
-    pub(in crate::cli) async fn rehearse(&self, ctx: &Context, plan: &mut Plan) {
+    /// waits for another operation cannot be tried before that is done. Gives what must be left for later, and why: all
+    /// at an endpoint that wants to be left alone meanwhile.
+    pub(in crate::cli) async fn rehearse(&self, ctx: &Context, plan: &mut Plan) -> BTreeMap<OpId, String> {
+        let mut left = BTreeMap::new();
         let waits = |op: &Operation| op.after.iter().any(|after| after.reason != EdgeReason::Adopts);
         let asked = plan.operations.iter().enumerate().filter(|(_, op)| !waits(op) && !plan.refuses(op));
         let asked = asked.filter_map(|(i, op)| {
@@ -253,6 +255,11 @@ impl Session {
                     continue;
                 }
                 Ok(Rehearsal::Rejected(diagnostic)) => format!("the target would not take it: {}", diagnostic.message),
+                // It wants to be left alone: that says nothing against the operation, nor against other endpoints.
+                Err(error @ TargetError::Throttled { after: Some(_), .. }) => {
+                    left.insert(plan.operations[i].id, error.to_string());
+                    continue;
+                }
                 Err(error) => format!("the target does not say whether it would take it: {error}"),
             };
             let op = &plan.operations[i];
@@ -268,6 +275,11 @@ impl Session {
         plan.refusals.sort_by(|a, b| {
             (&a.target, &a.endpoint, a.gate, &a.message).cmp(&(&b.target, &b.endpoint, b.gate, &b.message))
         });
+        // All of an endpoint or nothing: no delete before every create and update there has been found good.
+        let place = |op: &Operation| (op.resource.target.clone(), op.endpoint.clone());
+        let shut: BTreeMap<Place, String> =
+            left.iter().filter_map(|(id, why)| Some((place(plan.operation(*id)?), why.clone()))).collect();
+        plan.operations.iter().filter_map(|op| Some((op.id, shut.get(&place(op))?.clone()))).collect()
     }
 
     /// A record whose target is gone from `ctl.yaml` is shown by each plan.

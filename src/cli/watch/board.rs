@@ -129,8 +129,8 @@ pub(super) struct Facts {
     pub requests: BTreeMap<Place, (Duration, LastRequest)>,
     /// How each endpoint stands, and since when.
     pub states: BTreeMap<Place, (State, Duration)>,
-    /// When everything at an endpoint was as it should be.
-    pub well: BTreeMap<Place, Duration>,
+    /// Targets at which nobody leads, as far as is known, and since when.
+    pub unled: BTreeMap<TargetName, Duration>,
     /// Whether the coordinator answers, and why not.
     pub coordinator: Option<Result<(), String>>,
     /// Targets whose gate closed by itself, and why.
@@ -258,6 +258,22 @@ impl Board {
         if kept.orders.tidy(self.clock.wall().as_second(), &|name| self.stands_still(name)) {
             // What stays in the file is over too, by the time in it.
             drop(kept.write(&self.folder));
+        }
+    }
+
+    /// Sees at which targets nobody leads.
+    pub(super) fn note_leaders(&self) {
+        let Some(leading) = self.leading.get() else { return };
+        let unled: BTreeSet<TargetName> = {
+            let machine = self.machine();
+            let names = machine.targets().map(|(name, _)| name);
+            names.filter(|name| !machine.leads(name) && leading.holder(name).is_none()).cloned().collect()
+        };
+        let now = self.clock.boot();
+        let mut facts = self.facts();
+        facts.unled.retain(|name, _| unled.contains(name));
+        for name in unled {
+            facts.unled.entry(name).or_insert(now);
         }
     }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::cycled::{CycleReport, EndpointReport, OpReport, Outcome, VersionInfo};
+use super::waiting::{Waiting, waiting};
 use crate::cli::args::LimitArgs;
 use crate::cli::carry::{self, Carry};
 use crate::cli::fleet::{Fleet, Listener};
@@ -57,6 +58,8 @@ pub(in crate::cli) struct Warm {
     record: Option<(Option<Tip>, Record)>,
     record_key: Option<Result<Option<Secret>, Diagnostic>>,
     still: Option<Still>,
+    /// What waited where the last cycle that planned could not look.
+    waiting: Arc<Waiting>,
 }
 
 /// What decides how a target's endpoints are spoken to.
@@ -197,6 +200,7 @@ impl Warm {
             record: None,
             record_key: None,
             still: None,
+            waiting: Arc::default(),
         }
     }
 
@@ -320,6 +324,7 @@ impl Cycle<'_> {
         let fleet = warm.muster(self.ctx, self.basis).await?;
         let sent = requests(&fleet);
         let outcome = self.with(warm, fleet, report).await;
+        self.note_waiting(warm, report);
         if let Some(fleet) = &warm.fleet {
             for ((_, endpoint), count) in requests(fleet) {
                 let place = (warm.target.clone(), endpoint);
@@ -337,6 +342,17 @@ impl Cycle<'_> {
         let denied = report.endpoints.iter().filter(|(_, e)| e.trouble == Some(Trouble::Authentication));
         warm.denied = denied.map(|(name, _)| name.clone()).collect();
         outcome
+    }
+
+    /// What waits where nobody could look; where nothing moved it is what it was.
+    fn note_waiting(&self, warm: &mut Warm, report: &mut CycleReport) {
+        // A cycle that was cut short knows nothing of its endpoints.
+        if !report.quiet && !report.endpoints.is_empty() {
+            let (Some((_, record)), Some(fleet)) = (&warm.record, &warm.fleet) else { return };
+            let places = (&report.endpoints, &report.dark);
+            warm.waiting = Arc::new(waiting(&warm.target, &self.basis.snapshot, record, places, &fleet.peers));
+        }
+        report.waiting = Arc::clone(&warm.waiting);
     }
 
     async fn with(&self, warm: &mut Warm, fleet: Fleet, report: &mut CycleReport) -> Result<(), Stop> {
@@ -475,6 +491,12 @@ impl Cycle<'_> {
         }
         let result = self.carry(session, &mut planned, lock, context, report).await;
         report.refusals.clone_from(&planned.plan.refusals);
+        report.dark.clear();
+        for unknown in &planned.plan.unknown_scopes {
+            let scope = &unknown.scope;
+            let lists = report.dark.entry(scope.endpoint.clone()).or_default();
+            lists.insert((scope.kind.clone(), scope.parent.clone()));
+        }
         self.note_endpoints(session, &planned.sightings, report);
         let still = result.as_ref().is_ok_and(|rests| *rests) && !self.is_in_the_dark(&planned);
         warm.still = still.then(|| Still {
@@ -501,7 +523,7 @@ impl Cycle<'_> {
         let (ctx, order, target) = (self.ctx, self.order, report.target.clone());
         self.consent(session, planned);
         session.locate(&mut planned.plan, LOCATED);
-        let held = self.held(session, &planned.plan, &target);
+        let mut held = self.held(session, &planned.plan, &target);
         let sums = (planned.checksum, planned.plan.deletes_checksum());
         (report.checksum, report.deletes_checksum) = (Some(sums.0), Some(sums.1));
         report.summary = planned.plan.summary();
@@ -510,12 +532,12 @@ impl Cycle<'_> {
         report.version = None;
         let may_write = self.may_write(&target);
         let places: BTreeSet<Place> = session.fleet.peers.keys().cloned().collect();
-        let can_start = |op: &Operation| {
+        let can_start = |held: &BTreeMap<OpId, String>, op: &Operation| {
             let place = (op.resource.target.clone(), op.endpoint.clone());
             !held.contains_key(&op.id) && places.contains(&place)
         };
-        let will = |plan: &Plan| plan.operations.iter().any(|op| !plan.refuses(op) && can_start(op));
-        let how = Carry {
+        let will = planned.plan.operations.iter().any(|op| !planned.plan.refuses(op) && can_start(&held, op));
+        let mut how = Carry {
             here: &order.here,
             cancel: &order.cancel,
             tell: context.tell,
@@ -526,7 +548,7 @@ impl Cycle<'_> {
             held: held.clone(),
             since: self.since,
         };
-        if order.dry_run || may_write.is_err() || order.cancel.is_cancelled() || !will(&planned.plan) {
+        if order.dry_run || may_write.is_err() || order.cancel.is_cancelled() || !will {
             let rests = planned.plan.operations.is_empty() && planned.plan.refusals.is_empty();
             report.clean = rests;
             let why = may_write.err().filter(|_| !order.dry_run);
@@ -552,12 +574,16 @@ impl Cycle<'_> {
         if lock.is_none() {
             lock = Some(self.lock(session, &target).await?);
         }
-        let stopped = tokio::select! {
+        let prepared = tokio::select! {
             biased;
-            () = order.cancel.cancelled() => true,
-            prepared = carry::prepare(ctx, session, planned) => prepared.map(|()| false)?,
+            () = order.cancel.cancelled() => None,
+            prepared = carry::prepare(ctx, session, planned) => Some(prepared?),
         };
-        if stopped || !will(&planned.plan) {
+        let stopped = prepared.is_none();
+        held.extend(prepared.into_iter().flatten());
+        how.held.clone_from(&held);
+        let will = planned.plan.operations.iter().any(|op| !planned.plan.refuses(op) && can_start(&held, op));
+        if stopped || !will {
             report.operations = self.not_carried(&planned.plan, &held, None);
             report.exit = report.exit.and(refusal_exit(&planned.plan));
             return Ok(false);

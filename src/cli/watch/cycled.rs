@@ -1,8 +1,10 @@
 //! What came of a cycle, as data. Every text in it has its secrets hidden.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::waiting::{Dark, Waiting};
 use crate::cli::{Exit, Stop};
 use crate::event::Ending;
 use crate::model::{Diagnostic, Digest, EndpointName, Kind, RecordHead, TargetName};
@@ -32,7 +34,9 @@ pub(in crate::cli) struct CycleReport {
     /// What the plan wanted, and what became of it.
     pub operations: Vec<OpReport>,
     /// What is known to wait where the plan could not look: it is declared there, and not as the record says it was sent.
-    pub waiting: Vec<OpReport>,
+    pub waiting: Arc<Waiting>,
+    /// Lists that could not be read at endpoints that answer.
+    pub dark: Dark,
     /// The version that this cycle wrote; it is in the record.
     pub version: Option<VersionInfo>,
     /// The version that the record has now, whoever wrote it.
@@ -186,7 +190,8 @@ impl CycleReport {
             refusals: Vec::new(),
             endpoints: BTreeMap::new(),
             operations: Vec::new(),
-            waiting: Vec::new(),
+            waiting: Arc::default(),
+            dark: Dark::new(),
             version: None,
             standing: None,
             stopped: None,

@@ -24,5 +24,6 @@ mod sharing;
 mod standing;
 mod telling;
 mod turn;
+mod waiting;
 
 pub(super) use run::run;

@@ -39,6 +39,7 @@ impl Now {
 impl Board {
     /// All that there is to know.
     pub(super) fn status(&self) -> Status {
+        self.note_leaders();
         let machine = self.machine().clone();
         let orders = self.kept().clone();
         let heard = self.heard();
@@ -119,10 +120,6 @@ impl Board {
             for place in machine.places().filter(|(target, _)| only.is_none_or(|only| only == target)) {
                 let Some(watched) = machine.target(&place.0) else { continue };
                 let (state, wrong) = stands(&place, watched, &machine, &facts);
-                let whole = watched.clean.is_some() && watched.clean == watched.ended;
-                if state == State::Ok && whole {
-                    facts.well.insert(place.clone(), watched.clean.unwrap_or(now));
-                }
                 let before = facts.states.get(&place).map_or(State::Ok, |(state, _)| *state);
                 let known = facts.states.contains_key(&place);
                 if before != state || !known {
@@ -151,6 +148,19 @@ fn not_ready(machine: &Machine, facts: &Facts, now: Duration) -> Vec<String> {
         why.push(format!("the coordinator does not answer, so nothing is written: {reason}"));
     }
     why
+}
+
+/// Why a target is not known to be kept in order, if so: nobody leads there, or nothing fully succeeded for long.
+fn late(name: &TargetName, machine: &Machine, facts: &Facts, now: Duration) -> Option<String> {
+    if machine.leads(name) {
+        let time = machine.late(name, now)?;
+        return Some(format!("no cycle of {name} fully succeeded for {} s", time.as_secs()));
+    }
+    if let Some(Err(_)) = &facts.coordinator {
+        return Some(format!("nothing is written at {name}: the coordinator does not answer"));
+    }
+    let time = now.saturating_sub(*facts.unled.get(name)?);
+    (time > machine.patience()).then(|| format!("nobody has led at {name} for {} s", time.as_secs()))
 }
 
 fn target(
@@ -188,6 +198,7 @@ fn target(
         running: watched.running,
         last_cycle: watched.ended.map(|at| now.stamp(at)),
         last_success: watched.clean.map(|at| now.stamp(at)),
+        not_ready: late(name, machine, facts, now.boot),
         took_ms: u64::try_from(seen.took.as_millis()).unwrap_or(u64::MAX),
         next: machine.leads(name).then(|| now.ahead(watched.due().max(now.boot))),
         checksum: seen.checksum.map(|sum| sum.to_string()),
@@ -224,7 +235,10 @@ fn applied(version: &Applied, now: Now) -> VersionStatus {
 /// What waits, with how often it was tried and when it is tried again.
 fn timed(pending: &PendingStatus, watched: &Watched, now: Now) -> PendingStatus {
     let mut pending = pending.clone();
-    if let Some(waiting) = watched.waiting.get(&pending.address) {
+    let trouble = watched.troubled.iter().find(|(endpoint, _)| endpoint.as_str() == pending.endpoint);
+    if let Some((_, trouble)) = trouble.filter(|_| pending.state == "waiting") {
+        pending.next = Some(now.ahead(trouble.backoff.until));
+    } else if let Some(waiting) = watched.waiting.get(&pending.address) {
         pending.attempts = waiting.backoff.attempts;
         pending.next = Some(now.ahead(waiting.backoff.until));
     }
@@ -251,7 +265,7 @@ fn endpoint(
         code: said(wrong.code),
         why: said(wrong.why),
         help: wrong.help,
-        last_success: facts.well.get(place).map(|at| now.stamp(*at)),
+        last_success: watched.well.get(&place.1).map(|at| now.stamp(*at)),
         last_request: facts
             .requests
             .get(place)
@@ -274,6 +288,10 @@ fn stands(place: &Place, watched: &Watched, machine: &Machine, facts: &Facts) ->
     }
     if watched.suspended.is_some() {
         return (State::Suspended, wrong("suspended", "a person stopped it".to_owned(), "`ctl resume` lets it go on"));
+    }
+    if let Some(trouble) = watched.troubled.get(name).filter(|trouble| trouble.asked) {
+        let help = "nothing is sent there before the next try; `ctl retry` asks at once";
+        return (State::Failing, wrong("asks-to-wait", trouble.why.clone(), help));
     }
     if seen.in_doubt.contains(name) {
         return (State::InDoubt, seen.wrong.get(name).cloned());
@@ -325,4 +343,27 @@ pub(super) fn by_endpoint(pending: &[PendingStatus]) -> BTreeMap<EndpointName, u
         }
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reconcile::Pace;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_target_that_nobody_leads_is_not_ready_although_the_coordinator_answers() {
+        let name: TargetName = "dns".parse().unwrap();
+        let mut machine = Machine::new(Pace::every(30 * SECOND), false, true, 1, Duration::ZERO);
+        machine.know(&[(name.clone(), "default".parse().unwrap())].into(), Duration::ZERO);
+        let mut facts = Facts { coordinator: Some(Ok(())), ..Facts::default() };
+        let at = |facts: &Facts, seconds: u32| late(&name, &machine, facts, SECOND * seconds);
+        assert_eq!(at(&facts, 500), None, "another watcher leads there");
+        facts.unled.insert(name.clone(), 10 * SECOND);
+        assert_eq!(at(&facts, 100), None, "a take-over takes its time");
+        assert_eq!(at(&facts, 105).as_deref(), Some("nobody has led at dns for 95 s"));
+        facts.coordinator = Some(Err("refused".to_owned()));
+        assert!(at(&facts, 11).is_some_and(|why| why.contains("coordinator")));
+    }
 }

@@ -105,7 +105,6 @@ fn in_force(board: &Board, moved: &Moved) {
         facts.seen.retain(|target, _| places.iter().any(|(at, _)| at == target));
         facts.requests.retain(|place, _| moved.places.contains(place));
         facts.states.retain(|place, _| moved.places.contains(place));
-        facts.well.retain(|place, _| moved.places.contains(place));
         let paths = |list: &[Quarantined]| list.iter().map(|q| file(&q.place).to_owned()).collect::<BTreeSet<_>>();
         let (before, after) = (paths(&facts.source.quarantined), paths(&moved.quarantined));
         facts.source.commit = Some(basis.loaded.revision.clone());
@@ -146,6 +145,9 @@ pub(super) fn cycled(board: &Board, basis: &Basis, report: &CycleReport) {
     let queue = seen.pending_total;
     let tried = report.operations.iter().any(|op| op.attempts > 0 || op.outcome == Outcome::Done);
     let before = board.facts().seen.insert(target.clone(), seen.clone());
+    if let Some(before) = &before {
+        board.metrics.retried(target, tried_again(before, report));
+    }
     let as_before = !tried && before.is_some_and(|before| is_as_before(&before, &seen));
     if let Some(left) = report.endpoints.values().filter_map(|endpoint| endpoint.retries_left).min() {
         board.metrics.retry_budget(target, left as f64);
@@ -167,6 +169,14 @@ pub(super) fn cycled(board: &Board, basis: &Basis, report: &CycleReport) {
     board.say(&News::Cycled { target: target.clone(), took: report.took, quiet, errors: errors(report), queue });
 }
 
+/// How many operations were sent that had come to nothing in an earlier cycle.
+fn tried_again(before: &Seen, report: &CycleReport) -> u64 {
+    let in_vain = |p: &&PendingStatus| matches!(p.state.as_str(), "failed" | "conflict" | "in-doubt");
+    let in_vain: BTreeSet<_> = before.pending.iter().filter(in_vain).map(|p| (&*p.address, &*p.endpoint)).collect();
+    let sent = report.operations.iter().filter(|op| op.attempts > 0);
+    sent.filter(|op| in_vain.contains(&(&*op.address, op.endpoint.as_str()))).count() as u64
+}
+
 /// True if what waits, what is refused and what is wrong were all told after the cycle before.
 fn is_as_before(before: &Seen, now: &Seen) -> bool {
     let same = |a: &PendingStatus, b: &PendingStatus| (&a.address, &a.state, &a.why) == (&b.address, &b.state, &b.why);
@@ -181,12 +191,14 @@ fn news(board: &Board, report: &CycleReport) -> Vec<News> {
     let target = &report.target;
     let mut news = Vec::new();
     // What waits since an earlier cycle was told then.
-    let told: BTreeSet<String> = match board.facts().seen.get(target) {
-        Some(seen) => seen.pending.iter().map(|pending| pending.address.clone()).collect(),
+    let told: BTreeSet<(String, String)> = match board.facts().seen.get(target) {
+        Some(seen) => seen.pending.iter().map(|p| (p.address.clone(), p.endpoint.clone())).collect(),
         None => BTreeSet::new(),
     };
     for op in &report.operations {
-        if matches!(op.cause, Cause::Drift | Cause::Both) && !told.contains(&op.address) {
+        if matches!(op.cause, Cause::Drift | Cause::Both)
+            && !told.contains(&(op.address.clone(), op.endpoint.to_string()))
+        {
             let cause = match op.action {
                 Action::Create => "missing",
                 Action::Delete => "unmanaged",
@@ -225,41 +237,61 @@ fn news(board: &Board, report: &CycleReport) -> Vec<News> {
     news
 }
 
-/// How many resources of each kind stand how.
+/// How many resources of each kind stand how: a resource that stands differently at several endpoints counts as it stands
+/// where it is worst.
 fn counts(basis: &Basis, report: &CycleReport) -> BTreeMap<(Kind, &'static str), usize> {
+    let declared = || basis.snapshot.desired.iter().filter(|desired| desired.id.target == report.target);
     let mut counts: BTreeMap<(Kind, &'static str), usize> = BTreeMap::new();
-    for desired in basis.snapshot.desired.iter().filter(|desired| desired.id.target == report.target) {
-        *counts.entry((desired.id.kind.clone(), "in_sync")).or_default() += 1;
-    }
-    let kinds: BTreeSet<Kind> = counts.keys().map(|(kind, _)| kind.clone()).collect();
-    for kind in kinds {
-        for state in ["pending", "failing", "unknown"] {
-            counts.entry((kind.clone(), state)).or_default();
+    for kind in declared().map(|desired| &desired.id.kind).collect::<BTreeSet<_>>() {
+        for state in STATES {
+            counts.insert((kind.clone(), state), 0);
         }
     }
-    if report.stopped.is_some() || report.endpoints.values().all(|endpoint| !endpoint.reached) {
-        for ((kind, _), count) in counts.clone().into_iter().filter(|((_, state), _)| *state == "in_sync") {
-            counts.insert((kind.clone(), "in_sync"), 0);
-            counts.insert((kind, "unknown"), count);
+    let waiting = &report.waiting;
+    let seen = report.endpoints.values().any(|endpoint| endpoint.reached);
+    let told = !waiting.operations.is_empty() || !waiting.unseen.is_empty();
+    if report.stopped.is_some() || (!seen && !told) {
+        for desired in declared() {
+            *counts.entry((desired.id.kind.clone(), "unknown")).or_default() += 1;
         }
         return counts;
     }
-    for op in &report.operations {
+    // By address; what is not declared any more is in it too.
+    let mut worst: BTreeMap<&str, (&Kind, usize)> = BTreeMap::new();
+    for op in report.operations.iter().chain(&waiting.operations) {
         let state = match op.outcome {
             Outcome::Done => continue,
-            Outcome::Failed { .. } | Outcome::Conflict(_) | Outcome::InDoubt(_) => "failing",
-            Outcome::Held(ref why) if why.starts_with(FAILED) => "failing",
-            Outcome::Held(_) | Outcome::Refused(_) | Outcome::Pending | Outcome::Skipped(_) => "pending",
+            Outcome::Failed { .. } | Outcome::Conflict(_) | Outcome::InDoubt(_) => FAILING,
+            Outcome::Held(ref why) if why.starts_with(FAILED) => FAILING,
+            Outcome::Held(_) | Outcome::Refused(_) | Outcome::Pending | Outcome::Skipped(_) => PENDING,
         };
-        if let Some(synced) = counts.get_mut(&(op.kind.clone(), "in_sync"))
-            && !matches!(op.action, Action::Delete | Action::Forget)
-        {
-            *synced = synced.saturating_sub(1);
-        }
-        *counts.entry((op.kind.clone(), state)).or_default() += 1;
+        let known = worst.entry(&op.address).or_insert((&op.kind, state));
+        known.1 = known.1.max(state);
+    }
+    for desired in declared() {
+        let address = (!worst.is_empty() || !waiting.unseen.is_empty()).then(|| desired.id.to_string());
+        let state = match address.as_deref() {
+            None => IN_SYNC,
+            Some(address) => match worst.remove(address) {
+                Some((_, state)) => state,
+                None if waiting.unseen.contains(address) => UNKNOWN,
+                None => IN_SYNC,
+            },
+        };
+        *counts.entry((desired.id.kind.clone(), STATES[state])).or_default() += 1;
+    }
+    for (kind, state) in worst.into_values() {
+        *counts.entry((kind.clone(), STATES[state])).or_default() += 1;
     }
     counts
 }
+
+/// From the best to the worst.
+const STATES: [&str; 4] = ["in_sync", "unknown", "pending", "failing"];
+const IN_SYNC: usize = 0;
+const UNKNOWN: usize = 1;
+const PENDING: usize = 2;
+const FAILING: usize = 3;
 
 fn errors(report: &CycleReport) -> Vec<(ErrorType, String)> {
     let mut errors = Vec::new();
@@ -308,8 +340,8 @@ fn seen(board: &Board, report: &CycleReport) -> Seen {
         who: version.who.clone(),
     });
     let checksum = report.checksum.or(before.checksum);
-    let all: Vec<PendingStatus> =
-        report.operations.iter().filter_map(|op| pending(op, &report.refusals, checksum)).collect();
+    let known = report.operations.iter().chain(&report.waiting.operations);
+    let all: Vec<PendingStatus> = known.filter_map(|op| pending(op, &report.refusals, checksum)).collect();
     let doubtful = |op: &&OpReport| matches!(op.outcome, Outcome::InDoubt(_));
     let mut wrong: BTreeMap<_, _> = report
         .operations
@@ -328,6 +360,8 @@ fn seen(board: &Board, report: &CycleReport) -> Seen {
         let Some(trouble) = endpoint.trouble else { continue };
         let (code, help) = match trouble {
             Trouble::Authentication => ("not-allowed", "check the credential in the operator's file; it is read again"),
+            // Said from the wait itself, as long as it lasts.
+            _ if endpoint.not_before.is_some() => continue,
             Trouble::Unreachable => ("unreachable", "see whether it is up; it is probed every 10 s"),
             Trouble::Conflict | Trouble::Other => {
                 ("not-understood", "compare the last answer with the API description: docs/api-descriptions.md")

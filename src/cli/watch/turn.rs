@@ -106,6 +106,7 @@ impl Turn {
             self.board.beat();
             self.manager.alive();
             self.board.tidy_orders();
+            self.board.note_leaders();
             let now = clock.boot();
             let next = self.board.machine().next(now).map_or(heartbeat, |at| at.saturating_sub(now).min(heartbeat));
             let inputs = tokio::select! {
@@ -456,6 +457,8 @@ impl Turn {
                     // Without a state there are no endpoints.
                     return false;
                 };
+                // Whoever is probed did not answer before.
+                self.board.metrics.retried(&target, 1);
                 let warm = self.probes.remove(&target).unwrap_or_else(|| Box::new(Warm::new(target.clone())));
                 let (ctx, come) = (Arc::clone(&self.ctx), self.come.0.clone());
                 let (mut warm, place) = (warm, (target, endpoint));

@@ -7,10 +7,6 @@ fn target(name: &str) -> TargetName {
     name.parse().unwrap()
 }
 
-fn silence(why: &str) -> Silence {
-    Silence { why: why.to_owned(), until: None }
-}
-
 fn place(target_name: &str, endpoint: &str) -> Place {
     (target(target_name), endpoint.parse().unwrap())
 }
@@ -51,6 +47,10 @@ fn reached(reach: Reach) -> Ended {
 fn failed(address: &str, text: &str) -> Tried {
     let wanted = Some(Digest::of(text.as_bytes()));
     Tried { address: address.to_owned(), wanted, done: false, why: "422".to_owned(), corrected: Vec::new() }
+}
+
+fn silence(why: &str, until: Option<Duration>) -> Silence {
+    Silence { why: why.to_owned(), until }
 }
 
 fn cycles(commands: &[Command]) -> Vec<(TargetName, Job)> {
@@ -129,7 +129,7 @@ fn an_endpoint_that_is_away_is_probed_every_ten_seconds_and_comes_back_at_once()
         if commands.contains(&Command::Look) {
             machine.step(now, Input::Looked(Looked::Same));
         }
-        machine.step(now, Input::Probed(place("a", "default"), Err(silence("connection refused"))));
+        machine.step(now, Input::Probed(place("a", "default"), Err(silence("connection refused", None))));
     }
     now += 10 * SECOND;
     machine.step(now, Input::Tick);
@@ -168,7 +168,7 @@ fn an_endpoint_that_is_late_is_probed_at_once_and_waited_for_the_next_time() {
     assert!(job.away.is_empty() && job.patient.is_empty());
     // It does not: it is away like any other.
     machine.step(now, late());
-    machine.step(now, Input::Probed(place("a", "slow"), Err(silence("no answer"))));
+    machine.step(now, Input::Probed(place("a", "slow"), Err(silence("no answer", None))));
     let watched = machine.target(&target("a")).unwrap();
     assert!(watched.troubled[&slow].away && !watched.troubled[&slow].late);
     assert!(!machine.step(now + 9 * SECOND, Input::Tick).contains(&Command::Probe(place("a", "slow"))));
@@ -324,13 +324,142 @@ fn another_run_that_holds_the_target_is_asked_again_in_a_second() {
 }
 
 #[test]
-fn three_intervals_without_a_cycle_that_comes_to_its_end_are_not_ready() {
+fn a_watcher_is_not_ready_if_it_gets_nowhere_and_a_target_if_nothing_fully_succeeds_there() {
     let (mut machine, now) = settled(&["a", "b"]);
+    let late = |machine: &Machine, name, at| machine.late(&target(name), at);
     assert_eq!(machine.not_ready(now + 80 * SECOND), Vec::<String>::new());
+    assert_eq!(late(&machine, "a", now + 80 * SECOND), None);
     machine.step(now + 80 * SECOND, Input::Tick);
     machine.step(now + 80 * SECOND, clean("b"));
-    let why = machine.not_ready(now + 100 * SECOND);
-    assert_eq!(why, ["no cycle of a came to its end for 100 s"]);
+    let later = now + 100 * SECOND;
+    assert_eq!(late(&machine, "a", later), Some(100 * SECOND), "of that target it is said");
+    assert_eq!(late(&machine, "b", later), None);
+    assert_eq!(machine.not_ready(later), Vec::<String>::new(), "and the watcher does its work");
+    let why = machine.not_ready(now + 300 * SECOND);
+    assert_eq!(why, ["no cycle of a came to its end for 300 s", "no cycle of b came to its end for 220 s"]);
+    // Whoever stopped it knows; and it begins anew afterwards.
+    machine.step(now + 300 * SECOND, Input::Suspend(target("a"), None));
+    assert_eq!(late(&machine, "a", now + 900 * SECOND), None);
+    machine.step(now + 900 * SECOND, Input::Resume(target("a")));
+    assert_eq!(late(&machine, "a", now + 901 * SECOND), None);
+}
+
+#[test]
+fn a_cycle_that_reached_everybody_and_could_not_do_its_work_is_no_success() {
+    let (mut machine, mut now) = settled(&["a"]);
+    for _ in 0..30 {
+        now = machine.next(now).unwrap();
+        for command in machine.step(now, Input::Tick) {
+            match command {
+                Command::Cycle(..) => {
+                    let ended = Ended { operations: vec![failed("a:b/c", "first")], ..reached(Reach::Whole) };
+                    machine.step(now, Input::Cycled(target("a"), Box::new(ended)));
+                }
+                _ => drop(machine.step(now, Input::Looked(Looked::Same))),
+            }
+        }
+    }
+    assert!(now > 100 * SECOND, "{now:?}");
+    assert!(machine.late(&target("a"), now).is_some());
+    assert_eq!(machine.not_ready(now), Vec::<String>::new(), "the watcher does its work");
+}
+
+/// Two endpoints of one target, settled, of which `b` just asked to be left alone for five minutes.
+fn asked_to_wait() -> (Machine, Duration) {
+    let mut machine = machine(&["a"], false);
+    machine.know(&[place("a", "one"), place("a", "two")].into(), Duration::ZERO);
+    let now = 2 * SECOND;
+    machine.step(now, Input::Tick);
+    assert_eq!(cycles(&machine.step(now, wanted("first", &["a"]))).len(), 1);
+    let wait = Reach::AsksToWait { until: now + 300 * SECOND, why: "429".to_owned() };
+    let endpoints = [("one".parse().unwrap(), Reach::Whole), ("two".parse().unwrap(), wait)].into();
+    let well = ["one".parse().unwrap()].into();
+    machine.step(now, Input::Cycled(target("a"), Box::new(Ended { endpoints, well, ..Ended::default() })));
+    (machine, now)
+}
+
+#[test]
+fn an_endpoint_that_asks_to_be_left_alone_is_and_the_others_go_on() {
+    let (mut machine, start) = asked_to_wait();
+    let (mut now, mut others, mut back) = (start, 0, None);
+    while now < start + 320 * SECOND {
+        now = machine.next(now).unwrap().max(now + Duration::from_millis(1));
+        // Neither a commit nor an order to go on shortens it.
+        machine.step(now, Input::Hint);
+        let commands = machine.step(now, Input::Resume(target("a")));
+        for command in commands {
+            match command {
+                Command::Probe(place) => panic!("{place:?} was probed at {now:?}"),
+                Command::Look => drop(machine.step(now, Input::Looked(Looked::Same))),
+                Command::Cycle(_, job) if job.away.is_empty() => {
+                    back.get_or_insert(now);
+                    machine.step(now, clean("a"));
+                }
+                Command::Cycle(_, job) => {
+                    assert_eq!(job.away, ["two".parse().unwrap()].into());
+                    others += 1;
+                    let ended =
+                        Ended { endpoints: [("one".parse().unwrap(), Reach::Whole)].into(), ..Ended::default() };
+                    machine.step(now, Input::Cycled(target("a"), Box::new(ended)));
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(others >= 8, "{others}");
+    let back = back.expect("it comes back");
+    assert!(back >= start + 300 * SECOND && back < start + 305 * SECOND, "{back:?}");
+}
+
+#[test]
+fn who_is_away_and_answers_a_probe_with_a_wish_to_be_left_alone_is_not_probed_again() {
+    let (mut machine, mut now) = settled(&["a"]);
+    machine.step(now, wanted("second", &["a"]));
+    machine.step(now, Input::Cycled(target("a"), Box::new(reached(Reach::Away("refused".to_owned())))));
+    now += 10 * SECOND;
+    assert!(machine.step(now, Input::Tick).contains(&Command::Probe(place("a", "default"))));
+    machine.step(now, Input::Probed(place("a", "default"), Err(silence("429", Some(now + 300 * SECOND)))));
+    let sent = |commands: &[Command]| commands.iter().any(|c| matches!(c, Command::Probe(_) | Command::Cycle(..)));
+    for seconds in 1..300 {
+        let commands = machine.step(now + seconds * SECOND, Input::Tick);
+        assert!(!sent(&commands), "after {seconds} s: {commands:?}");
+        if commands.contains(&Command::Look) {
+            machine.step(now + seconds * SECOND, Input::Looked(Looked::Same));
+        }
+    }
+    assert!(sent(&machine.step(now + 301 * SECOND, Input::Tick)));
+}
+
+#[test]
+fn a_person_who_says_retry_is_obeyed_before_the_server() {
+    let (mut machine, now) = asked_to_wait();
+    let commands = machine.step(now + SECOND, Input::Retry(target("a")));
+    let (_, job) = cycles(&commands).remove(0);
+    assert!(job.away.is_empty(), "{job:?}");
+}
+
+#[test]
+fn an_endpoint_is_well_whatever_the_others_of_its_target_are() {
+    let (machine, now) = asked_to_wait();
+    let watched = machine.target(&target("a")).unwrap();
+    assert_eq!(watched.well.get(&"one".parse().unwrap()), Some(&now));
+    assert_eq!((watched.well.get(&"two".parse().unwrap()), watched.clean), (None, None));
+}
+
+#[test]
+fn a_commit_is_taken_in_once_though_nobody_can_be_reached() {
+    let (mut machine, now) = settled(&["a"]);
+    machine.step(now, wanted("second", &["a"]));
+    let away = || Input::Cycled(target("a"), Box::new(reached(Reach::Away("refused".to_owned()))));
+    machine.step(now, away());
+    let commands = machine.step(now + SECOND, wanted("third", &["a"]));
+    let (_, job) = cycles(&commands).remove(0);
+    assert_eq!(job.away, ["default".parse().unwrap()].into(), "nobody is contacted");
+    machine.step(now + SECOND, Input::Cycled(target("a"), Box::default()));
+    for seconds in 2..9 {
+        assert_eq!(cycles(&machine.step(now + seconds * SECOND, Input::Tick)), []);
+    }
+    assert!(machine.step(now + 11 * SECOND, Input::Tick).contains(&Command::Probe(place("a", "default"))));
 }
 
 /// Everything at random, a year of it: whatever happens, the promises of the module hold.
@@ -362,11 +491,12 @@ fn whatever_happens_cycles_do_not_overlap_and_what_failed_comes_back() {
                 }
                 1 | 2 if running.remove(&name) => {
                     last_cycle.insert(name.clone(), now);
-                    let mut ended = match chance.next() % 4 {
+                    let mut ended = match chance.next() % 5 {
                         _ if quiet => Ended { clean: true, ..reached(Reach::Whole) },
                         0 => reached(Reach::Away(String::new())),
                         1 => reached(Reach::Troubled(String::new())),
-                        2 => Ended { blocked: Some(Blocked::Trouble(String::new())), ..Ended::default() },
+                        2 => reached(Reach::AsksToWait { until: now + 200 * SECOND, why: String::new() }),
+                        3 => Ended { blocked: Some(Blocked::Trouble(String::new())), ..Ended::default() },
                         _ => Ended { clean: true, ..reached(Reach::Whole) },
                     };
                     if !ended.clean && chance.next().is_multiple_of(2) {
@@ -376,7 +506,10 @@ fn whatever_happens_cycles_do_not_overlap_and_what_failed_comes_back() {
                 }
                 3 if !probing.is_empty() => match probing.pop_first() {
                     Some(place) if quiet || chance.next().is_multiple_of(2) => Input::Probed(place, Ok(())),
-                    Some(place) => Input::Probed(place, Err(silence(""))),
+                    Some(place) => Input::Probed(
+                        place,
+                        Err(silence("", chance.next().is_multiple_of(3).then_some(now + 900 * SECOND))),
+                    ),
                     None => Input::Tick,
                 },
                 4 => Input::Hint,
@@ -422,7 +555,7 @@ fn whatever_happens_cycles_do_not_overlap_and_what_failed_comes_back() {
         }
         // After the trouble everybody who is led was reconciled lately.
         let mut cycled: BTreeSet<TargetName> = BTreeSet::new();
-        let end = now + 400 * SECOND;
+        let end = now + 1_000 * SECOND;
         while now < end {
             let mut todo = Vec::new();
             if std::mem::take(&mut looking) {

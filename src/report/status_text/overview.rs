@@ -122,7 +122,7 @@ impl Page<'_> {
                     spot(&target.target, &endpoint.endpoint),
                     endpoint.state.to_string(),
                     dash(age(Some(endpoint.since))),
-                    dash(age(endpoint.last_success.or(target.last_success))),
+                    dash(age(endpoint.last_success)),
                     version.clone(),
                     // What could not be read may hide anything.
                     match (endpoint.pending, endpoint.state) {
@@ -170,6 +170,9 @@ impl Page<'_> {
     fn target(&self, target: &TargetStatus, out: &mut String) {
         let before = out.len();
         self.halted(target, out);
+        if let Some(why) = &target.not_ready {
+            out.push_str(&format!("{}: {}\n", self.style.paint(Role::Error, "not ready"), line(why)));
+        }
         for endpoint in &target.endpoints {
             // What is said elsewhere, once for all of them, would only be in the way here.
             let said = match endpoint.state {

@@ -191,6 +191,9 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
                 match self.check_afresh(&mut step, attempts == 0).await {
                     Ok(None) => {}
                     Ok(Some(end)) => break Performed { attempts, ..end },
+                    Err(error) if self.endpoint.is_open(self.context.clock.boot()).is_err() => {
+                        break self.not_sent(&error, attempts);
+                    }
                     Err(error) => break self.gave_up(&error, attempts),
                 }
             }

@@ -48,7 +48,7 @@ fn a_server_that_asks_to_be_left_alone_gets_no_request_and_others_go_on() {
     let first = door.total();
     let next = &at(&waits, "b")["next"]["time"];
     let left = next.as_i64().unwrap() - waits["started"]["time"].as_i64().unwrap();
-    assert!((299..=340).contains(&left), "until when: {waits}");
+    assert!((299..=400).contains(&left), "until when: {waits}");
     assert_eq!(at(&waits, "b")["state"], "failing");
     assert!(at(&waits, "b")["why"].as_str().unwrap().contains("429"), "{waits}");
 
@@ -94,8 +94,7 @@ fn an_endpoint_that_is_away_hides_nothing_of_the_other_and_its_changes_are_count
     let commit = shop.services(&["one"], 80).commit();
     shop.watch(FAST);
     shop.converged(&commit);
-    let probes = || shop.metrics().sum("ctl_retries_total", &[]).unwrap();
-    assert_eq!(probes(), 0.0);
+    let retries = shop.metrics().sum("ctl_retries_total", &[]).unwrap();
     b.kill();
     let status = shop.until("b is away", |status| at(status, "b")["state"] == "failing");
     assert_eq!(at(&status, "a")["state"], "ok", "{status}");
@@ -128,7 +127,7 @@ fn an_endpoint_that_is_away_hides_nothing_of_the_other_and_its_changes_are_count
     assert_eq!(shop.page("/readyz/nobody").map(|(status, _)| status), Some(404));
     shop.order(&["status"]).exits(3).says("not ready: no cycle of edge fully succeeded");
     within(SOON, "probes are attempts that follow a failed one", || {
-        (shop.metrics().sum("ctl_retries_total", &[]).unwrap() >= 1.0).then_some(())
+        (shop.metrics().sum("ctl_retries_total", &[]).unwrap() > retries).then_some(())
     });
 
     b.again(&[]);

@@ -843,8 +843,8 @@ fn hide_all(report: &mut CycleReport, redactor: &Redactor) {
         diagnostic.help.iter_mut().for_each(hide);
     }
     for endpoint in report.endpoints.values_mut() {
-        endpoint.why.as_mut().map(hide);
-        endpoint.not_before.as_mut().map(|(_, why)| hide(why));
+        endpoint.why.iter_mut().for_each(hide);
+        endpoint.not_before.iter_mut().for_each(|(_, why)| hide(why));
     }
     for op in &mut report.operations {
         hide(&mut op.differs);

@@ -381,12 +381,15 @@ fn asked_to_wait() -> (Machine, Duration) {
 #[test]
 fn an_endpoint_that_asks_to_be_left_alone_is_and_the_others_go_on() {
     let (mut machine, start) = asked_to_wait();
-    let (mut now, mut others, mut back) = (start, 0, None);
+    let (mut now, mut others, mut back, mut ordered) = (start, 0, None, false);
     while now < start + 320 * SECOND {
         now = machine.next(now).unwrap().max(now + Duration::from_millis(1));
         // Neither a commit nor an order to go on shortens it.
-        machine.step(now, Input::Hint);
-        let commands = machine.step(now, Input::Resume(target("a")));
+        let order = now > start + 100 * SECOND && !std::mem::replace(&mut ordered, now > start + 100 * SECOND);
+        let commands = match order {
+            true => machine.steps(now, [wanted("second", &["a"]), Input::Resume(target("a"))]),
+            false => machine.step(now, Input::Tick),
+        };
         for command in commands {
             match command {
                 Command::Probe(place) => panic!("{place:?} was probed at {now:?}"),

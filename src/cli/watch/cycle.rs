@@ -331,9 +331,11 @@ impl Cycle<'_> {
                 let before = sent.get(&place).copied().unwrap_or_default();
                 let (now, peer) = (self.ctx.clock.boot(), fleet.peers.get(&place));
                 let left = peer.map(|peer| peer.retries_left(now) as u64);
+                // Whoever took no part asked for nothing new.
+                let closed = peer.filter(|_| !self.order.away.contains(&place.1)).and_then(|peer| peer.closed(now));
                 let endpoint = report.endpoints.entry(place.1).or_default();
                 (endpoint.requests, endpoint.retries_left) = (count.saturating_sub(before), left);
-                endpoint.not_before = peer.and_then(|peer| peer.closed(now));
+                endpoint.not_before = closed;
             }
         }
         let head = warm.record.as_ref().and_then(|(_, record)| record.head.as_ref());

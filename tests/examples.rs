@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ctl::manifest::api::ApiDescription;
 use ctl::manifest::{SetInput, assemble, parse_file, read_project};
-use ctl::model::{Complete, FileMode, KindTable, Revision, SourceFile, Tally, TargetName, TreeEntry};
+use ctl::model::{Complete, FileMode, KindTable, Limits, Revision, SourceFile, Tally, TargetName, TreeEntry};
 
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 fn files(dir: &Path) -> Vec<PathBuf> {
@@ -47,6 +47,7 @@ fn the_example_project_is_a_valid_snapshot() {
         files: parsed,
         texts: &texts,
         missing_folders: Vec::new(),
+        limits: &Limits::default(),
     };
     let snapshot = assemble(Complete::finish(input, &tally).unwrap()).unwrap();
     assert_eq!(snapshot.desired.len(), 9);

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use ctl::manifest::{Incremental, NextSet, SetInput, assemble, parse_all, parse_file, read_project};
 use ctl::model::{
-    Complete, Diagnostic, FieldPath, FileMode, Form, Kind, KindRules, KindTable, Match, OnDelete, ParentRule, Project,
-    RefRule, Revision, Severity, Snapshot, SourceFile, Tally, TreeEntry, Value, parse_json,
+    Complete, Diagnostic, FieldPath, FileMode, Form, Kind, KindRules, KindTable, Limits, Match, OnDelete, ParentRule,
+    Project, RefRule, Revision, Severity, Snapshot, SourceFile, Tally, TreeEntry, Value, parse_json,
 };
 use proptest::prelude::*;
 
@@ -68,7 +68,7 @@ fn snapshot(project: &Project, files: &[(String, Vec<u8>)]) -> Result<Snapshot, 
 fn snapshot_of(kinds: KindTable, project: &Project, files: &[(String, Vec<u8>)]) -> Result<Snapshot, Vec<Diagnostic>> {
     let table = Arc::new(kinds);
     let tables = project.targets.keys().map(|name| (name.clone(), Arc::clone(&table))).collect();
-    let parsed = parse_all(files);
+    let parsed = parse_all(files, &Limits::default()).map_err(|problem| vec![problem])?;
     let entry = |(path, bytes): &(String, Vec<u8>)| TreeEntry {
         path: path.clone(),
         blob: path.clone(),
@@ -86,6 +86,7 @@ fn snapshot_of(kinds: KindTable, project: &Project, files: &[(String, Vec<u8>)])
         files: files.iter().map(entry).zip(parsed).collect(),
         texts: &texts,
         missing_folders: Vec::new(),
+        limits: &Limits::default(),
     };
     let tally = Tally { parts: files.len(), items: files.len(), announced: Some(files.len()), ended: true };
     assemble(Complete::finish(input, &tally).unwrap()).map(Complete::into_inner)
@@ -366,6 +367,7 @@ proptest! {
                 files: tree.iter().map(|entry| (entry.clone(), parsed(entry))).collect(),
                 texts: &texts,
                 missing_folders: Vec::new(),
+                limits: &Limits::default(),
             }, &tally).unwrap());
             let entries: Vec<&TreeEntry> = tree.iter().collect();
             let unknown: Vec<TreeEntry> = known.unknown(&entries).into_iter().cloned().collect();
@@ -381,6 +383,7 @@ proptest! {
                 entries: &entries,
                 texts: &texts,
                 missing_folders: Vec::new(),
+                limits: &Limits::default(),
             }, &tally).unwrap());
             let (next, cold) = (next.map(Complete::into_inner), cold.map(Complete::into_inner));
             prop_assert_eq!(shape(&next), shape(&cold));

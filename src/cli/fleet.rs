@@ -103,6 +103,7 @@ impl Fleet {
                 let transport = HttpTransport::new(&url, tls).map_err(|e: NetError| {
                     Stop::with(Exit::Refused, Diagnostic::error("bad-endpoint", format!("{name}/{endpoint}: {e}")))
                 })?;
+                let transport = transport.with_headers_of(operator.limits().header);
                 let (concurrency, rate) = speed(target, limits, api.description.rps());
                 let tap = listener.map(|listener| tap(listener, operator, name, endpoint));
                 let transport = Tapped::new(transport, tap, ctx.clock.clone());
@@ -120,6 +121,7 @@ impl Fleet {
                     clock: ctx.clock.clone(),
                 };
                 let driver = HttpTarget::new(config, transport).map_err(|d| Stop::with(Exit::Invalid, *d))?;
+                let driver = driver.with_limits(operator.limits().clone());
                 let place = (name.clone(), endpoint.clone());
                 let mark = target.marks.then(|| mark.clone());
                 let peer = Peer::new(place.clone(), driver, mark, concurrency, None, &ctx.clock);

@@ -13,10 +13,10 @@ use crate::credentials::ApiOrigin;
 use crate::manifest::api::ApiDescription;
 use crate::manifest::{self, PROJECT_FILE, ParsedFile, SetInput};
 use crate::model::{
-    Complete, Desired, Diagnostic, FieldPath, KindTable, Project, Revision, Snapshot, SourceFile, TargetName, Tree,
-    TreeEntry,
+    Complete, Desired, Diagnostic, FieldPath, KindTable, Limits, Project, Revision, Snapshot, SourceFile, Span,
+    TargetName, Tree, TreeEntry,
 };
-use crate::net::{Git, Limits};
+use crate::net::Git;
 use crate::source::{Source, SourceError, SourceOptions};
 use crate::target::http::audit;
 
@@ -59,7 +59,8 @@ pub(super) fn git(ctx: &Context) -> Git {
 
 /// Opens the source and reads the project and its descriptions.
 pub(super) fn load(ctx: &Context, args: &SourceArgs, dirty: bool) -> Result<Loaded, Stop> {
-    let options = SourceOptions { git: git(ctx), state_dir: ctx.state.clone(), limits: Limits::default() };
+    let limits = super::session::operator(ctx)?.limits().clone();
+    let options = SourceOptions { git: git(ctx), state_dir: ctx.state.clone(), limits };
     let text = located(ctx, &args.source);
     let source = Arc::new(Source::open(&text, args.rev.as_deref(), options).map_err(|e| stop(&e))?);
     let tree = source.tree(source.folder()).map_err(|e| stop(&e))?;
@@ -150,6 +151,17 @@ impl Loaded {
     /// The files of the commit.
     pub(super) fn tree(&self) -> &Arc<Complete<Tree>> {
         &self.tree
+    }
+
+    /// How much all of it may be.
+    pub(super) fn limits(&self) -> &Limits {
+        self.source.limits()
+    }
+
+    /// A problem of the project as a whole, with a place.
+    pub(super) fn at_project(&self, problem: Diagnostic) -> Diagnostic {
+        let file = joined(self.source.folder(), PROJECT_FILE).into();
+        problem.at(Span { file, line: 1, column: 1, offset: 0, len: 0 }, "")
     }
 
     /// Waits for the look at the work tree, and warns of what differs there.
@@ -261,7 +273,8 @@ impl Loaded {
 
     /// Reads all manifests; every problem of all of them in one go.
     pub(super) fn snapshot(&self, ctx: &Context, has_record: bool) -> Result<Complete<Snapshot>, Stop> {
-        let entries = manifest::manifest_entries(&self.project, &self.tree, has_record).map_err(invalid)?;
+        let entries =
+            manifest::manifest_entries(&self.project, &self.tree, has_record, self.limits()).map_err(invalid)?;
         let tables = self.tables();
         let name = format!("{}\n{}", self.source.common_dir().display(), self.source.folder());
         let cache = (!self.is_dirty).then(|| ParseCache::open(&ctx.cache, &name));
@@ -272,14 +285,17 @@ impl Loaded {
             let wanted: Vec<&TreeEntry> = missing.iter().map(|i| entries.files[*i]).collect();
             let bytes = self.read_all(&wanted)?;
             let files: Vec<(&str, Vec<u8>)> = wanted.iter().map(|e| e.path.as_str()).zip(bytes).collect();
-            for (i, file) in missing.iter().zip(manifest::parse_all(&files)) {
+            let new = manifest::parse_all(&files, self.limits()).map_err(|d| invalid(vec![self.at_project(d)]))?;
+            for (i, file) in missing.iter().zip(new) {
                 parsed[*i] = Some(file);
             }
         }
         let files: Vec<(TreeEntry, ParsedFile)> =
             entries.files.iter().map(|e| (*e).clone()).zip(parsed.into_iter().flatten()).collect();
         if let Some(cache) = cache.filter(|_| !missing.is_empty()) {
-            cache.replace(files.iter().map(|(entry, file)| (entry.blob.as_str(), file)));
+            cache.replace(
+                files.iter().filter(|(_, file)| !file.is_cut()).map(|(entry, file)| (entry.blob.as_str(), file)),
+            );
         }
         let texts = |entry: &TreeEntry| self.text(&entry.path, &entry.blob);
         // The tree is complete, every manifest of it was read and parsed: so is the set.
@@ -290,6 +306,7 @@ impl Loaded {
             files,
             texts: &texts,
             missing_folders: entries.missing_folders.clone(),
+            limits: self.limits(),
         });
         let snapshot = manifest::assemble(input).map_err(invalid)?;
         let unfit = self.unfit(&snapshot.desired);

@@ -138,7 +138,7 @@ impl Reader {
         view: &Complete<Cow<'_, Tree>>,
     ) -> Result<Result<Complete<Snapshot>, Vec<Diagnostic>>, Stop> {
         let loaded = sorting.loaded;
-        let entries = match manifest::manifest_entries(&loaded.project, view, true) {
+        let entries = match manifest::manifest_entries(&loaded.project, view, true, loaded.limits()) {
             Ok(entries) => entries,
             Err(diagnostics) => return Ok(Err(diagnostics)),
         };
@@ -156,6 +156,7 @@ impl Reader {
             entries: &entries.files,
             texts: &texts,
             missing_folders: entries.missing_folders.clone(),
+            limits: loaded.limits(),
         });
         let snapshot = match self.known.assemble(input) {
             Ok(snapshot) => snapshot,
@@ -260,7 +261,7 @@ impl<'a> Sorting<'a> {
         }
         let files: Vec<(&str, Vec<u8>)> =
             entries.iter().filter_map(|e| Some((e.path.as_str(), bytes.remove(e.path.as_str())?))).collect();
-        Ok(Ok(manifest::parse_all(&files)))
+        Ok(manifest::parse_all(&files, self.loaded.limits()).map_err(|problem| self.loaded.at_project(problem)))
     }
 
     fn text(&self, entry: &TreeEntry) -> Option<Arc<SourceFile>> {

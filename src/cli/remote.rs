@@ -251,7 +251,7 @@ impl Watcher {
                 format!("the watcher at {base} did not answer: {why}"),
                 "it may hang or be stopped: see its log; a supervisor restarts it by its watchdog".to_owned(),
             ),
-            NetError::TooLarge { .. } => (
+            NetError::TooLarge { .. } | NetError::HeadersTooLarge { .. } => (
                 format!("the answer of {base} is too large for a watcher's: {error}"),
                 "does the address name the --listen of `ctl watch`?".to_owned(),
             ),

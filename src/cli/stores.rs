@@ -7,8 +7,7 @@ use std::sync::Arc;
 use super::load::{Loaded, git};
 use super::{Context, Exit, Stop};
 use crate::credentials::Operator;
-use crate::model::{Diagnostic, Digest, Orders, ProjectName, Record, RecordHead, RecordPlace, TargetName};
-use crate::net::Limits;
+use crate::model::{Diagnostic, Digest, Limits, Orders, ProjectName, Record, RecordHead, RecordPlace, TargetName};
 use crate::store::{
     FileStore, GitPlace, GitStore, OrderBook, RECORD_REFS, RecordName, Salvage, Store, StoreError, Tip,
 };

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use super::source::Source;
-use crate::model::{Diagnostic, Digest, Secret};
+use crate::model::{Diagnostic, Digest, Limits, Secret};
 
 /// The operator's file as it is written.
 #[derive(Deserialize, Default)]
@@ -22,6 +22,8 @@ pub(super) struct OperatorFile {
     pub(super) ceiling: CeilingEntry,
     #[serde(default)]
     pub(super) record: RecordEntry,
+    #[serde(default)]
+    pub(super) limits: LimitsEntry,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +88,46 @@ pub(super) struct RecordEntry {
     #[serde(default)]
     pub(super) file: Vec<String>,
 }
+
+/// How much may come from outside. Its fields are [`Limits::WORDS`].
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitsEntry {
+    file: Option<Amount>,
+    files: Option<Amount>,
+    project: Option<Amount>,
+    documents: Option<Amount>,
+    nodes: Option<Amount>,
+    page: Option<Amount>,
+    object: Option<Amount>,
+    pages: Option<Amount>,
+    header: Option<Amount>,
+}
+
+impl LimitsEntry {
+    /// The limits as they are without a word, with those that have one here.
+    pub(super) fn limits(&self) -> Limits {
+        let usual = Limits::default();
+        let or = |said: &Option<Amount>, usual: usize| {
+            said.as_ref().map_or(usual, |amount| usize::try_from(amount.0).unwrap_or(usize::MAX))
+        };
+        Limits {
+            file: self.file.as_ref().map_or(usual.file, |amount| amount.0),
+            files: or(&self.files, usual.files),
+            project: or(&self.project, usual.project),
+            documents: or(&self.documents, usual.documents),
+            nodes: or(&self.nodes, usual.nodes),
+            page: or(&self.page, usual.page),
+            object: or(&self.object, usual.object),
+            pages: or(&self.pages, usual.pages),
+            header: or(&self.header, usual.header),
+            ..usual
+        }
+    }
+}
+
+/// A number from 1 on, or a size: `8388608`, `8MiB`.
+struct Amount(u64);
 
 /// A source, with the fences of a secret.
 pub(super) struct SecretEntry {
@@ -205,6 +247,29 @@ impl<'de> Deserialize<'de> for Percent {
             Spelling::Text(text) => text.strip_suffix('%').unwrap_or(&text).parse().ok(),
         };
         number.filter(|n| *n <= 100).map(Self).ok_or_else(|| de::Error::custom("a share is 0% to 100%"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Spelling {
+            Number(u64),
+            Text(String),
+        }
+        let number = match Spelling::deserialize(deserializer) {
+            Ok(Spelling::Number(number)) => Some(number),
+            Ok(Spelling::Text(text)) => {
+                let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+                let sized = units.iter().find_map(|(unit, bits)| Some((text.strip_suffix(unit)?, 1_u64 << bits)));
+                let (digits, unit) = sized.unwrap_or((&text, 1));
+                digits.trim_end().parse::<u64>().ok().and_then(|n| n.checked_mul(unit))
+            }
+            Err(_) => None,
+        };
+        let wrong = "a limit is a number from 1 on, or a size such as `512KiB`, `8MiB`, `1GiB`";
+        number.filter(|n| *n > 0).map(Self).ok_or_else(|| de::Error::custom(wrong))
     }
 }
 

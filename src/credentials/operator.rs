@@ -8,7 +8,9 @@ use super::file::{self, OperatorFile, SecretEntry};
 use super::origin::{Allowed, Origin};
 use super::source::{Source, Surroundings};
 use super::{Access, Auth, Redactor, SecretSource, Writing};
-use crate::model::{Diagnostic, Digest, EndpointName, Guard, Kind, Secret, SecretRef, TargetName, glob_matches};
+use crate::model::{
+    Diagnostic, Digest, EndpointName, Guard, Kind, Limits, Secret, SecretRef, TargetName, glob_matches,
+};
 
 /// Longest operator's file, in bytes.
 const LIMIT: u64 = 1024 * 1024;
@@ -20,6 +22,7 @@ pub struct Operator {
     allow: Vec<Allowed>,
     record_key: Option<Source>,
     ceiling: Guard,
+    limits: Limits,
     push: Vec<String>,
     file: Vec<String>,
     env: BTreeMap<String, String>,
@@ -49,6 +52,7 @@ impl Operator {
             allow: vec![Allowed::Loopback, Allowed::Embedded],
             record_key: None,
             ceiling: Guard { deletes: 100, updates: None },
+            limits: Limits::default(),
             push: Vec::new(),
             file: Vec::new(),
             env: BTreeMap::new(),
@@ -132,7 +136,8 @@ impl Operator {
         base: Option<&Path>,
         env: &BTreeMap<String, String>,
     ) -> Result<Self, Diagnostic> {
-        let OperatorFile { credentials, secrets, allow, record_key, ceiling, record } = file::read(text, place)?;
+        let OperatorFile { credentials, secrets, allow, record_key, ceiling, record, limits } =
+            file::read(text, place)?;
         // A command that fetches one value is not handed all the others.
         let env: BTreeMap<String, String> = env
             .iter()
@@ -146,6 +151,7 @@ impl Operator {
                 deletes: ceiling.deletes.map_or(100, |share| share.0),
                 updates: ceiling.updates.map(|share| share.0),
             },
+            limits: limits.limits(),
             push: record.push,
             file: record.file,
             env,
@@ -353,6 +359,11 @@ impl Operator {
     /// The strictest that a project must bear: join it with `Guard::stricter`.
     pub fn ceiling(&self) -> Guard {
         self.ceiling
+    }
+
+    /// How much may come from outside.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Says whether the record may be pushed to this URL.
@@ -588,6 +599,30 @@ record: {push: ["https://forge.example/*"], file: [/var/lib/ctl]}
     }
 
     #[test]
+    fn the_operator_raises_each_limit_by_its_word() {
+        let limits = |text: &str| Operator::load(&env(&[("CTL_CREDENTIALS_YAML", text)])).unwrap().limits().clone();
+        let usual = Limits::default();
+        assert_eq!(limits("allow: []"), usual);
+        for (text, file) in [("8MiB", 8 << 20), ("5000000", 5_000_000), ("'1 GiB'", 1 << 30), ("512KiB", 512 << 10)] {
+            assert_eq!(limits(&format!("limits: {{file: {text}}}")), Limits { file, ..usual.clone() }, "{text}");
+        }
+        let words: Vec<String> = Limits::WORDS.iter().enumerate().map(|(i, w)| format!("{w}: {}", i + 1)).collect();
+        let expected = Limits {
+            file: 1,
+            files: 2,
+            project: 3,
+            documents: 4,
+            nodes: 5,
+            page: 6,
+            object: 7,
+            pages: 8,
+            header: 9,
+            ..usual
+        };
+        assert_eq!(limits(&format!("limits: {{{}}}", words.join(", "))), expected);
+    }
+
+    #[test]
     fn a_file_that_others_can_read_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ctl/credentials.yaml");
@@ -625,6 +660,11 @@ record: {push: ["https://forge.example/*"], file: [/var/lib/ctl]}
             ("credentials: {a: {hosts: [\"http://x\"]}, a: {hosts: [\"http://y\"]}}", "twice"),
             ("secrets: {a: {env: A, text: canary-0815}}", "exactly one of"),
             ("ceiling: {deletes: 130%}", "0% to 100%"),
+            ("limits: {fil: 8MiB}", "unknown field `fil`, expected one of `file`, `files`, `project`"),
+            ("limits: {file: 8MB}", "such as `512KiB`"),
+            ("limits: {file: 0}", "from 1 on"),
+            ("limits: {nodes: -1}", "from 1 on"),
+            ("limits: {file: 99999999999GiB}", "such as `512KiB`"),
         ] {
             let error = Operator::load(&env(&[("CTL_CREDENTIALS_YAML", text)])).unwrap_err();
             assert_eq!(error.code, "operator-file");

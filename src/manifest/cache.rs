@@ -8,13 +8,15 @@ use super::document::{CODES, ParsedDocument, ParsedFile};
 use crate::model::{Canonical, Diagnostic, Digest, FieldPath, Label, Severity, Span};
 
 /// Changes with the encoding and with whatever parsing says.
-const VERSION: &[u8; 8] = b"ctlpf\0\0\x02";
+const VERSION: &[u8; 8] = b"ctlpf\0\0\x03";
 
 impl ParsedFile {
     /// The bytes to keep under the blob's id. The path is not in them: one blob may stand at several.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer(VERSION.to_vec());
         out.number(usize::from(self.broken));
+        out.number(self.nodes);
+        out.number(self.bytes);
         out.number(self.documents.len());
         for document in &self.documents {
             out.number(document.index);
@@ -61,6 +63,7 @@ impl ParsedFile {
         let file: Arc<str> = path.into();
         let mut from = Reader(bytes.strip_prefix(VERSION)?);
         let broken = from.flag()?;
+        let (nodes, size) = (from.number()?, from.number()?);
         let mut documents = Vec::new();
         for _ in 0..from.number()? {
             let (index, faulty) = (from.number()?, from.flag()?);
@@ -94,7 +97,7 @@ impl ParsedFile {
             }
             diagnostics.push(Diagnostic { code, severity, message, labels, help });
         }
-        from.0.is_empty().then_some(Self { documents, diagnostics, broken })
+        from.0.is_empty().then_some(Self { documents, diagnostics, broken, nodes, bytes: size })
     }
 }
 

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use super::reader::{Built, Places, read};
-use crate::model::{Canonical, Diagnostic, Digest, FieldPath, SourceFile, Spans, Value, on_all_cores};
+use super::budget::Budget;
+use super::reader::{Built, Most, Places, read};
+use crate::model::{Canonical, Diagnostic, Digest, FieldPath, Limits, SourceFile, Spans, Value, on_all_cores};
 
 /// Codes that parsing can give. The cache stores their position, so new ones go to the end.
 pub(super) const CODES: [&str; 17] = [
@@ -38,6 +39,17 @@ pub struct ParsedFile {
     pub diagnostics: Vec<Diagnostic>,
     /// True if a part could not be read at all, so that resources may be missing here.
     pub broken: bool,
+    /// How many values it holds, those of aliases counted where they are used.
+    pub nodes: usize,
+    /// How many bytes it has, as it is written or as it was read: whichever is more.
+    pub bytes: usize,
+}
+
+impl ParsedFile {
+    /// True if another limit would have let more of it be read: it says nothing about the file for good.
+    pub fn is_cut(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.code == "too-large")
+    }
 }
 
 /// One document, ready to be made a resource.
@@ -75,30 +87,52 @@ pub struct ReadDocument {
 
 /// Reads a file of manifests. Never fails: what cannot be read is told in the diagnostics.
 pub fn parse_file(path: &str, bytes: &[u8]) -> ParsedFile {
+    parse(path, bytes, Most::of(&Limits::default()))
+}
+
+fn parse(path: &str, bytes: &[u8], most: Most) -> ParsedFile {
     let mut out = ParsedFile::default();
-    let end = read(path, bytes, None, &mut |document: Built| {
+    let mut size = 0;
+    let end = read(path, bytes, most, None, &mut |document: Built| {
         let Built { index, mut value, references, faulty, .. } = document;
         let spec = match &mut value {
             Value::Object(map) => map.remove("spec").map(|spec| spec.canonical()),
             _ => None,
         };
         let digest = Digest::of(spec.as_ref().map_or(&[], Canonical::as_bytes));
-        out.documents.push(ParsedDocument { index, head: value.canonical(), spec, digest, references, faulty });
+        let head = value.canonical();
+        size += head.as_bytes().len() + spec.as_ref().map_or(0, |spec| spec.as_bytes().len());
+        out.documents.push(ParsedDocument { index, head, spec, digest, references, faulty });
     });
+    (out.nodes, out.bytes) = (end.nodes, size.max(bytes.len()));
     out.diagnostics = end.diagnostics;
     out.broken = end.broken;
     out
 }
 
-/// Reads files on all cores; the answers stand in the order of the files.
-pub fn parse_all<P: AsRef<str> + Sync, B: AsRef<[u8]> + Sync>(files: &[(P, B)]) -> Vec<ParsedFile> {
-    on_all_cores(files, |(path, bytes)| parse_file(path.as_ref(), bytes.as_ref()))
+/// Reads files on all cores; the answers stand in the order of the files. Fails where they hold more, together, than a
+/// project may: that is noticed while it is small, and told without a place.
+pub fn parse_all<P: AsRef<str> + Sync, B: AsRef<[u8]> + Sync>(
+    files: &[(P, B)],
+    limits: &Limits,
+) -> Result<Vec<ParsedFile>, Diagnostic> {
+    let budget = Budget::new(limits);
+    let parsed = on_all_cores(files, |(path, bytes)| {
+        let _turn = budget.turn(bytes.as_ref().len());
+        if budget.problem().is_some() {
+            return ParsedFile { broken: true, ..ParsedFile::default() };
+        }
+        let file = parse(path.as_ref(), bytes.as_ref(), Most::of(limits));
+        budget.add(&file);
+        file
+    });
+    budget.problem().map_or(Ok(parsed), Err)
 }
 
 /// Reads all documents of a file as trees with places: for `ctl.yaml`, API descriptions, and messages.
 pub fn read_documents(source: &Arc<SourceFile>) -> (Vec<ReadDocument>, Vec<Diagnostic>) {
     let mut out = Vec::new();
-    let end = read(&source.path, source.text.as_bytes(), Some(None), &mut |built: Built| {
+    let end = read(&source.path, source.text.as_bytes(), Most::any(), Some(None), &mut |built: Built| {
         let Built { index, value, references, faulty, places } = built;
         out.push(ReadDocument { index, value, references, places, faulty });
     });
@@ -108,7 +142,7 @@ pub fn read_documents(source: &Arc<SourceFile>) -> (Vec<ReadDocument>, Vec<Diagn
 /// Where everything stands in one document of a file, by parsing that file again.
 pub fn places(source: &Arc<SourceFile>, document: usize) -> Places {
     let mut out = Places::default();
-    read(&source.path, source.text.as_bytes(), Some(Some(document)), &mut |built: Built| {
+    read(&source.path, source.text.as_bytes(), Most::any(), Some(Some(document)), &mut |built: Built| {
         if built.index == document {
             out = built.places;
         }

@@ -5,11 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::fields::start_of;
 use super::project::{PROJECT_FILE, shown};
-use super::reader::MAX_FILE_BYTES;
-use crate::model::{Diagnostic, FileMode, Project, Tree, TreeEntry};
-
-/// Most files of one project.
-const MAX_FILES: usize = 50_000;
+use crate::model::{Diagnostic, FileMode, Limits, Project, Tree, TreeEntry};
 
 /// The manifests of a tree.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +26,7 @@ pub fn manifest_entries<'t>(
     project: &Project,
     tree: &'t Tree,
     has_record: bool,
+    limits: &Limits,
 ) -> Result<ManifestEntries<'t>, Vec<Diagnostic>> {
     let whole = project.manifests.is_empty();
     let folders: Vec<String> = if whole {
@@ -85,9 +82,9 @@ pub fn manifest_entries<'t>(
         if !(entry.path.ends_with(".yaml") || entry.path.ends_with(".yml")) || entry.path == own_file {
             continue;
         }
-        if let Some(size) = entry.size.filter(|s| *s > MAX_FILE_BYTES as u64) {
-            let message = format!("`{}` has {size} bytes; at most {MAX_FILE_BYTES} are read", entry.path);
-            errors.push(at(Diagnostic::error("too-large", message), entry).help("split it"));
+        if let Some(size) = entry.size.filter(|s| *s > limits.file) {
+            let message = format!("`{}` has {size} bytes; at most {} are read", entry.path, limits.file);
+            errors.push(at(Diagnostic::error("too-large", message), entry).help(Limits::help("file", "split it")));
             continue;
         }
         if let Some(other) = lower.insert(lowercase(&entry.path), &entry.path) {
@@ -99,12 +96,12 @@ pub fn manifest_entries<'t>(
         }
         out.files.push(entry);
     }
-    if out.files.len() > MAX_FILES {
-        let message = format!("{} manifest files; at most {MAX_FILES} are read", out.files.len());
+    if out.files.len() > limits.files {
+        let message = format!("{} manifest files; at most {} are read", out.files.len(), limits.files);
         errors.push(
             Diagnostic::error("too-large", message)
                 .at(start_of(&own_file), "")
-                .help("put several documents into one file"),
+                .help(Limits::help("files", "put several documents into one file")),
         );
     }
     for folder in folders.iter().filter(|f| !whole && !found.contains(f.as_str())) {
@@ -204,7 +201,7 @@ mod tests {
             ("shop/other/ctl.yaml", File),
             ("shop/other/d.yaml", File),
         ]);
-        let found = manifest_entries(&project(&[]), &tree, false).unwrap();
+        let found = manifest_entries(&project(&[]), &tree, false, &Limits::default()).unwrap();
         let paths: Vec<_> = found.files.iter().map(|e| e.path.as_str()).collect();
         assert_eq!(paths, ["shop/a.yaml", "shop/b/c.yml"]);
     }
@@ -221,7 +218,8 @@ mod tests {
             ("shop/m/a\u{1b}[2J.yaml", File, "bad-entry"),
             ("shop/m/a\\b.yaml", File, "bad-entry"),
         ] {
-            let errors = manifest_entries(&project(&["shop/m"]), &tree(&[(path, mode)]), true).unwrap_err();
+            let errors =
+                manifest_entries(&project(&["shop/m"]), &tree(&[(path, mode)]), true, &Limits::default()).unwrap_err();
             assert_eq!(errors.iter().map(|e| e.code).collect::<Vec<_>>(), [code], "{path}");
             assert!(!errors[0].message.contains('\u{1b}'));
         }
@@ -230,9 +228,9 @@ mod tests {
     #[test]
     fn a_listed_folder_that_is_gone_is_empty_only_where_a_record_guards_it() {
         let tree = tree(&[("shop/ctl.yaml", FileMode::File)]);
-        let errors = manifest_entries(&project(&["shop/m"]), &tree, false).unwrap_err();
+        let errors = manifest_entries(&project(&["shop/m"]), &tree, false, &Limits::default()).unwrap_err();
         assert_eq!(errors[0].code, "missing-folder");
-        let found = manifest_entries(&project(&["shop/m"]), &tree, true).unwrap();
+        let found = manifest_entries(&project(&["shop/m"]), &tree, true, &Limits::default()).unwrap();
         assert_eq!(found.missing_folders, ["shop/m"]);
         assert!(found.files.is_empty());
     }
@@ -240,7 +238,7 @@ mod tests {
     #[test]
     fn names_that_differ_in_case_only_are_warned_about() {
         let tree = tree(&[("shop/m/A.yaml", FileMode::File), ("shop/m/a.yaml", FileMode::File)]);
-        let found = manifest_entries(&project(&["shop/m"]), &tree, false).unwrap();
+        let found = manifest_entries(&project(&["shop/m"]), &tree, false, &Limits::default()).unwrap();
         assert_eq!((found.files.len(), found.diagnostics[0].code), (2, "case-collision"));
     }
 }

@@ -11,10 +11,10 @@ use std::sync::{Arc, OnceLock};
 use super::document::{ParsedFile, attach};
 use super::made::{Made, MadeDocument, make};
 use super::resource::Context;
-use super::set::{Assembly, MAX_DOCUMENTS, Set, SetFile, Whole, in_order, snapshot};
+use super::set::{Assembly, Set, SetFile, Whole, in_order, over, snapshot};
 use crate::model::{
-    Complete, Diagnostic, Kind, KindTable, Project, ResourceId, Revision, Snapshot, SourceFile, TargetName, TreeEntry,
-    on_all_cores,
+    Complete, Diagnostic, Kind, KindTable, Limits, Project, ResourceId, Revision, Snapshot, SourceFile, TargetName,
+    TreeEntry, on_all_cores,
 };
 
 /// Everything that the next snapshot is made of. Files are named, and were given to [`Incremental::learn`] unless they
@@ -32,6 +32,8 @@ pub struct NextSet<'a> {
     pub texts: &'a dyn Fn(&TreeEntry) -> Option<Arc<SourceFile>>,
     /// Manifest folders that the commit does not have.
     pub missing_folders: Vec<String>,
+    /// How much all of it may be.
+    pub limits: &'a Limits,
 }
 
 /// What is kept from one snapshot to the next.
@@ -175,8 +177,9 @@ impl Incremental {
             files: files.iter().map(|kept| set_file(kept)).collect(),
             texts: &texts,
             missing_folders: input.missing_folders,
+            limits: input.limits,
         };
-        let quick = self.force.followed_by(&surroundings, &files);
+        let quick = self.force.followed_by(&surroundings, &files, input.limits);
         let done = match quick {
             Some(mut state) => {
                 let mut told = Vec::new();
@@ -281,12 +284,11 @@ impl State {
 
     /// The state after this one, without its files, if a look around what changed shows that nothing is wrong. None
     /// says nothing but that the whole has to be looked at.
-    fn followed_by(&self, surroundings: &Surroundings, files: &[Arc<Kept>]) -> Option<Self> {
+    fn followed_by(&self, surroundings: &Surroundings, files: &[Arc<Kept>], limits: &Limits) -> Option<Self> {
         if self.surroundings.as_ref() != Some(surroundings) || self.partial {
             return None;
         }
-        let documents: usize = files.iter().map(|kept| kept.documents.len()).sum();
-        if documents > MAX_DOCUMENTS {
+        if over(limits, files.iter().map(|kept| &*kept.parsed)).is_some() {
             return None;
         }
         let (gone, came) = changes(&self.files, files);

@@ -9,6 +9,7 @@
 //! Files parse independently, on all cores. Lines and columns are made again, for one document, when a problem is shown.
 
 pub mod api;
+mod budget;
 mod cache;
 mod document;
 mod entries;
@@ -26,5 +27,5 @@ pub use document::{ParsedDocument, ParsedFile, ReadDocument, parse_all, parse_fi
 pub use entries::{ManifestEntries, manifest_entries};
 pub use incremental::{Incremental, NextSet};
 pub use project::{PROJECT_FILE, read_project};
-pub use reader::{MAX_FILE_BYTES, Places};
+pub use reader::Places;
 pub use set::{SetInput, assemble, body_span};

@@ -11,14 +11,11 @@ use std::sync::Arc;
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, StrInput, StructureStyle};
 
 use super::scalar::{self, Meaning};
-use crate::model::{Diagnostic, FieldPath, MAX_DEPTH, Span, Spans, Value};
+use crate::model::{Diagnostic, FieldPath, Limits, MAX_DEPTH, Span, Spans, Value};
 
 use reference::take_references;
-pub use text::MAX_FILE_BYTES;
 use text::text_of;
 
-/// Most values in one file.
-const MAX_NODES: usize = 5_000_000;
 /// Most values that aliases may add to one file: with the byte budget, what keeps memory bounded.
 const MAX_ALIAS_NODES: usize = 1_000_000;
 /// Most problems that are told of one file.
@@ -42,19 +39,47 @@ pub(super) struct Built {
     pub(super) places: Places,
 }
 
+/// How much one file may hold.
+#[derive(Clone, Copy)]
+pub(super) struct Most {
+    pub(super) bytes: usize,
+    pub(super) nodes: usize,
+}
+
+impl Most {
+    /// A fifth of a project's values is many for one file: as trees they are many times what is written, and only one
+    /// file's is there at a time.
+    pub(super) fn of(limits: &Limits) -> Self {
+        Self { bytes: usize::try_from(limits.file).unwrap_or(usize::MAX), nodes: limits.nodes.div_ceil(5) }
+    }
+
+    /// For a text that was read before, or whose size was looked at where it came from.
+    pub(super) fn any() -> Self {
+        Self { bytes: usize::MAX, nodes: usize::MAX }
+    }
+}
+
 /// What is known when a file is at its end.
 #[derive(Default)]
 pub(super) struct End {
+    /// How many values it has, those of aliases counted where they are used.
+    pub(super) nodes: usize,
     pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) broken: bool,
 }
 
 /// Reads a file and hands each document to `each`. `wanted`: places of no document, of all, or of one.
-pub(super) fn read(path: &str, bytes: &[u8], wanted: Option<Option<usize>>, each: &mut dyn FnMut(Built)) -> End {
+pub(super) fn read(
+    path: &str,
+    bytes: &[u8],
+    most: Most,
+    wanted: Option<Option<usize>>,
+    each: &mut dyn FnMut(Built),
+) -> End {
     let file: Arc<str> = path.into();
-    let text = match text_of(&file, bytes) {
+    let text = match text_of(&file, bytes, most.bytes) {
         Ok(text) => text,
-        Err(problem) => return End { diagnostics: vec![*problem], broken: true },
+        Err(problem) => return End { diagnostics: vec![*problem], broken: true, ..End::default() },
     };
     let options = granit_parser::options! { emit_comments: false, emit_unresolved_aliases: true };
     let mut reader = Reader {
@@ -62,6 +87,7 @@ pub(super) fn read(path: &str, bytes: &[u8], wanted: Option<Option<usize>>, each
         text,
         file,
         anchors: HashMap::new(),
+        most: most.nodes,
         nodes: 0,
         alias_bytes: 0,
         alias_nodes: 0,
@@ -109,6 +135,7 @@ pub(super) fn read(path: &str, bytes: &[u8], wanted: Option<Option<usize>>, each
             }
         }
     }
+    reader.end.nodes = reader.nodes;
     reader.end
 }
 
@@ -182,6 +209,7 @@ struct Reader<'t> {
     text: &'t str,
     file: Arc<str>,
     anchors: HashMap<usize, Anchor>,
+    most: usize,
     nodes: usize,
     alias_bytes: usize,
     alias_nodes: usize,
@@ -317,8 +345,9 @@ impl<'t> Reader<'t> {
             self.error("too-deep", mark, format!("nested more than {MAX_DEPTH} deep"), "flatten it");
             return Err(Stop);
         }
-        if self.nodes > MAX_NODES {
-            self.error("too-large", mark, format!("more than {MAX_NODES} values in one file"), "split the file");
+        if self.nodes > self.most {
+            let message = format!("more than {} values in one file", self.most);
+            self.error("too-large", mark, message, Limits::help("nodes", "split the file"));
             return Err(Stop);
         }
         let nodes_before = self.nodes;

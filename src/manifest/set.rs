@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::budget::too_large;
 use super::document::{self, ParsedFile, attach, places};
 use super::fields::start_of;
 use super::hint;
@@ -10,12 +11,10 @@ use super::made::{Made, MadeDocument, make};
 use super::reader::Places;
 use super::resource::{Context, Trouble};
 use crate::model::{
-    Complete, Diagnostic, Digest, FieldPath, Kind, KindTable, Origin, Own, Project, RecordPlace, ResourceId, Revision,
-    Snapshot, SourceFile, Span, TargetName, TreeEntry, Value, glob_matches, on_all_cores,
+    Complete, Diagnostic, Digest, FieldPath, Kind, KindTable, Limits, Origin, Own, Project, RecordPlace, ResourceId,
+    Revision, Snapshot, SourceFile, Span, TargetName, TreeEntry, Value, glob_matches, on_all_cores,
 };
 
-/// Most documents of one project.
-pub(super) const MAX_DOCUMENTS: usize = 100_000;
 /// Most cycles that are told.
 const MAX_CYCLES: usize = 10;
 
@@ -33,6 +32,8 @@ pub struct SetInput<'a> {
     pub texts: &'a dyn Fn(&TreeEntry) -> Option<Arc<SourceFile>>,
     /// Manifest folders that the commit does not have.
     pub missing_folders: Vec<String>,
+    /// How much all of it may be.
+    pub limits: &'a Limits,
 }
 
 /// Makes the snapshot of a commit, or gives every problem of all its manifests, sorted by file and line.
@@ -45,8 +46,9 @@ pub fn assemble(input: Complete<SetInput<'_>>) -> Result<Complete<Snapshot>, Vec
         let files = input.files.iter().zip(&made);
         let files = files.map(|((entry, parsed), documents)| SetFile { entry, parsed, documents }).collect();
         let texts = |file: usize| (input.texts)(&input.files[file].0);
-        let missing_folders = input.missing_folders;
-        let set = Set { project: input.project, revision: input.revision, files, texts: &texts, missing_folders };
+        let (missing_folders, limits) = (input.missing_folders, input.limits);
+        let set =
+            Set { project: input.project, revision: input.revision, files, texts: &texts, missing_folders, limits };
         Assembly::new(&set).run().map(|whole| whole.snapshot)
     })
 }
@@ -59,6 +61,15 @@ pub(super) struct Set<'a> {
     /// The text of a file, by its place among `files`.
     pub(super) texts: &'a dyn Fn(usize) -> Option<Arc<SourceFile>>,
     pub(super) missing_folders: Vec<String>,
+    pub(super) limits: &'a Limits,
+}
+
+/// The limit that these files are over together, in words.
+pub(super) fn over<'f>(limits: &Limits, files: impl Iterator<Item = &'f ParsedFile>) -> Option<Diagnostic> {
+    let (documents, nodes, bytes) = files.fold((0, 0, 0), |(documents, nodes, bytes), file| {
+        (documents + file.documents.len(), nodes + file.nodes, bytes + file.bytes)
+    });
+    too_large(limits, documents, nodes, bytes)
 }
 
 /// One file of a set.
@@ -123,11 +134,9 @@ impl<'a, 'i> Assembly<'a, 'i> {
 
     fn read(&mut self) {
         let input = self.input;
-        let total: usize = input.files.iter().map(|file| file.parsed.documents.len()).sum();
-        if total > MAX_DOCUMENTS {
-            let message = format!("{total} documents; at most {MAX_DOCUMENTS} are read");
+        if let Some(problem) = over(input.limits, input.files.iter().map(|file| file.parsed)) {
             let place = start_of(&super::entries::join(&input.project.folder, super::PROJECT_FILE));
-            self.diagnostics.push(Diagnostic::error("too-large", message).at(place, "").help("split the project"));
+            self.diagnostics.push(problem.at(place, ""));
             return;
         }
         for (i, SetFile { entry, parsed, documents }) in input.files.iter().enumerate() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 
-use crate::model::Secret;
+use crate::model::{Limits, Secret};
 
 use super::{NetError, Transport};
 
@@ -19,6 +19,8 @@ const POOL: usize = 64;
 #[derive(Clone, Debug)]
 pub struct HttpTransport {
     client: reqwest::Client,
+    /// Most bytes of an answer's headers.
+    header: usize,
 }
 
 /// What trusts and proves whom, in PEM.
@@ -66,7 +68,18 @@ impl HttpTransport {
             builder = builder.identity(identity);
         }
         let client = builder.build().map_err(|e| unsent(format!("no HTTP client can be made: {}", chain(&e))))?;
-        Ok(Self { client })
+        Ok(Self { client, header: Limits::default().header })
+    }
+
+    /// The same, with answers whose headers may have this many bytes.
+    #[must_use]
+    pub fn with_headers_of(self, header: usize) -> Self {
+        Self { header, ..self }
+    }
+
+    fn check(&self, headers: &http::HeaderMap) -> Result<(), NetError> {
+        let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if size > self.header { Err(NetError::HeadersTooLarge { limit: self.header }) } else { Ok(()) }
     }
 }
 
@@ -100,7 +113,11 @@ impl HttpTransport {
             .map_err(|e| NetError::Unsent { why: format!("not a URL: {e}") })?;
         let sent = self.client.request(parts.method, url).headers(parts.headers).send();
         match tokio::time::timeout(deadline, sent).await {
-            Ok(response) => Ok(Flow { response: response.map_err(|e| classify(&e))? }),
+            Ok(response) => {
+                let response = response.map_err(|e| classify(&e))?;
+                self.check(response.headers())?;
+                Ok(Flow { response })
+            }
             Err(_) => Err(NetError::Unanswered { why: format!("no answer within {} s", deadline.as_secs_f32()) }),
         }
     }
@@ -122,6 +139,7 @@ impl Transport for HttpTransport {
         }
         let exchange = async {
             let mut response = builder.send().await.map_err(|e| classify(&e))?;
+            self.check(response.headers())?;
             let mut out = http::Response::builder().status(response.status());
             if let Some(headers) = out.headers_mut() {
                 *headers = std::mem::take(response.headers_mut());
@@ -269,6 +287,23 @@ mod tests {
         let mut flow = HttpTransport::new(&url, Tls::default()).unwrap().open(request, wait).await.unwrap();
         assert_eq!(flow.next(wait).await.unwrap().unwrap().as_ref(), b"[]");
         assert_eq!(flow.next(wait).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn headers_may_have_what_the_limit_says_and_no_byte_more() {
+        let url = serve(b"HTTP/1.1 200 OK\r\nX-Ab: 123\r\nContent-Length: 2\r\n\r\n[]").await;
+        for (most, fits) in [(22, true), (21, false)] {
+            let transport = HttpTransport::new(&url, Tls::default()).unwrap().with_headers_of(most);
+            let request = http::Request::get(&url).body(Bytes::new()).unwrap();
+            let found = transport.send(request, Duration::from_millis(800), 100).await;
+            assert_eq!(found.is_ok(), fits, "{found:?}");
+            let wait = Duration::from_millis(800);
+            let opened = transport.open(http::Request::get(&url).body(()).unwrap(), wait).await;
+            assert_eq!(opened.is_ok(), fits, "{opened:?}");
+            if !fits {
+                assert_eq!(found.unwrap_err(), NetError::HeadersTooLarge { limit: 21 });
+            }
+        }
     }
 
     #[tokio::test]

@@ -2,7 +2,6 @@
 
 mod git;
 mod http;
-mod limits;
 mod paced;
 mod remote;
 mod tapped;
@@ -14,7 +13,6 @@ use bytes::Bytes;
 
 pub use self::http::{Flow, HttpTransport, Tls, is_loopback};
 pub use git::{Git, GitCall, GitError, GitOutput, words};
-pub use limits::Limits;
 pub use paced::Paced;
 pub use remote::{BadRemote, RemoteRule, check_remote_url, without_credentials};
 pub use tapped::{Discretion, Exchange, Hide, Tap, Tapped};
@@ -54,6 +52,12 @@ pub enum NetError {
     /// The answer is larger than allowed.
     #[error("the answer is larger than {limit} bytes")]
     TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The answer's headers are larger than allowed.
+    #[error("the headers of the answer are larger than {limit} bytes")]
+    HeadersTooLarge {
         /// The limit, in bytes.
         limit: usize,
     },

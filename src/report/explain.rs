@@ -420,8 +420,8 @@ const TEXTS: &[(&str, &str)] = &[
         "The operator's file (`$XDG_CONFIG_HOME/ctl/credentials.yaml`, or CTL_CREDENTIALS, or the text of \
          CTL_CREDENTIALS_YAML) decides where this program may go and with what. It must be readable by its owner \
          alone (mode 0600). It has `credentials` (each with `hosts`, one of `header`, `basic`, `bearer`, `login`, \
-         and perhaps `client-certificate`, `ca`, `api`, `grant`), `secrets`, `allow`, `record-key`, `ceiling` and \
-         `record`. A value is a text, or one of {env: NAME}, {file: PATH}, {command: [PROGRAM, ARGUMENT]}, {text: \
+         and perhaps `client-certificate`, `ca`, `api`, `grant`), `secrets`, `allow`, `record-key`, `ceiling`, \
+         `record` and `limits`. A value is a text, or one of {env: NAME}, {file: PATH}, {command: [PROGRAM, ARGUMENT]}, {text: \
          …}.",
     ),
     (
@@ -589,7 +589,11 @@ const TEXTS: &[(&str, &str)] = &[
          you, and only you may decide about it: `chmod 600`.",
     ),
     ("too-deep", "Values are nested deeper than 64 levels."),
-    ("too-large", "A file may have 4 MiB, and what it holds has limits too. Split it."),
+    (
+        "too-large",
+        "A file, a project, its documents and its values have limits, so that nobody's commit can cost more than bounded \
+         memory. Split what is named. Or the operator raises the limit that is named, under `limits` in the operator's file.",
+    ),
     (
         "uncommitted",
         "Files of the work tree differ from the commit. The commit is what counts: commit them, or look at them with \

@@ -1,4 +1,4 @@
-use crate::model::Diagnostic;
+use crate::model::{Diagnostic, Limits};
 use crate::net::{BadRemote, GitError};
 
 /// Why a source cannot be read. Nothing was read in part.
@@ -94,6 +94,12 @@ pub enum SourceError {
         /// The limit.
         limit: u64,
     },
+    /// The files of a project that are to be read are more, together, than allowed.
+    #[error("the project has more than {limit} bytes of manifests")]
+    TooMuch {
+        /// The limit, in bytes.
+        limit: usize,
+    },
     /// There are more files than allowed.
     #[error("the project has more than {limit} files")]
     TooManyFiles {
@@ -170,11 +176,13 @@ impl SourceError {
                 ("source-odd-entry", "no git of today makes such a tree: find out who pushed it".to_owned())
             }
             Self::FileTooLarge { .. } => {
-                ("source-file-too-large", "split it into several files; no manifest needs one this large".to_owned())
+                ("source-file-too-large", Limits::help("file", "split it into several files"))
             }
-            Self::TooManyFiles { .. } => {
-                ("source-too-many-files", "give the project a folder of its own, or split it into several".to_owned())
-            }
+            Self::TooMuch { .. } => ("too-large", Limits::help("project", "split the project")),
+            Self::TooManyFiles { .. } => (
+                "source-too-many-files",
+                Limits::help("files", "give the project a folder of its own, split it into several"),
+            ),
             Self::TooDeep { .. } => ("source-too-deep", "move the files up".to_owned()),
             Self::Object { shallow: true, .. } => {
                 ("source-object-missing", "this clone is shallow: `git fetch --unshallow` brings the rest".to_owned())

@@ -323,8 +323,8 @@ fn is_text(path: &str) -> bool {
 }
 
 /// A state was within its limits when it was written.
-fn wide() -> crate::net::Limits {
-    crate::net::Limits { files: usize::MAX, folder_depth: 1024, ..Default::default() }
+fn wide() -> crate::model::Limits {
+    crate::model::Limits { files: usize::MAX, project: usize::MAX, folder_depth: 1024, ..Default::default() }
 }
 
 /// Takes together what belongs to a state.

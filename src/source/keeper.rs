@@ -10,7 +10,7 @@ use super::discover::{Place, discover, open, place};
 use super::mirror::{self, Fetching, RemoteSource};
 use super::read::resolve;
 use super::{Changes, Good, Source, SourceError, SourceOptions};
-use crate::model::Revision;
+use crate::model::{Limits, Revision};
 use crate::net::{Git, GitCall, without_credentials};
 use crate::world::Clock;
 
@@ -116,6 +116,14 @@ impl Keeper {
             fetched: None,
             tidied: None,
         })
+    }
+
+    /// Reads by these limits from now on; the time that a fetch has stays as it was. True if they are others.
+    pub fn allow(&mut self, limits: &Limits) -> bool {
+        let limits = Limits { git_fetch: self.options.limits.git_fetch, ..limits.clone() };
+        let other = self.options.limits != limits;
+        self.options.limits = limits;
+        other
     }
 
     /// Which source this is, in words that stay the same while it is away. Holds no credentials.

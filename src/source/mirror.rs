@@ -7,8 +7,8 @@ use git2::Repository;
 
 use super::SourceError;
 use super::discover::{Place, place};
-use crate::model::Digest;
-use crate::net::{Git, GitCall, Limits, RemoteRule, check_remote_url, without_credentials, words};
+use crate::model::{Digest, Limits};
+use crate::net::{Git, GitCall, RemoteRule, check_remote_url, without_credentials, words};
 
 /// `URL[//folder][?ref=main]`, taken apart.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -5,8 +5,8 @@ use git2::{ObjectType, Oid, Repository};
 
 use super::discover::{Place, discover, open};
 use super::{SourceError, mirror};
-use crate::model::{Complete, FileMode, Revision, Tally, Tree, TreeEntry};
-use crate::net::{Git, GitCall, GitError, Limits, words};
+use crate::model::{Complete, FileMode, Limits, Revision, Tally, Tree, TreeEntry};
+use crate::net::{Git, GitCall, GitError, words};
 
 /// The file that makes a folder a project.
 const PROJECT: &str = "ctl.yaml";
@@ -219,7 +219,8 @@ impl Source {
 
     fn blobs<S: AsRef<str>>(&self, repo: &Repository, blobs: &[S]) -> Result<Vec<Vec<u8>>, SourceError> {
         let odb = repo.odb().map_err(|e| self.broken("objects", &e))?;
-        let limit = self.options.limits.file;
+        let (limit, most) = (self.options.limits.file, self.options.limits.project);
+        let mut all = 0_u64;
         let mut out = Vec::with_capacity(blobs.len());
         for blob in blobs {
             let blob = blob.as_ref();
@@ -231,9 +232,18 @@ impl Source {
             if size as u64 > limit {
                 return Err(SourceError::FileTooLarge { path: blob.to_owned(), size: size as u64, limit });
             }
+            all += size as u64;
+            if all > most as u64 {
+                return Err(SourceError::TooMuch { limit: most });
+            }
             out.push(odb.read(id).map_err(|e| self.broken(blob, &e))?.data().to_vec());
         }
         Ok(out)
+    }
+
+    /// What is read of it may be this large.
+    pub fn limits(&self) -> &Limits {
+        &self.options.limits
     }
 
     /// The bytes of entries of a tree, in their order; an error names the file by its path.

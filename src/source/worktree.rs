@@ -58,6 +58,7 @@ impl Source {
         let limits = &self.options.limits;
         let mut entries = Vec::new();
         let mut contents = BTreeMap::new();
+        let mut all = 0_u64;
         let mut paths: Vec<String> = tree.entries.iter().map(|e| e.path.clone()).collect();
         paths.extend(self.untracked(tree)?);
         paths.sort();
@@ -87,8 +88,16 @@ impl Source {
             }
             let id = Oid::hash_object(ObjectType::Blob, &bytes)
                 .map_err(|e| SourceError::Io { path: path.clone(), why: e.message().to_owned() })?;
+            let path_is_yaml = path.ends_with(".yaml") || path.ends_with(".yml");
             entries.push(TreeEntry { path, blob: id.to_string(), mode: FileMode::File, size: Some(size) });
-            contents.insert(id.to_string(), bytes);
+            // Nothing else is ever read of it.
+            if path_is_yaml {
+                all += size;
+                if all > limits.project as u64 {
+                    return Err(SourceError::TooMuch { limit: limits.project });
+                }
+                contents.insert(id.to_string(), bytes);
+            }
         }
         Ok((Tree { revision: tree.revision.clone(), folder: tree.folder.clone(), entries }, contents))
     }

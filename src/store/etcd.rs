@@ -147,7 +147,9 @@ impl<T: Transport> Etcd<T> {
             Err(error @ (NetError::Unsent { .. } | NetError::Unanswered { .. })) => {
                 return Err(CoordinatorError::Unreachable { why: error.to_string() });
             }
-            Err(error @ NetError::TooLarge { .. }) => return Err(CoordinatorError::Odd { why: error.to_string() }),
+            Err(error @ (NetError::TooLarge { .. } | NetError::HeadersTooLarge { .. })) => {
+                return Err(CoordinatorError::Odd { why: error.to_string() });
+            }
         };
         let status = answer.status();
         if status == http::StatusCode::OK { Ok(answer.into_body()) } else { Err(refusal(status, answer.body())) }

@@ -13,8 +13,8 @@ use super::parallel::in_chunks;
 use super::patch::Patch;
 use super::refs::{self, Answer};
 use super::{RecordName, Salvage, Store, StoreError, Tip};
-use crate::model::{Digest, ProjectName, Record, RecordHead};
-use crate::net::{Git, Limits, RemoteRule, check_remote_url, without_credentials};
+use crate::model::{Digest, Limits, ProjectName, Record, RecordHead};
+use crate::net::{Git, RemoteRule, check_remote_url, without_credentials};
 use crate::world::Clock;
 
 /// Where records are kept below `refs/`, unless the project says otherwise.

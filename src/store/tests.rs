@@ -13,10 +13,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{
-    Digest, EndpointName, EndpointRecord, Entries, FieldPath, Guard, Intent, IntentOp, Key, Kind, OnRemove, Own,
+    Digest, EndpointName, EndpointRecord, Entries, FieldPath, Guard, Intent, IntentOp, Key, Kind, Limits, OnRemove, Own,
     RecordEntry, RecordHead, Revision, Value, parse_json,
 };
-use crate::net::{Git, Limits};
+use crate::net::Git;
 use crate::world::{Clock, ScriptedClock};
 
 fn sh(dir: &Path, args: &[&str]) -> String {

@@ -591,7 +591,7 @@ fn rsp_18_a_gzip_bomb_is_stopped_while_it_is_small() {
         bytes.extend_from_slice(&bomb);
         raw(bytes)
     };
-    concludes_nothing(answer, 3, "the answer is larger than 67108864 bytes");
+    concludes_nothing(answer, 3, "the answer is larger than 67108864 bytes (`limits.page`");
 }
 
 #[test]
@@ -610,6 +610,39 @@ fn rsp_21_a_hundred_thousand_headers_are_refused() {
         raw(text.into_bytes())
     };
     concludes_nothing(answer, 8, "");
+    // Few and large enough for the client that reads them, and still too many bytes.
+    let answer = || {
+        let line = |i: usize| format!("X-{i}: {}\r\n", "y".repeat(2500));
+        let lines: String = (0..80).map(line).collect();
+        plain(200, &lines, "{\"items\":[]}")
+    };
+    concludes_nothing(answer, 3, "the headers of the answer are larger than 65536 bytes (`limits.header`");
+}
+
+#[test]
+fn an_object_or_a_page_that_is_too_large_names_the_limit() {
+    let large = format!(r#"{{"items":[{{"name":"b","size":"{}"}}]}}"#, "x".repeat(1 << 20));
+    concludes_nothing(move || plain(200, "", &large), 3, "at most 1048576 are taken (`limits.object`");
+    let blank = format!(r#"{{"items":[{}]}}"#, " ".repeat(65 << 20));
+    concludes_nothing(move || plain(200, "", &blank), 3, "larger than 67108864 bytes (`limits.page`");
+}
+
+#[test]
+fn the_operator_raises_what_a_server_may_answer() {
+    let large = format!(r#"{{"items":[{{"name":"b","size":"{}"}}]}}"#, "x".repeat(1 << 20));
+    let fake = Fake::scripted(move |asked| {
+        let headers = format!("X-Long: {}\r\n", "y".repeat(70 << 10));
+        (asked.method == "GET" && asked.path == "/v1/things").then(|| plain(200, &headers, &large))
+    });
+    let sandbox = project(&fake.url(), "").env("CTL_CREDENTIALS_YAML", "limits: {object: 2MiB}\n");
+    let planned = sandbox.run(["plan", "-o", "json"]).exits(3);
+    assert!(planned.stdout.contains("limits.header"), "{}", planned.stdout);
+    let sandbox = sandbox.env("CTL_CREDENTIALS_YAML", "limits: {object: 2MiB, header: 100KiB}\n");
+    let planned = sandbox.run(["plan", "-o", "json"]).exits(0).json();
+    assert_eq!(planned["summary"]["create"], 1, "{planned}");
+    let sandbox = sandbox.env("CTL_CREDENTIALS_YAML", "limits: {objects: 2MiB}\n");
+    let refusal = sandbox.run(["plan"]).exits(7);
+    assert!(refusal.stderr.contains("unknown field `objects`"), "{}", refusal.stderr);
 }
 
 /// A server that says beforehand what it would take.

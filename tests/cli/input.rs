@@ -282,6 +282,72 @@ fn an_address_with_a_password_is_shown_without_it() {
     }
 }
 
+/// Files that are good each by itself, and too much together: refused, with the limit's name, in bounded memory.
+#[track_caller]
+fn too_much(files: usize, content: impl Fn(usize) -> String, word: &str) {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    for n in 0..files {
+        sandbox.write(&format!("manifests/w{n}.yaml"), &thing(&format!("w{n}"), &content(n)));
+    }
+    sandbox.commit("much");
+    // Twice: what was kept of the first run must not let the second one through, nor cost more.
+    for _ in 0..2 {
+        refused(&sandbox, &fake, 6, &["too-large", word, "the operator raises"]);
+    }
+    let ran = sandbox.watched(&["plan", "--dirty"]).stays_small().exits(6);
+    assert!(ran.stderr.contains(word), "{}", ran.stderr);
+}
+
+#[test]
+fn many_large_files_are_refused_before_all_of_them_are_read() {
+    too_much(9, |_| format!("size: {}", "x".repeat(4_000_000)), "limits.project");
+}
+
+#[test]
+fn many_files_that_aliases_make_large_are_refused_while_they_are_small() {
+    let text = "y".repeat(400_000);
+    too_much(12, |_| format!("a: &a {text}, b: [*a, *a, *a, *a, *a, *a, *a, *a, *a]"), "limits.project");
+}
+
+#[test]
+fn many_files_full_of_values_are_refused_together() {
+    too_much(1, |_| format!("size: [{}1]", "1,".repeat(1_500_000)), "limits.nodes");
+    too_much(6, |_| format!("size: [{}1]", "1,".repeat(900_000)), "limits.nodes");
+    // As they are read, keys without a value are many bytes too: which limit is reached first is one to the reader.
+    let keys: String = (0..400_000).map(|n| format!("k{n:x},")).collect();
+    too_much(9, |_| format!("size: {{{keys}z: 1}}"), "`limits.");
+}
+
+#[test]
+fn the_operator_raises_what_a_repository_may_hold() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    sandbox.write("manifests/big.yaml", &format!("# {}\n", "x".repeat(5 << 20))).commit("5 MiB");
+    let refusal = sandbox.run(["validate"]).exits(6);
+    assert!(refusal.stderr.contains("`limits.file` in the operator's file"), "{}", refusal.stderr);
+    let sandbox = sandbox.env("CTL_CREDENTIALS_YAML", "limits: {file: 8MiB}\n");
+    for command in [&["validate"][..], &["validate", "--dirty"], &["plan"], &["apply", "--yes"]] {
+        sandbox.watched(command).stays_small().exits(0);
+    }
+    for (limits, word) in [
+        ("files: 2", "limits.files"),
+        ("documents: 1", "limits.documents"),
+        ("nodes: 20", "limits.nodes"),
+        ("project: 1MiB", "limits.project"),
+    ] {
+        let sandbox = project(&fake.url(), "");
+        sandbox.write("manifests/c.yaml", &thing("c", "size: 3")).commit("a third");
+        sandbox.write("manifests/d.yaml", &format!("# {}\n", "x".repeat(1 << 20))).commit("and a long one");
+        sandbox.run(["validate"]).exits(0);
+        let sandbox = sandbox.env("CTL_CREDENTIALS_YAML", &format!("limits: {{{limits}}}\n"));
+        for command in [&["validate"][..], &["plan"]] {
+            let ran = sandbox.watched(command).stays_small().exits(6);
+            assert!(ran.stderr.contains(word), "{word}: {}", ran.stderr);
+        }
+    }
+}
+
 /// One more manifest with this content; it must be refused with these texts.
 #[track_caller]
 fn bad_manifest(content: impl AsRef<[u8]>, texts: &[&str]) -> Ran {

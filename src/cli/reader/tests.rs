@@ -5,7 +5,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::manifest::{SetInput, assemble, parse_file};
-use crate::net::{Git, Limits};
+use crate::model::Limits;
+use crate::net::Git;
 use crate::source::{GoodNote, Keeper, SourceOptions};
 use crate::world::Clock;
 
@@ -132,7 +133,7 @@ fn cold(repo: &Repo) -> Snapshot {
     let source = repo.source();
     let tree = source.tree("").unwrap();
     let loaded = load::read_at(Arc::clone(&source), Arc::new(tree.clone())).unwrap();
-    let entries = manifest::manifest_entries(&loaded.project, &tree, true).unwrap();
+    let entries = manifest::manifest_entries(&loaded.project, &tree, true, loaded.limits()).unwrap();
     let bytes = source.read_entries(&entries.files).unwrap();
     let parsed = entries.files.iter().zip(bytes).map(|(e, bytes)| ((*e).clone(), parse_file(&e.path, &bytes)));
     let tables = loaded.tables();
@@ -144,6 +145,7 @@ fn cold(repo: &Repo) -> Snapshot {
         files: parsed.collect(),
         texts: &texts,
         missing_folders: entries.missing_folders.clone(),
+        limits: loaded.limits(),
     });
     assemble(input).unwrap().into_inner()
 }

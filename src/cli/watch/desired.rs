@@ -13,8 +13,7 @@ use crate::cli::session::{agree, choose, operator};
 use crate::cli::stores::{Stores, StoresOf};
 use crate::cli::{Context, Stop, load};
 use crate::credentials::Operator;
-use crate::model::{Digest, Quarantined, Revision, TargetName};
-use crate::net::Limits;
+use crate::model::{Digest, Limits, Quarantined, Revision, TargetName};
 use crate::reconcile::Place;
 use crate::source::{Good, GoodError, GoodNote, Keeper, Look, Source, SourceOptions, Tidy};
 
@@ -254,6 +253,11 @@ impl Desired {
         if self.basis.is_none() && self.good.is_none() {
             // What an earlier watcher knew of files that are bad now. What does not verify is not used, and replaced.
             self.good = Good::read(&self.dir, &self.keeper.name()).ok().map(Arc::new);
+        }
+        let limits = self.operator(ctx)?.limits().clone();
+        if self.keeper.allow(&limits) {
+            // What was read by other limits may be more, or less, than these let through.
+            self.reader = Reader::default();
         }
         let source = Arc::new(self.keeper.source().map_err(|e| load::stop(&e))?);
         let (basis, moved) = self.assemble(ctx, Arc::clone(&source))?;

@@ -256,7 +256,7 @@ fn place(ctx: &Context, source: &str) -> Result<Place, Stop> {
             let options = SourceOptions {
                 git: load::git(ctx),
                 state_dir: ctx.state.clone(),
-                limits: crate::net::Limits::default(),
+                limits: crate::model::Limits::default(),
             };
             // What is wrong with it is said by the first look, which comes next.
             drop(Source::open(&text, None, options));

@@ -3,13 +3,10 @@
 use std::sync::Arc;
 
 use super::count;
-use crate::model::{Diagnostic, Span};
-
-/// Longest file.
-pub const MAX_FILE_BYTES: usize = 4 << 20;
+use crate::model::{Diagnostic, Limits, Span};
 
 /// Checks the encoding, the size and that no control character is inside.
-pub(super) fn text_of<'b>(file: &Arc<str>, bytes: &'b [u8]) -> Result<&'b str, Box<Diagnostic>> {
+pub(super) fn text_of<'b>(file: &Arc<str>, bytes: &'b [u8], most: usize) -> Result<&'b str, Box<Diagnostic>> {
     let place = |at: usize| {
         let before = &bytes[..at];
         let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
@@ -21,9 +18,10 @@ pub(super) fn text_of<'b>(file: &Arc<str>, bytes: &'b [u8]) -> Result<&'b str, B
             len: 0,
         }
     };
-    if bytes.len() > MAX_FILE_BYTES {
-        let message = format!("the file has {} bytes; at most {MAX_FILE_BYTES} are read", bytes.len());
-        return Err(Box::new(Diagnostic::error("too-large", message).at(place(0), "").help("split it")));
+    if bytes.len() > most {
+        let message = format!("the file has {} bytes; at most {most} are read", bytes.len());
+        let help = Limits::help("file", "split it");
+        return Err(Box::new(Diagnostic::error("too-large", message).at(place(0), "").help(help)));
     }
     let wide = matches!(bytes, [0xfe, 0xff, ..] | [0xff, 0xfe, ..] | [0, _, ..] | [_, 0, ..]);
     if wide && bytes.len() > 1 && std::str::from_utf8(bytes).map_or(true, |t| t.matches('\0').count() > t.len() / 4) {

@@ -8,8 +8,8 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{FileMode, Revision};
-use crate::net::{Git, Limits};
+use crate::model::{FileMode, Limits, Revision};
+use crate::net::Git;
 
 fn run(dir: &Path, program: &str, args: &[&str], stdin: &[u8]) -> String {
     let mut command = Command::new(program);

@@ -11,8 +11,8 @@ use crate::manifest::api::{
     ApiDescription, ApiOperation, AuthRule, Body, Choice, Content, EtagRule, LoginRule, Method, Template, TokenPlace,
 };
 use crate::model::{
-    Cursor, Desired, Diagnostic, EndpointName, FieldPath, Kind, KindTable, Observation, Observed, ResourceId, Scope,
-    Secret, TargetName, Value,
+    Cursor, Desired, Diagnostic, EndpointName, FieldPath, Kind, KindTable, Limits, Observation, Observed, ResourceId,
+    Scope, Secret, TargetName, Value,
 };
 use crate::net::{Discretion, NetError, Transport};
 use crate::target::{Fence, Greeting, Guarding, Outcome, Rehearsal, Target, TargetError, Write};
@@ -27,10 +27,6 @@ use super::response::Answer;
 use super::shape::{Outline, outlines};
 use super::{body, wire};
 
-/// Largest page of a list, in bytes.
-pub(super) const PAGE: usize = 64 * 1024 * 1024;
-/// Largest answer that holds one object, in bytes.
-pub(super) const OBJECT: usize = 1024 * 1024;
 /// How long a list's page may take.
 pub(super) const PAGE_TIME: Duration = Duration::from_secs(60);
 /// How long any other request may take.
@@ -79,6 +75,7 @@ pub struct HttpTarget<X> {
     login: tokio::sync::Mutex<()>,
     pub(super) ids: Ids,
     pub(super) attempts: Attempts,
+    pub(super) limits: Limits,
 }
 
 /// What a login answered with.
@@ -162,7 +159,14 @@ impl<X: Transport> HttpTarget<X> {
             login: tokio::sync::Mutex::new(()),
             ids: Ids::default(),
             attempts: Attempts::default(),
+            limits: Limits::default(),
         })
+    }
+
+    /// The same, with answers of the sizes that these limits say.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// The path of a request, from the origin on.
@@ -291,7 +295,13 @@ impl<X: Transport> HttpTarget<X> {
         let request = builder
             .body(call.body.clone().unwrap_or_default())
             .map_err(|e| TargetError::Refused { why: format!("{request_name}: cannot be sent: {e}") })?;
-        let (time, limit) = if call.big { (PAGE_TIME, PAGE) } else { (TIME, OBJECT.max(call_limit(call))) };
+        let (time, limit) = if call.big {
+            (PAGE_TIME, self.limits.page)
+        } else {
+            // A write may be answered with all that it sent, and more.
+            let sent = call.body.as_ref().map_or(0, |body| body.len().saturating_mul(4));
+            (TIME, self.limits.object.max(sent.min(self.limits.page)))
+        };
         match self.transport.send(request, time, limit).await {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
@@ -302,8 +312,14 @@ impl<X: Transport> HttpTarget<X> {
             Err(NetError::Unanswered { why }) => {
                 Err(TargetError::Unanswered { why: hider.clean(&why), request: request_name })
             }
-            Err(error @ NetError::TooLarge { .. }) => {
-                Err(TargetError::Unreadable { request: request_name, why: error.to_string(), excerpt: String::new() })
+            Err(error @ (NetError::TooLarge { .. } | NetError::HeadersTooLarge { .. })) => {
+                let word = match (&error, call.big) {
+                    (NetError::HeadersTooLarge { .. }, _) => "header",
+                    (_, true) => "page",
+                    (_, false) => "object",
+                };
+                let why = Limits::told(word, error);
+                Err(TargetError::Unreadable { request: request_name, why, excerpt: String::new() })
             }
         }
     }
@@ -392,11 +408,6 @@ impl<X: Transport> HttpTarget<X> {
             }
         })
     }
-}
-
-fn call_limit(call: &Call) -> usize {
-    // A write may be answered with all that it sent, and more.
-    call.body.as_ref().map_or(0, |body| body.len().saturating_mul(4)).min(PAGE)
 }
 
 fn joined(path: &str, query: &[(String, String)]) -> String {

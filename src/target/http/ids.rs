@@ -296,7 +296,7 @@ impl<X: Transport> HttpTarget<X> {
     pub(super) async fn shape(&self, kind: &Kind) -> Result<Shape<'_>, TargetError> {
         let known = || Some((self.api.types.get(kind)?, self.api.table().get(kind)?, self.outlines.get(kind)?));
         let mut shape = known()
-            .map(|(ty, rules, outline)| Shape::new(ty, rules, Arc::clone(outline)))
+            .map(|(ty, rules, outline)| Shape::new(ty, rules, Arc::clone(outline), self.limits.object))
             .ok_or_else(|| TargetError::Refused { why: format!("the API `{}` has no kind `{kind}`", self.api.name) })?;
         for (rule, at) in by_id(&shape.rules.refs) {
             let Some(to) = self.api.table().get(&rule.kind) else { continue };

@@ -130,7 +130,7 @@ impl<X: Transport> HttpTarget<X> {
             None => None,
         };
         let since = since.filter(|_| rule.revalidate != Revalidate::No);
-        let mut pages = Pages::new(&rule.page, &self.origin);
+        let mut pages = Pages::new(&rule.page, &self.origin, self.limits.pages);
         let calling = |now: &Ask, paged: Option<Bytes>| {
             let mut call =
                 Call { method: rule.method.as_str(), headers: headers.clone(), big: true, ..Call::default() };
@@ -272,7 +272,7 @@ impl<X: Transport> HttpTarget<X> {
         let text = answer.text()?;
         let unreadable = |why: String| Fault::Error(answer.unreadable(why));
         let items = self.items(shape, answer)?.unwrap_or_default();
-        let mut pages = Pages::new(&list.page, &self.origin);
+        let mut pages = Pages::new(&list.page, &self.origin, self.limits.pages);
         let first = pages.first();
         let more = pages.after(&first, "", &answer.headers, text, items.len(), None).map_err(unreadable)?;
         let Some(Value::Number(total)) = scan::value_at(text, &rule.total).map_err(unreadable)? else {

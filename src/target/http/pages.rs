@@ -3,13 +3,10 @@ use std::collections::BTreeSet;
 use http::HeaderMap;
 
 use crate::manifest::api::{PageRule, Place};
-use crate::model::{FieldPath, Value};
+use crate::model::{FieldPath, Limits, Value};
 
 use super::fill::text_of;
 use super::scan;
-
-/// Most pages of one list.
-pub(super) const MOST: usize = 10_000;
 
 /// What is asked for next.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -27,11 +24,13 @@ pub(super) struct Pages<'a> {
     rule: &'a PageRule,
     origin: &'a str,
     seen: BTreeSet<String>,
+    /// How many there may be.
+    most: usize,
 }
 
 impl<'a> Pages<'a> {
-    pub(super) fn new(rule: &'a PageRule, origin: &'a str) -> Self {
-        Self { rule, origin, seen: BTreeSet::new() }
+    pub(super) fn new(rule: &'a PageRule, origin: &'a str, most: usize) -> Self {
+        Self { rule, origin, seen: BTreeSet::new(), most }
     }
 
     /// The first page.
@@ -146,8 +145,11 @@ impl<'a> Pages<'a> {
         };
         if let Some(next) = &next {
             let print = format!("{:?} {:?}", next.url, next.query);
-            if !self.seen.insert(print) || self.seen.len() >= MOST {
-                return Err("the pages turn in a circle, or there are more than 10,000".to_owned());
+            if !self.seen.insert(print) {
+                return Err("the pages turn in a circle".to_owned());
+            }
+            if self.seen.len() >= self.most {
+                return Err(Limits::told("pages", format!("there are more than {} pages", self.most)));
             }
         }
         Ok(next)
@@ -265,7 +267,7 @@ mod tests {
             ("//evil/v1", None),
             ("ftp://api.example/", None),
         ] {
-            let mut pages = Pages::new(&rule, "http://api.example");
+            let mut pages = Pages::new(&rule, "http://api.example", 10);
             let next = pages.after(&pages.first(), "/v1/r?p=1", &headers("next-page", url), "[]", 2, None);
             assert_eq!(next.ok().flatten().and_then(|a| a.url).as_deref(), expected, "{url}");
         }
@@ -288,7 +290,7 @@ mod tests {
     #[test]
     fn a_token_that_comes_twice_is_a_circle() {
         let rule = PageRule::Token { at: FieldPath::parse("/next"), name: "continue".into(), size: None };
-        let mut pages = Pages::new(&rule, "http://h");
+        let mut pages = Pages::new(&rule, "http://h", 10);
         let first = pages.first();
         let body = r#"{"items":[],"next":"t"}"#;
         let second = pages.after(&first, "/", &HeaderMap::new(), body, 1, None).unwrap().unwrap();
@@ -298,10 +300,22 @@ mod tests {
     }
 
     #[test]
+    fn there_may_be_as_many_pages_as_the_limit_says_and_not_one_more() {
+        let rule = PageRule::Token { at: FieldPath::parse("/next"), name: "continue".into(), size: None };
+        let mut pages = Pages::new(&rule, "http://h", 3);
+        let mut next = |n: usize| {
+            let (ask, body) = (pages.first(), format!(r#"{{"next":"{n}"}}"#));
+            pages.after(&ask, "/", &HeaderMap::new(), &body, 1, None)
+        };
+        assert!(next(2).is_ok() && next(3).is_ok());
+        assert!(next(4).unwrap_err().contains("more than 3 pages (`limits.pages`"));
+    }
+
+    #[test]
     fn numbers_end_where_the_server_says() {
         let size = Some(("page_size".to_owned(), 2));
         let rule = PageRule::Number { name: "page".into(), size, last: Some(FieldPath::parse("/page_count")) };
-        let mut pages = Pages::new(&rule, "http://h");
+        let mut pages = Pages::new(&rule, "http://h", 10);
         let body = r#"{"page_count":2}"#;
         let second = pages.after(&pages.first(), "/", &HeaderMap::new(), body, 2, None).unwrap().unwrap();
         assert!(second.query.contains(&("page".to_owned(), "2".to_owned())));
@@ -321,7 +335,7 @@ mod tests {
             short,
         };
         let next = |rule: &PageRule, body: &str, count, last: Option<&str>| {
-            let mut pages = Pages::new(rule, "http://h");
+            let mut pages = Pages::new(rule, "http://h", 10);
             let found = pages.after(&pages.first(), "/", &HeaderMap::new(), body, count, last.map(str::to_owned));
             found.map(|ask| ask.map(|ask| ask.query.last().unwrap().1.clone()))
         };
@@ -333,7 +347,7 @@ mod tests {
         assert_eq!(next(&rule(None, true), "{}", 1, Some("b")), Ok(None), "a short page is the last");
         assert_eq!(next(&rule(None, false), "{}", 1, Some("b")), Ok(Some("b".to_owned())), "only an empty one is");
         assert_eq!(next(&rule(None, false), "{}", 0, None), Ok(None));
-        let mut pages = Pages::new(&said, "http://h");
+        let mut pages = Pages::new(&said, "http://h", 10);
         let (first, body) = (pages.first(), r#"{"more":true}"#);
         let second = pages.after(&first, "/", &HeaderMap::new(), body, 2, Some("b".into())).unwrap().unwrap();
         let again = pages.after(&second, "/", &HeaderMap::new(), body, 2, Some("b".into()));

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::manifest::api::{ApiDescription, ApiOperation, ApiType, EtagRule, Template};
-use crate::model::{FieldPath, Key, Kind, KindRules, MAX_DEPTH, Mark, Observed, Opaque, OwnerRule, Value, parse_json};
+use crate::model::{
+    FieldPath, Key, Kind, KindRules, Limits, MAX_DEPTH, Mark, Observed, Opaque, OwnerRule, Value, parse_json,
+};
 
 use super::fill::text_of;
 use super::ids::{Above, Link, When, with_names};
 use super::{scan, wire};
-
-/// The largest object that is taken.
-const OBJECT: usize = 1024 * 1024;
 
 /// Turns items of a server into manifest shape and back.
 pub(super) struct Shape<'a> {
@@ -22,6 +21,8 @@ pub(super) struct Shape<'a> {
     pub(super) links: Vec<Link>,
     /// Ancestors whose ids stand in addresses.
     pub(super) above: Vec<Above<'a>>,
+    /// Most bytes of one object.
+    largest: usize,
 }
 
 /// What is looked at in each item of a kind; made once, and asked about every item.
@@ -95,8 +96,8 @@ impl Outline {
 
 impl<'a> Shape<'a> {
     /// A shape without the ids that its references may need.
-    pub(super) fn new(ty: &'a ApiType, rules: &'a KindRules, outline: Arc<Outline>) -> Self {
-        Self { ty, rules, outline, links: Vec::new(), above: Vec::new() }
+    pub(super) fn new(ty: &'a ApiType, rules: &'a KindRules, outline: Arc<Outline>, largest: usize) -> Self {
+        Self { ty, rules, outline, links: Vec::new(), above: Vec::new(), largest }
     }
 
     /// The parts of an item that are to be spliced, or `None` if they overlap and it takes a tree to tell them apart.
@@ -136,8 +137,9 @@ impl<'a> Shape<'a> {
         parent: Option<&Key>,
         etag: Option<&str>,
     ) -> Result<Item, String> {
-        if raw.len() > OBJECT {
-            return Err(format!("an object of {} bytes; at most {OBJECT} are taken", raw.len()));
+        if raw.len() > self.largest {
+            let problem = format!("an object of {} bytes; at most {} are taken", raw.len(), self.largest);
+            return Err(Limits::told("object", problem));
         }
         // What could not be compared later must not count as seen now.
         if scan::opens(raw) > MAX_DEPTH && scan::depth(raw) > MAX_DEPTH {
@@ -507,7 +509,7 @@ mod tests {
     use super::*;
 
     fn shape_of<'a>(api: &'a ApiDescription, kind: &Kind) -> Option<Shape<'a>> {
-        Some(Shape::new(api.types.get(kind)?, api.table().get(kind)?, outlines(api).remove(kind)?))
+        Some(Shape::new(api.types.get(kind)?, api.table().get(kind)?, outlines(api).remove(kind)?, 1 << 20))
     }
 
     #[test]

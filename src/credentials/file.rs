@@ -100,6 +100,8 @@ pub(super) struct LimitsEntry {
     nodes: Option<Amount>,
     page: Option<Amount>,
     object: Option<Amount>,
+    objects: Option<Amount>,
+    list: Option<Amount>,
     pages: Option<Amount>,
     header: Option<Amount>,
 }
@@ -119,6 +121,8 @@ impl LimitsEntry {
             nodes: or(&self.nodes, usual.nodes),
             page: or(&self.page, usual.page),
             object: or(&self.object, usual.object),
+            objects: or(&self.objects, usual.objects),
+            list: or(&self.list, usual.list),
             pages: or(&self.pages, usual.pages),
             header: or(&self.header, usual.header),
             ..usual

@@ -615,8 +615,10 @@ record: {push: ["https://forge.example/*"], file: [/var/lib/ctl]}
             nodes: 5,
             page: 6,
             object: 7,
-            pages: 8,
-            header: 9,
+            objects: 8,
+            list: 9,
+            pages: 10,
+            header: 11,
             ..usual
         };
         assert_eq!(limits(&format!("limits: {{{}}}", words.join(", "))), expected);

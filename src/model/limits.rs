@@ -22,6 +22,10 @@ pub struct Limits {
     pub page: usize,
     /// Bytes of one object of an API.
     pub object: usize,
+    /// Objects of one list.
+    pub objects: usize,
+    /// Bytes of all pages of one list.
+    pub list: usize,
     /// Pages of one list.
     pub pages: usize,
     /// Bytes of one answer's headers.
@@ -38,8 +42,8 @@ pub struct Limits {
 
 impl Limits {
     /// What a limit is called in the operator's file, under `limits`.
-    pub const WORDS: [&str; 9] =
-        ["file", "files", "project", "documents", "nodes", "page", "object", "pages", "header"];
+    pub const WORDS: [&str; 11] =
+        ["file", "files", "project", "documents", "nodes", "page", "object", "objects", "list", "pages", "header"];
 
     /// What to do about something that is over the limit of this word: whatever `instead` says, or this.
     pub fn help(word: &str, instead: &str) -> String {
@@ -62,6 +66,8 @@ impl Default for Limits {
             nodes: 5_000_000,
             page: 64 << 20,
             object: 1 << 20,
+            objects: 400_000,
+            list: 128 << 20,
             pages: 10_000,
             header: 64 << 10,
             folder_depth: 32,

@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{
-    Digest, EndpointName, EndpointRecord, Entries, FieldPath, Guard, Intent, IntentOp, Key, Kind, Limits, OnRemove, Own,
-    RecordEntry, RecordHead, Revision, Value, parse_json,
+    Digest, EndpointName, EndpointRecord, Entries, FieldPath, Guard, Intent, IntentOp, Key, Kind, Limits, OnRemove,
+    Own, RecordEntry, RecordHead, Revision, Value, parse_json,
 };
 use crate::net::Git;
 use crate::world::{Clock, ScriptedClock};

@@ -628,6 +628,27 @@ fn an_object_or_a_page_that_is_too_large_names_the_limit() {
 }
 
 #[test]
+fn a_list_of_very_many_small_objects_is_refused_while_it_is_small() {
+    let tiny: String = (0..3_000_000).map(|n| format!(r#"{{"name":"{n:x}"}},"#)).collect();
+    let body = format!(r#"{{"items":[{}]}}"#, tiny.trim_end_matches(','));
+    concludes_nothing(move || plain(200, "", &body), 3, "a list of more than 400000 objects (`limits.objects`");
+    let empty = format!(r#"{{"items":[{}{{}}]}}"#, "{},".repeat(20 << 20));
+    concludes_nothing(move || plain(200, "", &empty), 3, "a list of more than 400000 objects (`limits.objects`");
+}
+
+#[test]
+fn many_large_pages_are_refused_together() {
+    let page = |token: Option<&str>| {
+        let n: usize = token.and_then(|token| token.parse().ok()).unwrap_or(0);
+        let large = "x".repeat(1_000_000);
+        let item = |k: usize| format!(r#"{{"name":"{n}-{k}","size":"{large}"}}"#);
+        let items: Vec<String> = (0..40).map(item).collect();
+        plain(200, "", &format!(r#"{{"items":[{}],"next":"{}"}}"#, items.join(","), n + 1))
+    };
+    pages_conclude_nothing(page, 3, "the list has more than 134217728 bytes (`limits.list`");
+}
+
+#[test]
 fn the_operator_raises_what_a_server_may_answer() {
     let large = format!(r#"{{"items":[{{"name":"b","size":"{}"}}]}}"#, "x".repeat(1 << 20));
     let fake = Fake::scripted(move |asked| {
@@ -640,9 +661,9 @@ fn the_operator_raises_what_a_server_may_answer() {
     let sandbox = sandbox.env("CTL_CREDENTIALS_YAML", "limits: {object: 2MiB, header: 100KiB}\n");
     let planned = sandbox.run(["plan", "-o", "json"]).exits(0).json();
     assert_eq!(planned["summary"]["create"], 1, "{planned}");
-    let sandbox = sandbox.env("CTL_CREDENTIALS_YAML", "limits: {objects: 2MiB}\n");
+    let sandbox = sandbox.env("CTL_CREDENTIALS_YAML", "limits: {objekts: 2MiB}\n");
     let refusal = sandbox.run(["plan"]).exits(7);
-    assert!(refusal.stderr.contains("unknown field `objects`"), "{}", refusal.stderr);
+    assert!(refusal.stderr.contains("unknown field `objekts`"), "{}", refusal.stderr);
 }
 
 /// A server that says beforehand what it would take.

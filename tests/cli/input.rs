@@ -402,7 +402,7 @@ fn yml_04_a_million_documents_are_refused() {
     let fake = Fake::honest();
     let sandbox = project(&fake.url(), "");
     sandbox.write("manifests/w.yaml", &"---\na\n".repeat(650_000)).commit("documents");
-    refused(&sandbox, &fake, 6, &["too-large", "650002 documents; at most 100000 are read", "ctl.yaml:1:1"]);
+    refused(&sandbox, &fake, 6, &["too-large", "the project has more than 100000 documents", "ctl.yaml:1:1"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use futures::StreamExt as _;
 
 use crate::manifest::api::{PageRule, Revalidate, Shape as ListShape, SinceRule};
 use crate::model::{
-    Changes, Complete, Cursor, FieldPath, Key, KindRules, Listing, Number, Observed, ResourceId, Tally, Value,
+    Changes, Complete, Cursor, FieldPath, Key, KindRules, Limits, Listing, Number, Observed, ResourceId, Tally, Value,
 };
 use crate::net::Transport;
 use crate::target::TargetError;
@@ -155,6 +155,7 @@ impl<X: Transport> HttpTarget<X> {
             Some(written(&body))
         };
         let mut tally = Tally::default();
+        let mut size = 0;
         let mut listing = Listing::default();
         let mut now = pages.first();
         let mut call = calling(&now, worded(&pages, &now));
@@ -193,6 +194,15 @@ impl<X: Transport> HttpTarget<X> {
                 });
             }
             let text = answer.text()?;
+            size += text.len();
+            let Limits { objects, list, .. } = self.limits;
+            let over = |word, problem| answer.unreadable(Limits::told(word, problem));
+            if size > list {
+                return Err(over("list", format!("the list has more than {list} bytes")).into());
+            }
+            if scan::is_crowded(text, objects) {
+                return Err(over("objects", format!("a list of more than {objects} objects")).into());
+            }
             // What pages and totals are read from is small once the items are out of it.
             let parted = match (rule.shape, rule.items.segments()) {
                 (ListShape::Array, [name]) => scan::items_and_rest(text, name),
@@ -209,6 +219,9 @@ impl<X: Transport> HttpTarget<X> {
             }
             tally.parts += 1;
             tally.items += count;
+            if tally.items > objects {
+                return Err(over("objects", format!("a list of more than {objects} objects")).into());
+            }
             let total = announced(rule.total.as_ref(), &answer.headers, text).map_err(|why| answer.unreadable(why))?;
             if let (true, Some(before), Some(now)) = (tally.parts > 1, tally.announced, total)
                 && before != now
@@ -270,6 +283,9 @@ impl<X: Transport> HttpTarget<X> {
             return Err(Fault::Whole);
         }
         let text = answer.text()?;
+        if scan::is_crowded(text, self.limits.objects) {
+            return Err(Fault::Whole);
+        }
         let unreadable = |why: String| Fault::Error(answer.unreadable(why));
         let items = self.items(shape, answer)?.unwrap_or_default();
         let mut pages = Pages::new(&list.page, &self.origin, self.limits.pages);

@@ -115,6 +115,37 @@ impl<'de> Visitor<'de> for Page<'_> {
     }
 }
 
+/// True if any list or mapping in `text` may have more than `most` members. Looks at the signs alone, so that it costs
+/// no memory: to be asked before anything is taken apart.
+pub(super) fn is_crowded(text: &str, most: usize) -> bool {
+    if text.len() / 2 <= most || text.bytes().filter(|byte| *byte == b',').count() < most {
+        return false;
+    }
+    let mut counts: Vec<usize> = Vec::new();
+    let mut quoted = false;
+    let mut escaped = false;
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            // Whatever is nested deeper than anything may be is refused where it is read.
+            b'[' | b'{' if counts.len() < 1024 => counts.push(1),
+            b']' | b'}' => drop(counts.pop()),
+            b',' => {
+                let Some(count) = counts.last_mut() else { continue };
+                *count += 1;
+                if *count > most {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
 /// The members of a mapping.
 pub(super) fn members(text: &str) -> Result<Vec<(String, &str)>, String> {
     let raw: BTreeMap<String, &RawValue> =
@@ -204,6 +235,23 @@ mod tests {
         for text in [r#"{"items":{}}"#, r#"{"items":null}"#, "{}", "[]", r#"{"items":[1"#, r#"{"items":[],"items":[]}"#]
         {
             assert_eq!(items_and_rest(text, "items"), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_may_have_as_many_members_as_the_limit_says_and_not_one_more() {
+        for (text, members) in [
+            ("[1,2,3]", 3),
+            (r#"{"items":[{},{},{},{}],"next":"a"}"#, 4),
+            (r#"{"a":"x,y,\",z,u","b":",,,,,,"}"#, 2),
+            (r#"[[1,2,3,4,5],[1,2,3,4,5,6,7,8,9]]"#, 9),
+            ("[[],[],[]]", 3),
+        ] {
+            assert!(!is_crowded(text, members), "{text}");
+            assert!(is_crowded(text, members - 1), "{text}");
+        }
+        for text in ["]}],".repeat(9), "[".repeat(5000) + &",".repeat(9), r#""\"#.repeat(9)] {
+            let _either = is_crowded(&text, 0);
         }
     }
 

@@ -340,7 +340,7 @@ fn the_operator_raises_what_a_repository_may_hold() {
         sandbox.write("manifests/c.yaml", &thing("c", "size: 3")).commit("a third");
         sandbox.write("manifests/d.yaml", &format!("# {}\n", "x".repeat(1 << 20))).commit("and a long one");
         sandbox.run(["validate"]).exits(0);
-        let sandbox = sandbox.env("CTL_CREDENTIALS_YAML", &format!("limits: {{{limits}}}\n"));
+        let sandbox = sandbox.env("CTL_CREDENTIALS_YAML", format!("limits: {{{limits}}}\n"));
         for command in [&["validate"][..], &["plan"]] {
             let ran = sandbox.watched(command).stays_small().exits(6);
             assert!(ran.stderr.contains(word), "{word}: {}", ran.stderr);

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::change::{Change, EdgeReason};
-use super::order::{Draft, Places};
+use super::draft::{Draft, Places, Slots};
 use super::refs::{Ref, refs_of};
 use crate::diff;
 use crate::model::{
@@ -84,7 +84,7 @@ impl Web<'_> {
         }
     }
 
-    fn slots(&self, i: usize, kind: &Kind, key: &crate::model::Key) -> super::order::Slots {
+    fn slots(&self, i: usize, kind: &Kind, key: &crate::model::Key) -> Slots {
         let op = &self.drafts[i].op;
         let id = ResourceId { target: op.resource.target.clone(), kind: kind.clone(), key: key.clone() };
         self.places.get(&(&op.endpoint, &id)).copied().unwrap_or_default()

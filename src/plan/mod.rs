@@ -3,6 +3,7 @@
 mod build;
 mod change;
 mod checksum;
+mod draft;
 mod edges;
 mod fields;
 mod guard;

@@ -1,11 +1,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::build::detached;
-use super::change::{Change, EdgeReason, FieldDiff, Precondition};
+use super::change::{Cause, Change, EdgeReason, FieldDiff, Precondition};
+use super::draft::Draft;
 use super::edges::{Edge, Facts};
 use super::fields;
-use super::order::Draft;
 use super::refs::{Ref, refs_of, without};
 use crate::diff;
 use crate::model::{Desired, FieldPath, KindRules, KindTable, Observed, TargetName, Value};
@@ -183,4 +182,35 @@ fn overlay(have: &Value, sent: &Value, paths: &[FieldPath]) -> Value {
         }
     }
     out
+}
+
+/// The update that only takes references away, for an object that has to let go before it can take hold again.
+fn detached(draft: &Draft, paths: &[FieldPath], rules: &KindRules) -> Option<Draft> {
+    let Change::Update { desired, base, .. } = &draft.op.change else { return None };
+    let have = draft.have()?;
+    let want = desired.body.value();
+    let mut template = want.clone();
+    for path in paths {
+        if template.get(path).is_none()
+            && let Some(value) = have.get(path)
+        {
+            template.set(path, value.clone());
+        }
+    }
+    let body = without(diff::stated(&have, &template, rules), paths);
+    let fields = fields::of_detach(&have, &body, paths);
+    let remove = fields.iter().filter(|f| f.after.is_none()).map(|f| f.path.clone()).collect();
+    let canonical = body.canonical();
+    let wanted = Desired { digest: canonical.digest(), body: canonical, ..desired.as_ref().clone() };
+    let change = Change::Update { desired: Arc::new(wanted), base: base.clone(), remove };
+    let mut detach = Draft::new(
+        draft.op.endpoint.clone(),
+        draft.op.resource.clone(),
+        change,
+        Cause::Intended,
+        draft.op.precondition.clone(),
+        fields,
+    );
+    (detach.shown, detach.detaches) = (draft.shown.clone(), true);
+    Some(detach)
 }

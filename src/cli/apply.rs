@@ -34,7 +34,7 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
     ctx.tell(&session.snapshot.diagnostics);
     remembered_alone(ctx, &session)?;
     let ordered = ordered::ask(ctx, &session);
-    let here = Here { process: current_process(&user(ctx)), token: None };
+    let here = Here { process: current_process(&ctx.user()), token: None };
 
     // One deadline for all that is waited for: other runs on this machine, and those that hold a record.
     let mut wait = args.wait;
@@ -377,12 +377,4 @@ fn remembered_alone(ctx: &Context, session: &Session) -> Result<(), Stop> {
             Err(Stop::with(Exit::Refused, Diagnostic::error("record-not-shared", message).help(help)))
         }
     }
-}
-
-/// Who runs this, for the record.
-pub(super) fn user(ctx: &Context) -> String {
-    ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME"]
-        .iter()
-        .find_map(|name| ctx.env.get(*name).filter(|v| !v.is_empty()).cloned())
-        .unwrap_or_else(|| "unknown".to_owned())
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_util::sync::CancellationToken;
 
-use super::apply::user;
 use super::args::{LeaveArgs, LimitArgs, SelectionArgs, SourceArgs};
 use super::session::{Planned, Session, Wishes};
 use super::{Context, Stop};
@@ -48,7 +47,7 @@ pub(super) async fn compute(
     let mut planned = session.plan(ctx, cancel).await;
     session.locate(&mut planned.plan, usize::MAX);
     let wall = ctx.clock.wall().as_second();
-    let here = Here { process: current_process(&user(ctx)), token: None };
+    let here = Here { process: current_process(&ctx.user()), token: None };
     let look = Look { session: &session, planned: &planned, now: Stamp { time: wall, age: 0 }, here: &here };
     let mut status = look.status(source);
     status.resources = address.map(|address| look.known(address));

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Exit;
 use super::args::{Global, When};
+use crate::credentials::Operator;
 use crate::model::{Diagnostic, Severity};
 use crate::report::{Style, diagnostics_text};
 use crate::world::{Clock, Entropy};
@@ -145,6 +146,19 @@ impl Context {
         if !shown.is_empty() {
             self.say(&diagnostics_text(&shown, &self.err));
         }
+    }
+
+    /// Reads the operator's file.
+    pub(super) fn operator(&self) -> Result<Arc<Operator>, Stop> {
+        Operator::load(&self.env).map(Arc::new).map_err(|d| Stop::with(Exit::Refused, d))
+    }
+
+    /// Who runs this, for the record.
+    pub(super) fn user(&self) -> String {
+        ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME"]
+            .iter()
+            .find_map(|name| self.env.get(*name).filter(|v| !v.is_empty()).cloned())
+            .unwrap_or_else(|| "unknown".to_owned())
     }
 
     /// Asks a yes-or-no question on the terminal; anything but `yes` or `y` is no.

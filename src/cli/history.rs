@@ -2,7 +2,7 @@
 
 use super::args::{HistoryArgs, Plain};
 use super::load;
-use super::session::{choose, operator};
+use super::session::choose;
 use super::stores::{self, Stores};
 use super::{Context, Exit, Stop};
 use crate::model::{RecordHead, TargetName};
@@ -12,7 +12,7 @@ use crate::store::{RecordName, Store, Tip};
 /// Lists the versions of each target, newest first.
 pub(super) fn run(ctx: &Context, args: &HistoryArgs) -> Result<Exit, Stop> {
     let loaded = load::load(ctx, &args.source, false)?;
-    let operator = operator(ctx)?;
+    let operator = ctx.operator()?;
     let stores = Stores::open(ctx, &loaded, &operator)?;
     let mut versions = Vec::new();
     for target in choose(&loaded.project, &args.targets)? {

@@ -57,9 +57,17 @@ pub(super) fn git(ctx: &Context) -> Git {
     Git::new().with_users_ssh()
 }
 
+/// Folders of `manifests` that the commit does not have, and which count as empty.
+pub(super) fn missing_folders(folders: &[String]) -> impl Iterator<Item = Diagnostic> + '_ {
+    folders.iter().map(|folder| {
+        let message = format!("the manifest folder {folder} is not there: that is an empty set");
+        Diagnostic::warning("missing-folder", message).help("take it out of ctl.yaml")
+    })
+}
+
 /// Opens the source and reads the project and its descriptions.
 pub(super) fn load(ctx: &Context, args: &SourceArgs, dirty: bool) -> Result<Loaded, Stop> {
-    let limits = super::session::operator(ctx)?.limits().clone();
+    let limits = ctx.operator()?.limits().clone();
     let options = SourceOptions { git: git(ctx), state_dir: ctx.state.clone(), limits };
     let text = located(ctx, &args.source);
     let source = Arc::new(Source::open(&text, args.rev.as_deref(), options).map_err(|e| stop(&e))?);

@@ -6,7 +6,7 @@ use super::args::{ApproveArgs, OrderArgs, Plain, ResumeArgs, RetryArgs, Rollback
 use super::history::when;
 use super::remote::{self, Watcher};
 use super::stores::Stores;
-use super::{Context, Exit, Stop, load, session};
+use super::{Context, Exit, Stop, load};
 use crate::model::{Diagnostic, Digest, Order, RecordHead, Status, TargetName, TargetStatus};
 use crate::report::answer_json;
 use crate::report::sanitize::line;
@@ -162,7 +162,7 @@ fn recorded(ctx: &Context, source: &str, project: &str, target: &str, version: u
     if loaded.project.name.as_str() != project {
         return None;
     }
-    let operator = session::operator(ctx).ok()?;
+    let operator = ctx.operator().ok()?;
     let stores = Stores::open(ctx, &loaded, &operator).ok()?;
     let name = RecordName { project: loaded.project.name.clone(), target: target.parse().ok()? };
     let versions = stores.versions(&name, 1000).ok()?;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::apply::{acquire, local_lock, user};
+use super::apply::{acquire, local_lock};
 use super::args::{LeaveArgs, LimitArgs, Plain, RebuildArgs, RecordArgs, SelectionArgs};
 use super::carry::{head, message};
 use super::facts::FactsOf;
 use super::history::{as_json, table, when};
 use super::load::{self, Loaded};
-use super::session::{Session, Wishes, choose, operator};
+use super::session::{Session, Wishes, choose};
 use super::stores::{self, Stores};
 use super::{Context, Exit, Stop};
 use crate::model::{
@@ -83,7 +83,7 @@ pub(super) fn show(ctx: &Context, args: &RecordArgs) -> Result<Exit, Stop> {
 
 fn read(ctx: &Context, args: &RecordArgs) -> Result<(Loaded, Records), Stop> {
     let loaded = load::load(ctx, &args.source, false)?;
-    let operator = operator(ctx)?;
+    let operator = ctx.operator()?;
     let stores = Arc::new(Stores::open(ctx, &loaded, &operator)?);
     let targets = choose(&loaded.project, &args.targets)?;
     let records = stores::read_all(&stores, &loaded.project.name, &targets)?;
@@ -215,7 +215,7 @@ async fn open(ctx: &Context, args: &RecordArgs, damaged: bool) -> Result<Session
 /// Makes a record anew of what bears our mark, and of what the old record names and still is the same object.
 pub(super) async fn rebuild(ctx: &Context, args: &RebuildArgs, cancel: &CancellationToken) -> Result<Exit, Stop> {
     let mut session = open(ctx, &args.record, true).await?;
-    let here = Here { process: current_process(&user(ctx)), token: None };
+    let here = Here { process: current_process(&ctx.user()), token: None };
     let lock = local_lock(ctx, &session, &here.process, std::time::Duration::ZERO).await?;
     acquire(ctx, &mut session, &here, std::time::Duration::ZERO).await?;
     let planned = session.plan_everything(ctx, cancel).await;

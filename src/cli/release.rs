@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::apply::{acquire, local_lock, user};
+use super::apply::{acquire, local_lock};
 use super::args::{LeaveArgs, LimitArgs, Plain, ReleaseArgs, SelectionArgs, SourceArgs};
 use super::carry::{head, message};
 use super::session::{Session, Wishes};
@@ -29,7 +29,7 @@ pub(super) async fn run(ctx: &Context, args: &ReleaseArgs, cancel: &Cancellation
         dirty: false,
     };
     let mut session = Session::open(ctx, &wishes).await?;
-    let here = Here { process: current_process(&user(ctx)), token: None };
+    let here = Here { process: current_process(&ctx.user()), token: None };
     let lock = local_lock(ctx, &session, &here.process, Duration::ZERO).await?;
     acquire(ctx, &mut session, &here, Duration::ZERO).await?;
     let picked = picked(&session, &args.addresses);

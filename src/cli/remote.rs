@@ -10,7 +10,6 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::apply::user;
 use super::args::RemoteArgs;
 use super::load::located;
 use super::{Context, Exit, Stop};
@@ -89,7 +88,7 @@ pub(super) fn find(ctx: &Context, args: &RemoteArgs) -> Result<Option<Watcher>, 
     if let Some(token) = &token {
         redactor.learn("token", token);
     }
-    let who = current_process(&user(ctx)).who;
+    let who = current_process(&ctx.user()).who;
     Ok(Some(Watcher { base, token, who, transport, pid, redactor }))
 }
 

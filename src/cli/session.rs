@@ -147,7 +147,7 @@ impl Session {
         };
         let selection = Selection::read(&wishes.selection.selectors)?;
         let targets = choose(&loaded.project, &wishes.selection.targets)?;
-        let operator = operator(ctx)?;
+        let operator = ctx.operator()?;
         agree(&mut loaded, &operator);
         let stores = Stores::open(ctx, &loaded, &operator).map(Arc::new);
         // A remote is not asked before the manifests are known to be good.
@@ -177,7 +177,7 @@ impl Session {
                 loaded.snapshot(ctx, false)?;
             }
             // The last manifest went, and its folder with it: that is an empty set, not a slip of the first run.
-            loaded.diagnostics.extend(super::validate::missing_folders(&snapshot.missing_folders));
+            loaded.diagnostics.extend(load::missing_folders(&snapshot.missing_folders));
         }
         check_folder(&loaded.project, &records)?;
         loaded.look_back();
@@ -242,7 +242,7 @@ impl Session {
         let owns = self.records.values().any(|(_, r)| r.endpoints.values().any(|e| !e.entries.is_empty()));
         let missing = &self.snapshot.missing_folders;
         if !owns && !missing.is_empty() && self.records.values().all(|(_, r)| r.head.is_none()) {
-            return Err(load::invalid(super::validate::missing_folders(missing).collect()));
+            return Err(load::invalid(load::missing_folders(missing).collect()));
         }
         check_folder(self.project(), &self.records)
     }
@@ -673,11 +673,6 @@ pub(super) fn advice(planned: &Planned) -> Option<Diagnostic> {
         let help = "compare the answer with the API description: see docs/api-descriptions.md, and -v for the requests";
         Diagnostic::error("not-understood", "a server's answer is not what its description says").help(help)
     })
-}
-
-/// Reads the operator's file.
-pub(super) fn operator(ctx: &Context) -> Result<Arc<Operator>, Stop> {
-    Operator::load(&ctx.env).map(Arc::new).map_err(|d| Stop::with(Exit::Refused, d))
 }
 
 /// The targets that fit one of the globs; all of them without globs.

@@ -6,7 +6,7 @@ use super::args::{LeaveArgs, LimitArgs, Plain, SelectionArgs, ShowArgs, SourceAr
 use super::history::{as_json, when};
 use super::load;
 use super::record::entry_json;
-use super::session::{Session, Wishes, operator};
+use super::session::{Session, Wishes};
 use super::stores::{self, Stores};
 use super::{Context, Exit, Stop};
 use crate::model::{Diagnostic, FieldPath, KindRules, ScopeState, TargetName, Value};
@@ -29,7 +29,7 @@ pub(super) async fn run(ctx: &Context, args: &ShowArgs, cancel: &CancellationTok
 fn version(ctx: &Context, args: &ShowArgs, target: &str, number: u64) -> Result<Exit, Stop> {
     let source = SourceArgs { source: args.source.clone(), rev: None, trust: None };
     let loaded = load::load(ctx, &source, false)?;
-    let operator = operator(ctx)?;
+    let operator = ctx.operator()?;
     let stores = Stores::open(ctx, &loaded, &operator)?;
     let missing = || {
         let message = format!("there is no version {target}@{number}");

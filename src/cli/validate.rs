@@ -7,14 +7,6 @@ use crate::manifest::api::ApiDescription;
 use crate::model::Diagnostic;
 use crate::report::diagnostics_json;
 
-/// Folders of `manifests` that the commit does not have, and which count as empty.
-pub(super) fn missing_folders(folders: &[String]) -> impl Iterator<Item = Diagnostic> + '_ {
-    folders.iter().map(|folder| {
-        let message = format!("the manifest folder {folder} is not there: that is an empty set");
-        Diagnostic::warning("missing-folder", message).help("take it out of ctl.yaml")
-    })
-}
-
 /// Validates a project, or single descriptions.
 pub(super) fn run(ctx: &Context, args: &ValidateArgs) -> Result<Exit, Stop> {
     if !args.api.is_empty() {
@@ -30,7 +22,7 @@ pub(super) fn run(ctx: &Context, args: &ValidateArgs) -> Result<Exit, Stop> {
         Ok(snapshot) => {
             let mut diagnostics = loaded.diagnostics.clone();
             diagnostics.extend(snapshot.diagnostics.iter().cloned());
-            diagnostics.extend(missing_folders(&snapshot.missing_folders));
+            diagnostics.extend(load::missing_folders(&snapshot.missing_folders));
             told(ctx, args, Some((&loaded, snapshot.desired.len())), Exit::Done, &diagnostics)
         }
         Err(stop) => told(ctx, args, Some((&loaded, 0)), stop.exit, &stop.diagnostics),

@@ -9,7 +9,7 @@ use super::cycle::{Basis, Locks};
 use crate::cli::args::LimitArgs;
 use crate::cli::fleet::Listener;
 use crate::cli::reader::{Lenient, Reader};
-use crate::cli::session::{agree, choose, operator};
+use crate::cli::session::{agree, choose};
 use crate::cli::stores::{Stores, StoresOf};
 use crate::cli::{Context, Stop, load};
 use crate::credentials::Operator;
@@ -330,7 +330,7 @@ impl Desired {
     /// The operator's file: the one of before if it says the same, for connections, rates and lists are kept with it.
     /// Whoever asks for it to be read again gets a new one: the values that it names may be others.
     fn operator(&mut self, ctx: &Context) -> Result<Arc<Operator>, Stop> {
-        let read = operator(ctx)?;
+        let read = ctx.operator()?;
         match &self.operator {
             Some(known) if !self.again && known.says_the_same(&read) => return Ok(Arc::clone(known)),
             _ => self.stores = None,

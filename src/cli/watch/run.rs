@@ -19,7 +19,6 @@ use super::manager::Manager;
 use super::orders::Kept;
 use super::sharing::keep_hearing;
 use super::turn::{Come, Stand, Turn};
-use crate::cli::apply::user;
 use crate::cli::args::{Election, LogFormat, WatchArgs};
 use crate::cli::fleet::Listener;
 use crate::cli::remote::{Address, watch_dir};
@@ -173,7 +172,7 @@ async fn watch(ctx: Arc<Context>, args: &WatchArgs, one: One<'_>, cancel: Cancel
     let hearing = elected.then(|| tokio::spawn(keep_hearing(Arc::clone(&board), args.interval)));
     let turn = Turn {
         stand: elected.then(|| stand(Arc::clone(&ctx), args.etcd.clone(), come_in.clone())),
-        here: Here { process: current_process(&user(&ctx)), token: None },
+        here: Here { process: current_process(&ctx.user()), token: None },
         manager: Manager::new(notifier, ctx.clock.clone()),
         board: Arc::clone(&board),
         desired,
@@ -337,7 +336,7 @@ fn stand(ctx: Arc<Context>, members: Vec<String>, come: mpsc::Sender<Come>) -> S
         if let Some(stop) = targets.iter().find_map(|target| not_shared(basis, target)) {
             return Err(stop);
         }
-        let process = current_process(&user(&ctx));
+        let process = current_process(&ctx.user());
         // The place tells people two projects of one name apart; see `docs/packaging.md`.
         let source = &basis.loaded.source;
         let place = source.url().map_or_else(|| source.common_dir().display().to_string(), without_credentials);

@@ -94,7 +94,7 @@ impl World {
     fn basis(&self, generation: u64) -> Basis {
         let source = SourceArgs { source: self.repo().display().to_string(), rev: None, trust: None };
         let mut loaded = load::load(&self.ctx, &source, false).unwrap();
-        let operator = crate::cli::session::operator(&self.ctx).unwrap();
+        let operator = self.ctx.operator().unwrap();
         agree(&mut loaded, &operator);
         let stores = Stores::open(&self.ctx, &loaded, &operator).unwrap();
         let snapshot = loaded.snapshot(&self.ctx, true).unwrap();

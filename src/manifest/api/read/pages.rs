@@ -1,0 +1,136 @@
+//! How the next page of a list is asked for.
+
+use super::{Map, Reader};
+use crate::manifest::api::{PageRule, Place};
+use crate::model::Value;
+
+impl Reader<'_> {
+    pub(super) fn size(&mut self, place: &str, value: Option<&Value>) -> Option<(String, u64)> {
+        match value? {
+            Value::String(name) => Some((name.clone(), 500)),
+            Value::Object(map) if map.len() == 1 => {
+                let (name, count) = map.iter().next()?;
+                match count {
+                    Value::Number(n) if n.as_u64().is_some_and(|n| n > 0) => Some((name.clone(), n.as_u64()?)),
+                    _ => {
+                        self.error(place, "the page size must be a number above 0");
+                        None
+                    }
+                }
+            }
+            _ => {
+                self.error(place, "`size` takes the query's name, or `{NAME: COUNT}`");
+                None
+            }
+        }
+    }
+
+    pub(super) fn page(&mut self, place: &str, value: Option<&Value>) -> (PageRule, Option<Place>) {
+        let Some(value) = value else { return (PageRule::Whole, None) };
+        let known = [
+            "link", "header", "next", "use", "token", "as", "number", "size", "last", "until", "offset", "after",
+            "more", "total",
+        ];
+        let Some(map) = self.members(place, value, &known, &[]) else { return (PageRule::Whole, None) };
+        let total = match map.get("total") {
+            None => None,
+            Some(Value::Object(at)) if at.len() == 1 && at.contains_key("header") => {
+                at.get("header").and_then(Value::as_str).map(|h| Place::Header(h.to_owned()))
+            }
+            Some(at) => self.pointer(place, at).map(Place::Body),
+        };
+        let size = self.size(place, map.get("size"));
+        let styles = ["link", "header", "next", "token", "number", "offset", "after"];
+        let mut chosen = styles.into_iter().filter(|style| map.contains_key(*style));
+        let (style, extra) = (chosen.next(), chosen.next());
+        let (Some(style), None) = (style, extra) else {
+            self.error(place, format!("needs exactly one of {}", styles.join(", ")));
+            return (PageRule::Whole, total);
+        };
+        let value = &map[style];
+        let rule = match style {
+            "link" => match value.as_str() {
+                Some("next") => Some(PageRule::Link),
+                _ => {
+                    self.error(place, "`link` takes `next`");
+                    None
+                }
+            },
+            "header" => self.text(place, value).map(PageRule::Header),
+            "next" => self.pointer(place, value).map(|at| PageRule::Next {
+                at,
+                query_only: map.get("use").and_then(Value::as_str) == Some("query"),
+                size,
+            }),
+            "token" => {
+                let name = map.get("as").and_then(Value::as_str).map(str::to_owned);
+                if name.is_none() {
+                    self.error(place, "a token needs `as: NAME`, the query's name for it");
+                }
+                self.pointer(place, value).zip(name).map(|(at, name)| PageRule::Token { at, name, size })
+            }
+            "number" => {
+                let last = map.get("last").and_then(|v| self.pointer(place, v));
+                if last.is_none() && map.get("until").and_then(Value::as_str) != Some("short") {
+                    self.error(place, "page numbers need `last: /pointer` or `until: short`");
+                }
+                if last.is_none() && size.is_none() {
+                    self.error(place, "`until: short` needs `size: {NAME: COUNT}`");
+                }
+                self.text(place, value).map(|name| PageRule::Number { name, size, last })
+            }
+            "after" => self.page_after(place, value, map, size),
+            _ => match size {
+                Some(size) => self.text(place, value).map(|name| PageRule::Offset { name, size }),
+                None => {
+                    self.error(place, "an offset needs `size: {NAME: COUNT}`");
+                    None
+                }
+            },
+        };
+        (rule.unwrap_or(PageRule::Whole), total)
+    }
+
+    /// `{after: FIELD, as: NAME or {NAME: "{FIELD|codecs}"}, more: /ptr or until: short}`.
+    pub(super) fn page_after(
+        &mut self,
+        place: &str,
+        value: &Value,
+        map: &Map,
+        size: Option<(String, u64)>,
+    ) -> Option<PageRule> {
+        let field = self.text(place, value)?;
+        let plain = Value::String(format!("{{{field}}}"));
+        let (name, template) = match map.get("as") {
+            None => (field.trim_start_matches('/').to_owned(), &plain),
+            Some(Value::String(name)) => (name.clone(), &plain),
+            Some(Value::Object(named)) if named.len() == 1 => {
+                let (name, template) = named.iter().next()?;
+                (name.clone(), template)
+            }
+            Some(_) => {
+                self.error(place, "`as` takes the name of what is sent, or `{NAME: \"{FIELD|next}\"}`");
+                return None;
+            }
+        };
+        let value = self.body(place, template)?;
+        if value.holes().is_empty() {
+            self.error(place, "`as` must hold a field of the last item, or each page would be the first one");
+            return None;
+        }
+        let more = map.get("more").and_then(|v| self.pointer(place, v));
+        let short = match map.get("until").map(|v| v.as_str().unwrap_or("")) {
+            None => false,
+            Some("short") if size.is_some() => true,
+            Some("short") => {
+                self.error(place, "`until: short` needs `size: {NAME: COUNT}`");
+                false
+            }
+            Some(_) => {
+                self.error(place, "`until` takes `short`");
+                false
+            }
+        };
+        Some(PageRule::After { name, value, size, more, short })
+    }
+}

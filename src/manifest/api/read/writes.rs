@@ -1,0 +1,162 @@
+//! How objects are made, changed and deleted.
+
+use super::Reader;
+use crate::manifest::api::{ApiOperation, ApiType, Body, Content, Method, Template, WaitRule};
+use crate::model::{FieldPath, Value};
+
+impl Reader<'_> {
+    pub(super) fn create_holes(
+        &mut self,
+        place: &str,
+        ty: &ApiType,
+        rules: &crate::model::KindRules,
+        params: &[String],
+    ) {
+        let Some(create) = &ty.create else { return };
+        let known = |name: &str| {
+            let path = FieldPath::parse(name);
+            name.contains('.')
+                || rules.key.iter().any(|k| k.name == name || k.path == path)
+                || params.iter().any(|p| p == name)
+                || rules.fields.keys().any(|f| f.contains(&path) || path.contains(f))
+                || rules.known.iter().flatten().any(|f| path.segments().first() == Some(f))
+        };
+        let bad: Vec<String> = create.path.holes().filter(|h| !known(&h.name)).map(|h| h.name.clone()).collect();
+        for hole in bad {
+            let message = format!("`{{{hole}}}` is neither a key field, a parameter, nor one of `fields`");
+            self.error(&format!("{place}/create"), message);
+        }
+    }
+
+    /// A rehearsal that is the write itself would be one, before anybody noted that it is under way.
+    pub(super) fn writes_nothing(&mut self, place: &str, validate: &ApiOperation, writes: [&Option<ApiOperation>; 2]) {
+        let same = |write: &&ApiOperation| {
+            (write.method, &write.path, &write.query) == (validate.method, &validate.path, &validate.query)
+        };
+        if validate.method == Method::Delete {
+            self.error(place, "a rehearsal deletes nothing: post, put or patch");
+        } else if writes.into_iter().flatten().find(same).is_some() {
+            self.error(place, "this is the write itself; say in `path` or `query` what makes it a rehearsal");
+        }
+    }
+
+    pub(super) fn operation(
+        &mut self,
+        place: &str,
+        value: &Value,
+        default: Method,
+        path: Option<&Template>,
+        list: Option<&Template>,
+    ) -> Option<ApiOperation> {
+        if let Value::String(_) = value {
+            let path = self.path(place, value)?;
+            let body = if default == Method::Delete { Body::None } else { Body::All };
+            return Some(plain(default, path, body));
+        }
+        let known = ["put", "post", "patch", "delete", "path", "body", "ok", "query", "headers", "wait", "content"];
+        let map = self.members(place, value, &known, &["batch"])?;
+        let methods =
+            [("put", Method::Put), ("post", Method::Post), ("patch", Method::Patch), ("delete", Method::Delete)];
+        let mut used = methods.into_iter().filter(|(word, _)| map.contains_key(*word));
+        let (first, second) = (used.next(), used.next());
+        let (Some((word, method)), None) = (first, second) else {
+            self.error(place, "needs exactly one of put, post, patch, delete");
+            return None;
+        };
+        let mut mode = None;
+        let mut found = map.get("path").and_then(|v| self.path(place, v));
+        match map[word].as_str() {
+            Some("all") => mode = Some(Body::All),
+            Some("merged") => mode = Some(Body::Merged),
+            Some("changes") => mode = Some(Body::Changes),
+            Some("fields") => mode = Some(Body::Fields),
+            Some("none") => mode = Some(Body::None),
+            Some(text) if text.starts_with('/') => found = self.path(place, &map[word]),
+            _ => {
+                self.error(place, format!("`{word}` takes a path, or one of all, merged, changes, fields, none"));
+                return None;
+            }
+        }
+        let body = match map.get("body") {
+            None => mode,
+            Some(Value::String(text)) if text == "none" => Some(Body::None),
+            Some(Value::String(text)) if text == "all" => Some(Body::All),
+            Some(Value::String(text)) if text == "merged" => Some(Body::Merged),
+            Some(Value::String(text)) if text == "changes" => Some(Body::Changes),
+            Some(Value::String(text)) if text == "fields" => Some(Body::Fields),
+            Some(template) => Some(Body::Template(self.body(place, template)?)),
+        };
+        let body = body.unwrap_or(match (default, method) {
+            (Method::Delete, _) | (_, Method::Delete) => Body::None,
+            (Method::Put, Method::Put) => Body::Merged,
+            (_, Method::Patch) => Body::Changes,
+            _ => Body::All,
+        });
+        let fallback = if method == Method::Post && list.is_some() { list } else { path };
+        let Some(path) = found.or_else(|| fallback.cloned()) else {
+            self.error(place, "needs `path:`");
+            return None;
+        };
+        let ok = match map.get("ok") {
+            None => Vec::new(),
+            Some(Value::Object(ok)) => ok.iter().map(|(at, v)| (FieldPath::parse(at), v.clone())).collect(),
+            Some(_) => {
+                self.error(place, "`ok` takes {/pointer: value}");
+                Vec::new()
+            }
+        };
+        Some(ApiOperation {
+            method,
+            path,
+            body,
+            ok,
+            query: self.pairs(place, map.get("query")),
+            headers: self.pairs(place, map.get("headers")),
+            wait: map.get("wait").and_then(|v| self.wait(place, v)),
+            content: map.get("content").and_then(|v| self.content(place, v)),
+        })
+    }
+
+    pub(super) fn content(&mut self, place: &str, value: &Value) -> Option<Content> {
+        let text = self.text(place, value)?;
+        let media = |text: &str| text.contains('/') && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+        match text.as_str() {
+            "json" => Some(Content::Json),
+            "form" => Some(Content::Form),
+            "text" => Some(Content::Text),
+            other if media(other) && other.contains("json") => Some(Content::JsonAs(text)),
+            _ => {
+                let known =
+                    "`content` takes json, form, text, or the name of a kind of JSON: application/merge-patch+json";
+                self.error(place, known);
+                None
+            }
+        }
+    }
+
+    pub(super) fn wait(&mut self, place: &str, value: &Value) -> Option<WaitRule> {
+        match value {
+            Value::String(word) if word == "gone" => Some(WaitRule::Gone),
+            Value::Object(values) => {
+                Some(WaitRule::Until(values.iter().map(|(at, v)| (FieldPath::parse(at), v.clone())).collect()))
+            }
+            _ => {
+                self.error(place, "`wait` takes {/pointer: value}, or `gone` after a delete");
+                None
+            }
+        }
+    }
+}
+
+pub(super) fn plain(method: Method, path: Template, body: Body) -> ApiOperation {
+    ApiOperation {
+        method,
+        path,
+        body,
+        ok: Vec::new(),
+        query: Vec::new(),
+        headers: Vec::new(),
+        wait: None,
+        content: None,
+    }
+}

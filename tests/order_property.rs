@@ -329,6 +329,7 @@ fn project() -> Project {
         folder: String::new(),
         manifests: Vec::new(),
         record: RecordPlace::Local,
+        record_refs: None,
         values: BTreeMap::new(),
         targets: BTreeMap::new(),
     }

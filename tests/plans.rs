@@ -207,6 +207,7 @@ fn read(yaml: &Yaml) -> World {
             folder: String::new(),
             manifests: Vec::new(),
             record: RecordPlace::Local,
+            record_refs: None,
             values: BTreeMap::new(),
             targets: BTreeMap::new(),
         },

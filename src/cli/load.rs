@@ -449,6 +449,7 @@ fn empty_project() -> Project {
         folder: String::new(),
         manifests: Vec::new(),
         record: crate::model::RecordPlace::Local,
+        record_refs: None,
         values: BTreeMap::new(),
         targets: BTreeMap::new(),
     }

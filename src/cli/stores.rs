@@ -23,6 +23,7 @@ pub(super) struct Stores {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct StoresOf {
     record: RecordPlace,
+    refs: Option<String>,
     common_dir: PathBuf,
     folder: String,
     remote: bool,
@@ -40,6 +41,7 @@ impl StoresOf {
         let embedded: BTreeSet<TargetName> = project.targets.keys().filter(is_embedded).cloned().collect();
         Self {
             record: project.record.clone(),
+            refs: project.record_refs.clone(),
             common_dir: source.common_dir().to_owned(),
             folder: source.folder().to_owned(),
             remote: matches!(&project.record, RecordPlace::Push(remote) if source.has_remote(remote)),
@@ -219,7 +221,7 @@ fn common(ctx: &Context, loaded: &Loaded, operator: &Operator) -> Result<AnyStor
     let place = GitPlace {
         git_dir: loaded.source.common_dir().to_owned(),
         push,
-        prefix: RECORD_REFS.to_owned(),
+        prefix: loaded.project.record_refs.clone().unwrap_or_else(|| RECORD_REFS.to_owned()),
         state_dir: ctx.state.clone(),
     };
     GitStore::open(git(ctx), place, ctx.clock.clone(), &Limits::default())

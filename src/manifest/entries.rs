@@ -170,6 +170,7 @@ mod tests {
             folder: "shop".into(),
             manifests: manifests.iter().map(|m| (*m).to_owned()).collect(),
             record: RecordPlace::Local,
+            record_refs: None,
             values: BTreeMap::new(),
             targets: BTreeMap::new(),
         }

@@ -77,6 +77,7 @@ impl Reader<'_> {
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
         let manifests = map.get("manifests").map(|v| self.manifests(v, &folder)).unwrap_or_default();
         let record = map.get("record").map(|v| self.record(v)).unwrap_or_default();
+        let record_refs = self.record_refs(map.get("record"));
         let values = map.get("values").map(|v| self.values(v, &root.join("values"))).unwrap_or_default();
         let targets = match map.get("targets") {
             Some(value) => self.targets(value),
@@ -86,7 +87,7 @@ impl Reader<'_> {
                 BTreeMap::new()
             }
         };
-        Some(Project { name: name?, folder, manifests, record, values, targets })
+        Some(Project { name: name?, folder, manifests, record, record_refs, values, targets })
     }
 
     fn word(&mut self, map: &BTreeMap<String, Value>, field: &str, expected: &str) {
@@ -163,7 +164,7 @@ impl Reader<'_> {
     fn record(&mut self, value: &Value) -> RecordPlace {
         let path = FieldPath::root().join("record");
         let Some(map) = self.fields.mapping(value, &path) else { return RecordPlace::Local };
-        self.fields.only(map, &path, &["push", "file"]);
+        self.fields.only(map, &path, &["push", "refs", "file"]);
         let mut place = |field: &str| {
             let path = path.join(field);
             let text = self.fields.text(map.get(field)?, &path)?;
@@ -193,6 +194,33 @@ impl Reader<'_> {
                 RecordPlace::Local
             }
         }
+    }
+
+    /// `record: {refs: refs/heads/ctl/}`, for forges that keep nothing but branches and tags.
+    fn record_refs(&mut self, record: Option<&Value>) -> Option<String> {
+        let path = FieldPath::root().join("record").join("refs");
+        let map = record?.as_object()?;
+        let text = self.fields.text(map.get("refs")?, &path)?;
+        let steps: Vec<&str> = text.trim_end_matches('/').split('/').collect();
+        let plain =
+            |step: &&str| !step.is_empty() && step.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        if map.contains_key("file") {
+            self.fields.error(
+                "wrong-value",
+                &path,
+                "a record in a folder has no `refs`",
+                "keep one of `refs` and `file`",
+            );
+            return None;
+        }
+        // At least two steps of its own, so that no branch or tag of somebody else's is ever its name.
+        if steps.first() != Some(&"refs") || steps.len() < 3 || !steps.iter().all(plain) {
+            let help =
+                "write where the record's refs begin, such as `refs/heads/ctl/`; the project and the target follow";
+            self.fields.error("wrong-value", &path, format!("`{}` is no such place", shown(text)), help);
+            return None;
+        }
+        Some(format!("{}/", steps.join("/")))
     }
 
     fn values(&mut self, value: &Value, path: &FieldPath) -> BTreeMap<String, Value> {
@@ -543,6 +571,23 @@ targets:
         assert_eq!(dns.values["max-length"], Value::from(1000));
         assert_eq!(dns.span.as_ref().unwrap().line, 9);
         assert_eq!(project.targets[&"local".parse().unwrap()].endpoints[&EndpointName::only()].url, "embedded");
+    }
+
+    #[test]
+    fn the_records_refs_have_a_place_of_their_own() {
+        let said = |refs: &str| {
+            let text = format!(
+                "apiVersion: ctl/v1\nkind: Project\nmetadata: {{name: shop}}\nrecord: {{push: origin, refs: {refs}}}\ntargets: {{a: {{api: b, url: http://h}}}}\n"
+            );
+            read(&text).map(|(project, _)| project.record_refs)
+        };
+        for (refs, prefix) in [("refs/heads/ctl", "refs/heads/ctl/"), ("refs/heads/ctl/shop/", "refs/heads/ctl/shop/")]
+        {
+            assert_eq!(said(refs).unwrap().as_deref(), Some(prefix));
+        }
+        for refs in ["refs/heads/", "refs", "heads/ctl", "refs/heads//x", "refs/heads/../x", "refs/heads/a~b", "\"\""] {
+            assert_eq!(said(refs).unwrap_err()[0].code, "wrong-value", "{refs}");
+        }
     }
 
     #[test]

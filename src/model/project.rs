@@ -14,6 +14,8 @@ pub struct Project {
     pub manifests: Vec<String>,
     /// Where the record is.
     pub record: RecordPlace,
+    /// What the record's refs begin with, where it is kept on refs and not where `ctl` keeps it by itself.
+    pub record_refs: Option<String>,
     /// Values of the root, for `$value`.
     pub values: BTreeMap<String, Value>,
     /// The targets.

@@ -1,5 +1,7 @@
 //! What a run may call applied, and what it tells programs when it may not write.
 
+use crate::fake::Fake;
+use crate::hostile::project as project_with_fake;
 use crate::sandbox::Sandbox;
 
 fn project(targets: &str) -> String {
@@ -137,4 +139,21 @@ fn a_server_that_may_not_listen_names_no_address() {
     let sandbox = Sandbox::new();
     let ran = sandbox.run(["serve", "--listen", "0.0.0.0:0", "--data", "data"]).exits(7).warns("--token-file");
     assert_eq!(ran.stdout, "");
+}
+
+#[test]
+fn a_record_on_branches_is_read_and_pushed_there() {
+    let fake = Fake::honest();
+    let sandbox = project_with_fake(&fake.url(), "record: {push: origin, refs: refs/heads/ctl}\n");
+    let bare = sandbox.root().join("remote.git");
+    sandbox.git_try(sandbox.root(), &["init", "--quiet", "--bare", "remote.git"]);
+    sandbox.git(["remote", "add", "origin", &bare.display().to_string()]);
+    sandbox.run(["apply", "--yes"]).exits(0).says("2 created");
+    let there = sandbox.git_try(&bare, &["for-each-ref", "--format=%(refname)"]);
+    assert_eq!(String::from_utf8(there.stdout).unwrap(), "refs/heads/ctl/shop/shop\n");
+    sandbox.run(["plan", "--detailed-exitcode"]).exits(0);
+    sandbox.remove("manifests/a.yaml").commit("without a");
+    sandbox.run(["apply", "--yes"]).exits(0).says("1 deleted");
+    assert_eq!(versions(&sandbox), ["done", "done"]);
+    assert!(!sandbox.records().contains("refs/ctl/records"), "nothing where it is not looked for");
 }

@@ -77,7 +77,7 @@ impl Operator {
                 )
                 .help("keep one of them"));
             }
-            return Self::from_text(text, "in CTL_CREDENTIALS_YAML", None, env);
+            return Self::from_text(text, "CTL_CREDENTIALS_YAML", None, env);
         }
         if let Some(path) = set("CTL_CREDENTIALS") {
             return Self::from_file(Path::new(path), env, true);

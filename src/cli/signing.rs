@@ -1,13 +1,12 @@
 //! With an operator's `record-key` each line of the record is signed, and a line that nobody signed permits no delete:
 //! whoever may push the record's ref can write lines, and cannot make them good.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::credentials::{SecretSource, hmac};
 use crate::model::{
-    Canonical, EndpointName, IntentOp, Key, Kind, OnRemove, ProjectName, Record, RecordEntry, Secret, SecretRef,
-    TargetName, Value,
+    EndpointName, IntentOp, Key, Kind, OnRemove, ProjectName, Record, RecordEntry, Secret, SecretRef, TargetName, Value,
 };
 use crate::plan::Operation;
 
@@ -148,7 +147,10 @@ impl<'a> Signer<'a> {
     pub(super) fn sign_intent(&self, run: &str, operations: &mut [IntentOp]) {
         for op in operations {
             let Some(body) = &op.body else { continue };
-            let mut entry = op.entry.take().unwrap_or_else(|| Box::new(bare(op, body)));
+            let mut entry = op
+                .entry
+                .take()
+                .unwrap_or_else(|| Box::new(RecordEntry::of(op.kind.clone(), op.key.clone(), body.clone())));
             entry.hmac = Some(self.seal(&intent(run), &op.endpoint, &entry));
             op.entry = Some(entry);
         }
@@ -176,27 +178,6 @@ fn is_same_line(a: &Arc<RecordEntry>, b: &Arc<RecordEntry>) -> bool {
     RecordEntry { hmac: None, ..a.clone() } == RecordEntry { hmac: None, ..b.clone() }
 }
 
-/// The line of an operation whose body tells all of it.
-fn bare(op: &IntentOp, body: &Canonical) -> RecordEntry {
-    RecordEntry {
-        kind: op.kind.clone(),
-        key: op.key.clone(),
-        server_id: None,
-        uid: None,
-        sent: body.clone(),
-        digest: body.digest(),
-        marked: false,
-        labels: BTreeMap::new(),
-        refs: Vec::new(),
-        protect: false,
-        on_remove: OnRemove::Delete,
-        rewritten: BTreeMap::new(),
-        secrets: BTreeMap::new(),
-        secret_hashes: BTreeMap::new(),
-        hmac: None,
-    }
-}
-
 /// Turns references to these secrets into references to a version that nobody asks for.
 pub(super) fn age(value: &mut Value, names: &BTreeSet<String>) {
     match value {
@@ -220,21 +201,13 @@ mod tests {
     fn line() -> RecordEntry {
         let sent = Value::from("x").canonical();
         RecordEntry {
-            kind: Kind::new("rrset"),
-            key: Key::of_texts(&["a", "b"]),
-            server_id: None,
             uid: Some("7".to_owned()),
-            digest: sent.digest(),
-            sent,
             marked: true,
             labels: [("team".to_owned(), "shop".to_owned())].into(),
             refs: vec!["zone/a".to_owned()],
             protect: true,
             on_remove: OnRemove::Keep,
-            rewritten: BTreeMap::new(),
-            secrets: BTreeMap::new(),
-            secret_hashes: BTreeMap::new(),
-            hmac: None,
+            ..RecordEntry::of(Kind::new("rrset"), Key::of_texts(&["a", "b"]), sent)
         }
     }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::Digest;
 use crate::world::Entropy;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -7,6 +7,7 @@ mod description;
 mod links;
 mod nearest;
 mod read;
+mod reader;
 mod rules;
 mod template;
 #[cfg(test)]

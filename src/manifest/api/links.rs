@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{AncestorRule, FieldPath, Kind, KindRules, RefRule};
 
-use super::read::Reader;
+use super::reader::Reader;
 use super::{ApiOperation, ApiType, Body, BodyTemplate, Hole, Template, nearest};
 
 /// A hole that an ancestor's id fills, `project.id`, taken apart: a kind and one of its fields. None for a plain field.

@@ -1,7 +1,6 @@
 //! A description's tree, word by word, collecting everything that is wrong with it.
 
 mod approach;
-mod leaves;
 mod lists;
 mod pages;
 mod writes;
@@ -11,6 +10,7 @@ use std::sync::Arc;
 
 use serde_yaml::Value as Yaml;
 
+use super::reader::{Map, Reader, to_u32};
 use super::{
     AbsentRule, ApiDescription, ApiType, AuthRule, Body, Choice, Content, EtagRule, Method, PageRule, Place, Shape,
     Template, links, rules,
@@ -18,8 +18,6 @@ use super::{
 use crate::model::{Diagnostic, Digest, FieldPath, Kind, KindTable, Span, Value};
 
 use writes::plain;
-
-type Map = BTreeMap<String, Value>;
 
 const API: &[&str] = &[
     "api",
@@ -112,17 +110,6 @@ impl ApiDescription {
             }
         }
     }
-}
-
-fn to_u32(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
-}
-
-/// Reads the tree and collects everything that is wrong with it. Places are paths like `types/queue/list`.
-pub(super) struct Reader<'a> {
-    file: Arc<str>,
-    text: &'a str,
-    found: Vec<Diagnostic>,
 }
 
 /// What a type inherits from its API.
@@ -347,11 +334,6 @@ impl Reader<'_> {
         self.create_holes(place, &ty, rules, &defaults.params);
         Some(ty)
     }
-}
-
-/// `key: []`
-pub(super) fn key_is_empty(map: &Map) -> bool {
-    matches!(map.get("key"), Some(Value::Array(items)) if items.is_empty())
 }
 
 fn standard_absent() -> AbsentRule {

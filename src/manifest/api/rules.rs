@@ -1,3 +1,5 @@
+//! What diff and plan must know of each kind, out of a description.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
@@ -5,10 +7,8 @@ use crate::model::{
     RefRule, SecretMode, Unordered, UpdateMode, Value, Wire,
 };
 
-use super::read::{Reader, key_is_empty};
+use super::reader::{Map, Reader, key_is_empty};
 use super::{Template, links, nearest};
-
-type Map = BTreeMap<String, Value>;
 
 const FIELD: &[&str] = &[
     "default",

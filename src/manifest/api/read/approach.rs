@@ -1,6 +1,6 @@
 //! How an API is approached: login, headers, retries, who answers, what an answer means.
 
-use super::Reader;
+use crate::manifest::api::reader::Reader;
 use crate::manifest::api::{AbsentRule, AuthRule, ErrorRule, EtagRule, IdentityRule, LoginRule, RetryRule, TokenPlace};
 use crate::model::{FieldPath, Value};
 

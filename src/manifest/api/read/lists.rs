@@ -1,6 +1,7 @@
 //! How objects are listed, one by one or all together.
 
-use super::{Defaults, Map, Reader, key_is_empty};
+use super::Defaults;
+use crate::manifest::api::reader::{Map, Reader, key_is_empty};
 use crate::manifest::api::{BodyTemplate, GetRule, ListRule, Method, PageRule, Revalidate, Shape, SinceRule, Template};
 use crate::model::{FieldPath, Value};
 

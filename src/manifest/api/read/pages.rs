@@ -1,6 +1,6 @@
 //! How the next page of a list is asked for.
 
-use super::{Map, Reader};
+use crate::manifest::api::reader::{Map, Reader};
 use crate::manifest::api::{PageRule, Place};
 use crate::model::Value;
 

@@ -1,6 +1,6 @@
 //! How objects are made, changed and deleted.
 
-use super::Reader;
+use crate::manifest::api::reader::Reader;
 use crate::manifest::api::{ApiOperation, ApiType, Body, Content, Method, Template, WaitRule};
 use crate::model::{FieldPath, Value};
 

@@ -1,12 +1,21 @@
-//! Texts, flags, pointers, templates: what every word is made of, each with its place.
+//! What reads a description, and its leaves: texts, flags, pointers, templates, each with its place.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_yaml::Value as Yaml;
 
-use super::{Map, Reader, to_u32};
-use crate::manifest::api::{BodyTemplate, Template, nearest};
+use super::{BodyTemplate, Template, nearest};
 use crate::model::{Diagnostic, FieldPath, Number, Span, Value};
+
+pub(super) type Map = BTreeMap<String, Value>;
+
+/// Reads the tree and collects everything that is wrong with it. Places are paths like `types/queue/list`.
+pub(super) struct Reader<'a> {
+    pub(super) file: Arc<str>,
+    pub(super) text: &'a str,
+    pub(super) found: Vec<Diagnostic>,
+}
 
 impl Reader<'_> {
     pub(super) fn span(&self, place: &str) -> Span {
@@ -40,18 +49,12 @@ impl Reader<'_> {
         if place.is_empty() { "the description" } else { place }
     }
 
-    pub(in crate::manifest::api) fn error(&mut self, place: &str, message: impl std::fmt::Display) {
+    pub(super) fn error(&mut self, place: &str, message: impl std::fmt::Display) {
         let text = format!("{}: {message}", Self::place(place));
         self.found.push(Diagnostic::error("bad-description", text).at(self.span(place), ""));
     }
 
-    pub(in crate::manifest::api) fn warn(
-        &mut self,
-        code: &'static str,
-        place: &str,
-        message: impl std::fmt::Display,
-        help: &str,
-    ) {
+    pub(super) fn warn(&mut self, code: &'static str, place: &str, message: impl std::fmt::Display, help: &str) {
         let text = format!("{}: {message}", Self::place(place));
         self.found.push(Diagnostic::warning(code, text).at(self.span(place), "").help(help));
     }
@@ -90,7 +93,7 @@ impl Reader<'_> {
     }
 
     /// The members of a mapping, after complaining about those that nobody knows.
-    pub(in crate::manifest::api) fn members<'v>(
+    pub(super) fn members<'v>(
         &mut self,
         place: &str,
         value: &'v Value,
@@ -114,7 +117,7 @@ impl Reader<'_> {
         Some(map)
     }
 
-    pub(in crate::manifest::api) fn text(&mut self, place: &str, value: &Value) -> Option<String> {
+    pub(super) fn text(&mut self, place: &str, value: &Value) -> Option<String> {
         let text = value.as_str().map(str::to_owned);
         if text.is_none() {
             self.error(place, format!("expected a text, found {}", value.noun()));
@@ -122,7 +125,7 @@ impl Reader<'_> {
         text
     }
 
-    pub(in crate::manifest::api) fn flag(&mut self, place: &str, value: &Value) -> bool {
+    pub(super) fn flag(&mut self, place: &str, value: &Value) -> bool {
         match value {
             Value::Bool(b) => *b,
             other => {
@@ -132,7 +135,7 @@ impl Reader<'_> {
         }
     }
 
-    pub(in crate::manifest::api) fn texts(&mut self, place: &str, value: Option<&Value>) -> Vec<String> {
+    pub(super) fn texts(&mut self, place: &str, value: Option<&Value>) -> Vec<String> {
         match value {
             None => Vec::new(),
             Some(Value::Array(items)) => items.iter().filter_map(|item| self.text(place, item)).collect(),
@@ -143,12 +146,12 @@ impl Reader<'_> {
         }
     }
 
-    pub(in crate::manifest::api) fn paths(&mut self, place: &str, value: Option<&Value>) -> Vec<FieldPath> {
+    pub(super) fn paths(&mut self, place: &str, value: Option<&Value>) -> Vec<FieldPath> {
         self.texts(place, value).iter().map(|t| FieldPath::parse(t)).collect()
     }
 
     /// A JSON Pointer: `""` or a text that begins with a slash.
-    pub(in crate::manifest::api) fn pointer(&mut self, place: &str, value: &Value) -> Option<FieldPath> {
+    pub(super) fn pointer(&mut self, place: &str, value: &Value) -> Option<FieldPath> {
         let text = self.text(place, value)?;
         if text.starts_with("//") {
             self.error(place, "pointers from the answer's root (`//…`) are not supported yet");
@@ -207,4 +210,13 @@ impl Reader<'_> {
         }
         out
     }
+}
+
+pub(super) fn to_u32(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// `key: []`
+pub(super) fn key_is_empty(map: &Map) -> bool {
+    matches!(map.get("key"), Some(Value::Array(items)) if items.is_empty())
 }

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::document::ParsedFile;
 use crate::model::{Diagnostic, Limits};
 
 /// From this size on, files are read one after another: what a file is on its way to its documents is many times what
@@ -28,9 +27,9 @@ impl<'l> Budget<'l> {
         (size >= BIG).then(|| self.big.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn add(&self, file: &ParsedFile) {
-        self.nodes.fetch_add(file.nodes, Ordering::Relaxed);
-        self.bytes.fetch_add(file.bytes, Ordering::Relaxed);
+    pub(super) fn add(&self, nodes: usize, bytes: usize) {
+        self.nodes.fetch_add(nodes, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Why no more may be read, if so. It stands at no place: no single file is at fault.

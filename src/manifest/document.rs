@@ -123,7 +123,7 @@ pub fn parse_all<P: AsRef<str> + Sync, B: AsRef<[u8]> + Sync>(
             return ParsedFile { broken: true, ..ParsedFile::default() };
         }
         let file = parse(path.as_ref(), bytes.as_ref(), Most::of(limits));
-        budget.add(&file);
+        budget.add(file.nodes, file.bytes);
         file
     });
     budget.problem().map_or(Ok(parsed), Err)

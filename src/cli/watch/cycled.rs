@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::waiting::{Dark, Waiting};
 use crate::cli::{Exit, Stop};
 use crate::event::Ending;
-use crate::model::{Diagnostic, Digest, EndpointName, Kind, RecordHead, TargetName};
+use crate::model::{Diagnostic, Digest, EndpointName, Key, Kind, RecordHead, TargetName};
 use crate::plan::{Action, Cause, Operation, Refusal, Summary};
 use crate::reconcile::{Blocked, Ended, Reach, Tried, Trouble};
 use crate::report::cause_text;
@@ -71,6 +70,18 @@ pub(in crate::cli) struct EndpointReport {
     /// Retries that may start there now, where it was let in.
     pub retries_left: Option<u64>,
 }
+
+/// What is known of what could not be seen.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(in crate::cli) struct Waiting {
+    /// What is to be done there as far as the record tells.
+    pub operations: Vec<OpReport>,
+    /// Addresses of what is as it was sent the last time: nobody knows whether it still is.
+    pub unseen: BTreeSet<String>,
+}
+
+/// Lists that could not be read, by endpoint.
+pub(super) type Dark = BTreeMap<EndpointName, BTreeSet<(Kind, Option<Key>)>>;
 
 /// One operation of the plan.
 #[derive(Clone, PartialEq, Eq, Debug)]

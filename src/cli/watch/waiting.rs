@@ -3,24 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cycled::{EndpointReport, OpReport, Outcome};
+use super::cycled::{Dark, EndpointReport, OpReport, Outcome, Waiting};
 use crate::cli::fleet::Driver;
 use crate::model::{EndpointName, Key, Kind, KindTable, Record, ResourceId, Snapshot, TargetName};
 use crate::plan::{Action, Cause};
 use crate::reconcile::{Peers, Place};
 use crate::target::Target as _;
-
-/// What is known of what could not be seen.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(in crate::cli) struct Waiting {
-    /// What is to be done there as far as the record tells.
-    pub operations: Vec<OpReport>,
-    /// Addresses of what is as it was sent the last time: nobody knows whether it still is.
-    pub unseen: BTreeSet<String>,
-}
-
-/// Lists that could not be read, by endpoint.
-pub(super) type Dark = BTreeMap<EndpointName, BTreeSet<(Kind, Option<Key>)>>;
 
 /// Works out what waits at a target's endpoints that were not reached, and in lists that were not read.
 pub(super) fn waiting(

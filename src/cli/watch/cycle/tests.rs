@@ -1,22 +1,29 @@
 //! Cycles against the reference server, with a real repository.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use clap::Parser as _;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::cli::args::{Cli, SourceArgs};
+use crate::cli::args::{Cli, LimitArgs, SourceArgs};
 use crate::cli::load;
 use crate::cli::session::agree;
-use crate::model::Process;
+use crate::cli::stores::Stores;
+use crate::cli::watch::cycled::Outcome;
+use crate::model::{Digest, EndpointName, Process};
 use crate::net::{HttpTransport, Tls, Transport as _};
+use crate::plan::{Action, Operation};
+use crate::reconcile::Here;
 use crate::server;
-use crate::store::current_process;
+use crate::store::{LocalLock, Store, current_process};
 
 /// A repository, a state folder and a server.
 struct World {

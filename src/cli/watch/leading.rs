@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::cycle::Basis;
 use crate::cli::{Context, Exit, Stop};
-use crate::model::{Diagnostic, ProjectName, TargetName};
+use crate::model::{Diagnostic, ProjectName, RecordPlace, TargetName};
 use crate::reconcile::{Candidacy, ElectionEvent, Elections, Gate};
 use crate::store::{Etcd, EtcdConfig};
 use crate::target::Fence;
@@ -94,4 +95,21 @@ impl Leading {
             drop(tokio::time::timeout(RESIGN, task).await);
         }
     }
+}
+
+/// Why the record of a target is not one that all watchers see, if so.
+pub(super) fn not_shared(basis: &Basis, target: &TargetName) -> Option<Stop> {
+    let project = &basis.loaded.project;
+    let embedded = project.targets.get(target).is_some_and(|t| t.endpoints.values().any(|e| e.url == "embedded"));
+    // A private mirror is seen by nobody else; a repository on this machine is the one that all watchers read.
+    let alone = matches!(project.record, RecordPlace::Local) && basis.loaded.source.url().is_some();
+    if !embedded && !alone {
+        return None;
+    }
+    let message = format!("with an election the record of {target} must be shared, and it is not");
+    let help = match embedded {
+        true => "an embedded target lives on this machine alone: watch it without --election",
+        false => "write `record: {push: origin}` into ctl.yaml",
+    };
+    Some(Stop::with(Exit::Usage, Diagnostic::error("record-not-shared", message).help(help)))
 }

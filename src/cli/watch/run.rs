@@ -13,7 +13,7 @@ use super::board::{Ask, Beginning, Board};
 use super::cycle::{Basis, Locks};
 use super::desired::{Asked, Desired};
 use super::folder::Folder;
-use super::leading::Leading;
+use super::leading::{Leading, not_shared};
 use super::log::{Form, Log};
 use super::manager::Manager;
 use super::orders::Kept;
@@ -26,7 +26,7 @@ use crate::cli::{Context, Exit, Notifier, Stop, load};
 use crate::daemon::{Access, Config, Daemon};
 use crate::event::{Level, News};
 use crate::metrics::Metrics;
-use crate::model::{Diagnostic, RecordPlace, Secret, TargetName};
+use crate::model::{Diagnostic, Secret};
 use crate::net::without_credentials;
 use crate::reconcile::{Here, Machine, Pace};
 use crate::source::{Source, SourceOptions, locate};
@@ -352,23 +352,6 @@ fn stand(ctx: Arc<Context>, members: Vec<String>, come: mpsc::Sender<Come>) -> S
         });
         Ok(leading)
     })
-}
-
-/// Why the record of a target is not one that all watchers see, if so.
-pub(super) fn not_shared(basis: &Basis, target: &TargetName) -> Option<Stop> {
-    let project = &basis.loaded.project;
-    let embedded = project.targets.get(target).is_some_and(|t| t.endpoints.values().any(|e| e.url == "embedded"));
-    // A private mirror is seen by nobody else; a repository on this machine is the one that all watchers read.
-    let alone = matches!(project.record, RecordPlace::Local) && basis.loaded.source.url().is_some();
-    if !embedded && !alone {
-        return None;
-    }
-    let message = format!("with an election the record of {target} must be shared, and it is not");
-    let help = match embedded {
-        true => "an embedded target lives on this machine alone: watch it without --election",
-        false => "write `record: {push: origin}` into ctl.yaml",
-    };
-    Some(usage("record-not-shared", message, help))
 }
 
 fn read_secret(ctx: &Context, file: &Path) -> Result<Secret, Stop> {

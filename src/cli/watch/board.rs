@@ -11,7 +11,7 @@ use super::folder::Folder;
 use super::leading::Leading;
 use super::log::Log;
 use super::orders::Kept;
-use super::sharing::Sharing;
+use super::shared::Sharing;
 use crate::credentials::Redactor;
 use crate::daemon::Journal;
 use crate::event::{Entry, Level, News};

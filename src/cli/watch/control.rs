@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::board::{Ask, Board};
-use super::sharing::Change;
+use super::shared::{Change, logged};
 use crate::daemon::Control;
 use crate::event::{Entry, News};
 use crate::model::{
@@ -314,12 +314,6 @@ fn unchanged(error: &StoreError) -> Refused {
             "say it again when the record can be reached; until then no watcher that cannot reach it writes",
         ),
     }
-}
-
-/// What stands in the log of the orders.
-pub(super) fn logged(order: &str, who: &str) -> String {
-    let one_line = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-    format!("{}\n\nWho: {}\n", one_line(order), one_line(who))
 }
 
 fn words(order: &Order) -> String {

@@ -20,6 +20,7 @@ mod log;
 mod manager;
 mod orders;
 mod run;
+mod shared;
 mod sharing;
 mod standing;
 mod telling;

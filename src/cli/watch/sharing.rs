@@ -10,14 +10,12 @@
 //! A watcher that shares nothing (without an election) keeps its orders in its own folder, and nothing of this happens.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 use super::board::{Ask, Board};
-use super::control::logged;
 use super::cycle::Basis;
+use super::shared::{Change, Heard, logged};
 use crate::cli::{Exit, Stop, stores};
 use crate::event::{Level, News};
 use crate::model::{Diagnostic, Orders, ProjectName, Revision, TargetName};
@@ -27,36 +25,6 @@ use crate::store::{OrderBook, StoreError, Tip};
 const SWAPS: usize = 5;
 /// A leader hears of an order after this at the latest, however seldom it looks at its source.
 const LONGEST: Duration = Duration::from_secs(30);
-
-/// The place that all watchers see, and what is known of it.
-#[derive(Default)]
-pub(super) struct Sharing {
-    place: Mutex<Option<(Arc<dyn OrderBook>, ProjectName)>>,
-    /// One exchange at a time: what was read earlier never passes for what holds after what was read later.
-    exchange: Mutex<()>,
-    heard: Mutex<Heard>,
-    /// Somebody wants to know now.
-    wanted: Notify,
-}
-
-/// How the exchange with the others stands.
-#[derive(Clone, Default)]
-pub(super) struct Heard {
-    /// When the last exchange began that told what holds (time since boot).
-    pub at: Option<Duration>,
-    /// Why what holds is not known, or others cannot be told.
-    pub trouble: Option<String>,
-}
-
-/// What is to be changed: in words, and the targets that it is about.
-pub(super) struct Change<'a> {
-    /// Says it in the log of the place.
-    pub message: String,
-    /// Their orders change; whoever asks for it tells the event.
-    pub targets: &'a [TargetName],
-    /// May be asked more than once: others change them too.
-    pub make: &'a dyn Fn(&mut Orders),
-}
 
 impl Board {
     /// Orders are shared there from now on.

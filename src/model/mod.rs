@@ -35,7 +35,9 @@ pub use complete::{Complete, Incomplete, Tally};
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use entries::Entries;
 pub use id::{BadName, EndpointName, Key, Kind, Mark, ProjectName, ResourceId, TargetName, glob_matches};
-pub use json::{Canonical, JsonError, MAX_DEPTH, parse as parse_json};
+pub use json::{
+    Canonical, JsonError, JsonSpelling, MAX_DEPTH, parse as parse_json, write_json, write_object, write_string,
+};
 pub use limits::Limits;
 pub use members::members;
 pub use misleads::misleads;

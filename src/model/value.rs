@@ -131,7 +131,7 @@ impl Value {
     /// Sorted, UTF-8, without white space; secrets as `{"$secret":…}`, data that looks like a reference as `$$`.
     pub fn canonical(&self) -> Canonical {
         let mut out = Vec::with_capacity(256);
-        json::write(self, &mut out);
+        json::write_json(self, &json::Canonically, &mut out);
         Canonical::from_written(out)
     }
 }

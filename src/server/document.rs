@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::model::{Digest, FieldPath, Value};
+use crate::model::{Digest, FieldPath, JsonSpelling, SecretRef, Value, write_object, write_string};
 
 use super::schema::{FieldType, KindSchema};
 
@@ -47,7 +47,7 @@ impl Refusal {
             );
         }
         let mut out = Vec::new();
-        write_json(&Value::Object(map), &mut out);
+        write_object(&map, &Plainly, &mut out);
         out.into()
     }
 }
@@ -142,7 +142,7 @@ impl Document {
         out.extend_from_slice(b"},\"name\":");
         write_string(name, &mut out);
         out.extend_from_slice(format!(",\"revision\":{revision},\"spec\":").as_bytes());
-        write_map(&self.spec, &mut out);
+        write_object(&self.spec, &Plainly, &mut out);
         out.extend_from_slice(b",\"uid\":");
         write_string(uid, &mut out);
         out.push(b'}');
@@ -191,42 +191,12 @@ fn mapping(value: Option<Value>, at: &FieldPath) -> Result<BTreeMap<String, Valu
     }
 }
 
-/// Writes plain JSON. `Value::canonical` would escape keys that begin with `$`, which are data here.
-pub(super) fn write_json(value: &Value, out: &mut Vec<u8>) {
-    match value {
-        Value::Null => out.extend_from_slice(b"null"),
-        Value::Bool(yes) => out.extend_from_slice(if *yes { b"true" } else { b"false" }),
-        Value::Number(number) => out.extend_from_slice(number.as_str().as_bytes()),
-        Value::String(text) => write_string(text, out),
-        Value::Array(items) => {
-            out.push(b'[');
-            for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                write_json(item, out);
-            }
-            out.push(b']');
-        }
-        Value::Object(map) => write_map(map, out),
-        // Reading a body never makes a reference; the name is what stands for one.
-        Value::Secret(reference) => write_string(&reference.name, out),
-    }
-}
+/// Plain JSON. `Value::canonical` would escape names that begin with `$`, which are data here.
+pub(super) struct Plainly;
 
-fn write_map(map: &BTreeMap<String, Value>, out: &mut Vec<u8>) {
-    out.push(b'{');
-    for (i, (key, value)) in map.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        write_string(key, out);
-        out.push(b':');
-        write_json(value, out);
+impl JsonSpelling for Plainly {
+    /// Reading a body never makes a reference; the name is what stands for one.
+    fn secret(&self, reference: &SecretRef, out: &mut Vec<u8>) {
+        write_string(&reference.name, out);
     }
-    out.push(b'}');
-}
-
-fn write_string(text: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(&mut *out, text).unwrap_or_else(|e| unreachable!("memory takes any string: {e}"));
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
-use crate::model::{FieldPath, Value};
+use crate::model::{FieldPath, Value, write_json};
 
 use super::call::{Action, Call};
-use super::document::{Document, Refusal, write_json};
+use super::document::{Document, Plainly, Refusal};
 use super::schema::{KindSchema, RefDelete, Schema};
 use super::view::{Delta, Item, View, answer, missing, refuse};
 
@@ -334,7 +334,7 @@ impl State {
 fn held(set: &[String], document: &Document) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     for field in set {
-        write_json(document.spec.get(field)?, &mut out);
+        write_json(document.spec.get(field)?, &Plainly, &mut out);
         out.push(b'\n');
     }
     Some(out)

@@ -1,3 +1,5 @@
+//! The forms in which values travel: codecs of fields, and bodies as JSON, forms and plain text.
+
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -5,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::fill::{query_string, text_of};
 use crate::manifest::api::Content;
-use crate::model::{Number, Secret, SecretRef, Value, Wire, parse_json};
+use crate::model::{JsonSpelling, Number, Secret, SecretRef, Value, Wire, parse_json, write_json, write_string};
 
 /// The values of the secrets that one request may hold.
 pub(super) type Resolved = BTreeMap<SecretRef, Secret>;
@@ -50,54 +52,27 @@ pub(super) fn decode(wire: Wire, value: Value) -> Result<Value, String> {
 /// Writes plain JSON (a canonical text escapes data that looks like a secret reference; a server must not see that).
 /// A secret must have been put in before; here it becomes null.
 pub(super) fn write(value: &Value, out: &mut Vec<u8>) {
-    write_with(value, &Resolved::new(), out);
+    write_json(value, &Resolved::new(), out);
 }
 
-/// The same, with secrets.
-pub(super) fn write_with(value: &Value, secrets: &Resolved, out: &mut Vec<u8>) {
-    match value {
-        Value::Null => out.extend_from_slice(b"null"),
-        Value::Bool(true) => out.extend_from_slice(b"true"),
-        Value::Bool(false) => out.extend_from_slice(b"false"),
-        Value::Number(n) => out.extend_from_slice(n.as_str().as_bytes()),
-        Value::String(text) => write_text(text, out),
-        Value::Array(items) => {
-            out.push(b'[');
-            for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                write_with(item, secrets, out);
-            }
-            out.push(b']');
-        }
-        Value::Object(map) => {
-            out.push(b'{');
-            for (i, (key, item)) in map.iter().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                write_text(key, out);
-                out.push(b':');
-                write_with(item, secrets, out);
-            }
-            out.push(b'}');
-        }
-        Value::Secret(name) => match secrets.get(name) {
+/// The values of its secrets stand in what is sent; one that is not there becomes null.
+impl JsonSpelling for Resolved {
+    fn secret(&self, reference: &SecretRef, out: &mut Vec<u8>) {
+        match self.get(reference) {
             Some(secret) => {
                 #[expect(clippy::disallowed_methods, reason = "the bytes leave for the target")]
                 let plain = secret.expose();
-                write_text(plain, out);
+                write_string(plain, out);
             }
             None => out.extend_from_slice(b"null"),
-        },
+        }
     }
 }
 
 /// The same in another form than JSON, where the description says so.
 pub(super) fn write_as(content: &Content, value: &Value, secrets: &Resolved, out: &mut Vec<u8>) -> Result<(), String> {
     match content {
-        Content::Json | Content::JsonAs(_) => write_with(value, secrets, out),
+        Content::Json | Content::JsonAs(_) => write_json(value, secrets, out),
         Content::Text => {
             let text = plain(value, secrets).ok_or("a body of plain text takes one text, number or boolean")?;
             out.extend_from_slice(text.as_bytes());
@@ -136,11 +111,6 @@ fn plain(value: &Value, secrets: &Resolved) -> Option<String> {
         Value::Array(_) | Value::Object(_) => None,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => text_of(value),
     }
-}
-
-fn write_text(text: &str, out: &mut Vec<u8>) {
-    // Writing a text to a vector cannot fail.
-    serde_json::to_writer(out, text).unwrap_or_default();
 }
 
 #[cfg(test)]

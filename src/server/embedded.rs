@@ -11,7 +11,8 @@ use tokio::task::JoinHandle;
 use crate::model::Secret;
 use crate::world::Entropy;
 
-use super::http::{Config, Server, ServerError, run};
+use super::error::ServerError;
+use super::http::{Config, Server, run};
 use super::schema::Schema;
 use super::store::Store;
 

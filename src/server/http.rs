@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -23,6 +22,7 @@ use crate::world::{Clock, Entropy};
 
 use super::call::{Action, Call};
 use super::document::Refusal;
+use super::error::ServerError;
 use super::faults::{Fate, Faults};
 use super::limit::Limiter;
 use super::store::Store;
@@ -65,42 +65,6 @@ impl Config {
             entropy: Entropy::System,
         }
     }
-}
-
-/// Why the server does not run.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ServerError {
-    /// The data cannot be used.
-    #[error("the data in {} cannot be used: {why}", folder.display())]
-    Store {
-        /// Where.
-        folder: PathBuf,
-        /// Why.
-        why: String,
-    },
-    /// No thread, no file descriptor.
-    #[error("the machine gives no thread: {why}")]
-    Thread {
-        /// Why.
-        why: String,
-    },
-    /// The address cannot be had.
-    #[error("cannot listen on {addr}: {why}")]
-    Listen {
-        /// Where.
-        addr: String,
-        /// Why.
-        why: String,
-    },
-    /// Anybody could write.
-    #[error("{addr} can be reached from other machines: give a --token-file, or listen on 127.0.0.1")]
-    NoToken {
-        /// Where.
-        addr: SocketAddr,
-    },
-    /// A token of nothing but white space protects nothing.
-    #[error("the token is empty")]
-    EmptyToken,
 }
 
 /// Requests so far, by method and path template.

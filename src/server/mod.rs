@@ -12,6 +12,7 @@
 mod call;
 mod document;
 mod embedded;
+mod error;
 mod faults;
 mod http;
 mod limit;
@@ -23,8 +24,9 @@ mod view;
 pub use call::{Action, Call, Conditions, ListQuery, Tags};
 pub use document::{Document, Refusal};
 pub use embedded::{Embedded, embedded};
+pub use error::ServerError;
 pub use faults::{Fate, Faults};
-pub use http::{Config, Counts, MAX_BODY, Server, ServerError, run};
+pub use http::{Config, Counts, MAX_BODY, Server, run};
 pub use limit::Limiter;
 pub use schema::{FieldSchema, FieldType, KindSchema, RefDelete, Reference, Schema};
 pub use state::{Decision, State};

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::call::Call;
 use super::document::Refusal;
-use super::http::ServerError;
+use super::error::ServerError;
 use super::schema::Schema;
 use super::state::{Decision, State};
 use super::view::{Item, View, refuse};

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::run::TERM;
 use crate::model::{Intent, Process, Record};
 use crate::store::{RecordName, Store, StoreError, Tip, same_machine};
 use crate::world::Clock;
 
+/// How long an intent stands.
+pub(super) const TERM: Duration = Duration::from_secs(15 * 60);
 /// How long after `until` others still wait: clocks differ.
 const GRACE: i64 = 60;
 /// How often a waiting run looks again.

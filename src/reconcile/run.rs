@@ -3,14 +3,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::fence::follow;
-use super::lock::{Here, off_the_loop};
+use super::lock::{Here, TERM, off_the_loop};
 use super::perform::Gate;
 use crate::model::{Intent, IntentOp, Record, TargetName};
 use crate::store::{RecordName, Store, StoreError, Tip};
 use crate::world::Clock;
 
-/// How long an intent stands.
-pub(super) const TERM: Duration = Duration::from_secs(15 * 60);
 /// How often it is renewed.
 const RENEW: Duration = Duration::from_secs(5 * 60);
 /// No request starts later than this before the end of the term.

@@ -2,6 +2,7 @@
 
 mod draft;
 mod envelope;
+mod paths;
 mod references;
 mod spec;
 mod trouble;

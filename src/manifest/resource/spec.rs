@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Context;
 use super::draft::Draft;
 use super::envelope::Envelope;
-use super::references::expand;
+use super::paths::expand;
 use super::trouble::{Outcome, in_spec, root, some};
 use crate::manifest::document::ParsedDocument;
 use crate::manifest::hint;

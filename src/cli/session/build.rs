@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::look::unknown_there;
 use super::{Planned, Session};
 use crate::model::{Complete, Desired, Diagnostic, EndpointRecord, Key, Kind, Own, Record, TargetName};
 use crate::plan::{self, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
@@ -161,4 +160,11 @@ impl Session {
         }
         Some(picked)
     }
+}
+
+/// How many resources are declared or recorded at an endpoint.
+fn unknown_there(wanted: &[Arc<Desired>], record: Option<&EndpointRecord>) -> usize {
+    let declared: BTreeSet<(&Kind, &Key)> = wanted.iter().map(|d| (&d.id.kind, &d.id.key)).collect();
+    let entries = record.iter().flat_map(|r| r.entries.keys());
+    wanted.len() + entries.filter(|(kind, key)| !declared.contains(&(kind, key))).count()
 }

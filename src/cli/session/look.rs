@@ -1,7 +1,6 @@
 //! What a session looks at, at which endpoints, and what they say.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
@@ -10,7 +9,7 @@ use super::{Planned, Session};
 use crate::cli::fleet::Driver;
 use crate::cli::{Context, Exit, context};
 use crate::event::Event;
-use crate::model::{Desired, EndpointRecord, IntentOp, Key, Kind, Own, Scope, TargetName};
+use crate::model::{EndpointRecord, IntentOp, Key, Own, Scope, TargetName};
 use crate::plan;
 use crate::reconcile::{
     self, Before, PATIENCE, Peer, Place, Revisited, Scopes, Sighting, Trouble, observe_again, revisit,
@@ -129,13 +128,6 @@ impl Session {
     fn open_operations(&self, target: &TargetName) -> impl Iterator<Item = &IntentOp> {
         self.records.get(target).into_iter().flat_map(|(_, r)| &r.intents).flat_map(|intent| &intent.operations)
     }
-}
-
-/// How many resources are declared or recorded at an endpoint.
-pub(super) fn unknown_there(wanted: &[Arc<Desired>], record: Option<&EndpointRecord>) -> usize {
-    let declared: BTreeSet<(&Kind, &Key)> = wanted.iter().map(|d| (&d.id.kind, &d.id.key)).collect();
-    let entries = record.iter().flat_map(|r| r.entries.keys());
-    wanted.len() + entries.filter(|(kind, key)| !declared.contains(&(kind, key))).count()
 }
 
 /// What the reading of the endpoints means for the exit code.

@@ -1,9 +1,9 @@
 //! The lock of the repository on this machine, shared by the cycles of all targets.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use super::order::Basis;
 use super::{Cycle, moved};
 use crate::cli::session::Session;
 use crate::cli::stores;
@@ -21,12 +21,12 @@ const GIVING_BACK: usize = 50;
 pub(in crate::cli) struct Locks(Mutex<Weak<LocalLock>>);
 
 impl Locks {
-    pub(super) fn take(&self, ctx: &Context, basis: &Basis, me: &Process) -> Result<Arc<LocalLock>, Stop> {
+    pub(super) fn take(&self, ctx: &Context, repository: &Path, me: &Process) -> Result<Arc<LocalLock>, Stop> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lock) = shared.upgrade() {
             return Ok(lock);
         }
-        let mut taken = LocalLock::take(&ctx.state, basis.loaded.source.common_dir(), me);
+        let mut taken = LocalLock::take(&ctx.state, repository, me);
         for _ in 0..GIVING_BACK {
             match &taken {
                 // Another cycle of this process is just giving it back.
@@ -34,7 +34,7 @@ impl Locks {
                 _ => break,
             }
             std::thread::sleep(Duration::from_millis(1));
-            taken = LocalLock::take(&ctx.state, basis.loaded.source.common_dir(), me);
+            taken = LocalLock::take(&ctx.state, repository, me);
         }
         match taken {
             Ok(lock) => {
@@ -58,7 +58,8 @@ impl Cycle<'_> {
     /// Takes the lock of the repository and sees that the record stands where it stood when the plan was made.
     pub(super) async fn lock(&self, session: &Session, target: &TargetName) -> Result<Arc<LocalLock>, Stop> {
         let me = &self.order.here.process;
-        let lock = tokio::task::block_in_place(|| self.basis.locks.take(self.ctx, self.basis, me))?;
+        let repository = self.basis.loaded.source.common_dir();
+        let lock = tokio::task::block_in_place(|| self.basis.locks.take(self.ctx, repository, me))?;
         let name = self.name(target);
         let Some((tip, record)) = session.records.get(target) else { return Ok(lock) };
         let stands = tokio::task::block_in_place(|| self.basis.stores.stands(&name)).map_err(|e| stores::stop(&e))?;

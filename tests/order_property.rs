@@ -233,24 +233,7 @@ fn desired_of(state: &State) -> Vec<Arc<Desired>> {
 
 fn record_of(state: &State) -> EndpointRecord {
     let one = |((kind, key), value): (&(Kind, Key), &Value)| {
-        let sent = value.canonical();
-        let entry = RecordEntry {
-            kind: kind.clone(),
-            key: key.clone(),
-            server_id: None,
-            uid: None,
-            digest: sent.digest(),
-            sent,
-            marked: false,
-            labels: BTreeMap::new(),
-            refs: Vec::new(),
-            protect: false,
-            on_remove: OnRemove::Delete,
-            rewritten: BTreeMap::new(),
-            secrets: BTreeMap::new(),
-            secret_hashes: BTreeMap::new(),
-            hmac: None,
-        };
+        let entry = RecordEntry::of(kind.clone(), key.clone(), value.canonical());
         ((kind.clone(), key.clone()), entry)
     };
     EndpointRecord { identity: None, entries: state.iter().map(one).collect() }

@@ -75,27 +75,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Digest, FieldRule, Inits, Key, Kind, OnRemove, SecretMode, Unordered, parse_json};
+    use crate::model::{FieldRule, Inits, Key, Kind, SecretMode, Unordered, parse_json};
 
     fn entry(sent: Canonical) -> RecordEntry {
-        let digest: Digest = sent.digest();
-        RecordEntry {
-            kind: Kind::new("k"),
-            key: Key::of_texts(&["a"]),
-            server_id: None,
-            uid: None,
-            sent,
-            digest,
-            marked: false,
-            labels: BTreeMap::new(),
-            refs: Vec::new(),
-            protect: false,
-            on_remove: OnRemove::Delete,
-            rewritten: BTreeMap::new(),
-            secrets: BTreeMap::new(),
-            secret_hashes: BTreeMap::new(),
-            hmac: None,
-        }
+        RecordEntry::of(Kind::new("k"), Key::of_texts(&["a"]), sent)
     }
 
     fn rules(which: usize) -> KindRules {

@@ -45,7 +45,7 @@ fn access(operator: &Operator, url: &str, credential: Option<&str>, shipped: boo
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, Diagnostic>) -> &'static str {
     let code = result.unwrap_err().code;
-    assert!(super::super::REFUSALS.contains(&code) || super::super::UNREADABLE.contains(&code));
+    assert!(crate::credentials::REFUSALS.contains(&code) || crate::credentials::UNREADABLE.contains(&code));
     code
 }
 

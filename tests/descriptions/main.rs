@@ -1,0 +1,10 @@
+//! The shipped descriptions and the HTTP driver, over answers as real servers gave them.
+#![cfg(test)]
+
+mod listed;
+mod logins;
+mod nested;
+mod others;
+mod secrets;
+mod tape;
+mod written;

@@ -32,7 +32,7 @@ impl Canonical {
     }
 
     /// Puts an object together from members that are canonical themselves. Names must be sorted and plain, as
-    /// [`super::members()`] gives them; `None` otherwise.
+    /// [`crate::model::members()`] gives them; `None` otherwise.
     pub fn of_members<'a>(members: impl Iterator<Item = (&'a str, &'a [u8])>) -> Option<Self> {
         let mut out = Vec::with_capacity(512);
         let mut before: Option<&str> = None;

@@ -10,11 +10,11 @@ use crate::reconcile::peer::Place;
 /// What the machine wants done.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Command {
-    /// Look at the source; answer with [`Input::Looked`].
+    /// Look at the source; answer with [`Input::Looked`](super::Input::Looked).
     Look,
-    /// Reconcile a target; answer with [`Input::Cycled`].
+    /// Reconcile a target; answer with [`Input::Cycled`](super::Input::Cycled).
     Cycle(TargetName, Job),
-    /// Ask whether an endpoint answers; answer with [`Input::Probed`].
+    /// Ask whether an endpoint answers; answer with [`Input::Probed`](super::Input::Probed).
     Probe(Place),
     /// The snapshot in force is older than it should be: say so.
     Stale(Duration),

@@ -3,7 +3,11 @@
 mod clock;
 mod entropy;
 mod rate;
+#[cfg(test)]
+mod seeds;
 
 pub use clock::{Clock, ScriptedClock};
 pub use entropy::Entropy;
 pub use rate::{Rate, TokenBucket};
+#[cfg(test)]
+pub(crate) use seeds::seeds;

@@ -3,6 +3,7 @@ use std::pin::pin;
 use super::*;
 use crate::store::{RecordName, Store, StoreError, Tip};
 use crate::target::Fault;
+use crate::world::seeds;
 
 /// Records in memory, with answers that get lost on demand.
 #[derive(Default)]
@@ -592,7 +593,7 @@ async fn run_once(world: &World, store: &Arc<Records>, wanted: &Wanted, pid: u32
 #[tokio::test]
 async fn a_run_that_is_killed_anywhere_is_settled_and_the_next_converges() {
     let (mut killed, mut in_time) = (0, 0);
-    for seed in 0..500 {
+    for seed in seeds(500) {
         let world = World::with(Manners::default(), scripted(), 3, None);
         let store = Arc::new(Records::default());
         let chance = Entropy::seeded(seed);

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::simulation::{Found, Rules, simulate};
+use crate::world::seeds;
 
 const STORM: Rules = Rules { watchers: 3, targets: 5, faults: true, request: Duration::from_secs(10) };
 
@@ -29,7 +30,7 @@ fn storms(seeds: std::ops::Range<u64>) {
 
 #[test]
 fn two_watchers_never_have_writes_under_way_for_one_target() {
-    storms(0..150);
+    storms(seeds(150));
 }
 
 #[test]

@@ -28,19 +28,19 @@ use crate::watchers::Watchers;
 use crate::{http, within};
 
 const TARGETS: usize = 5;
-const SERVICES: usize = 4;
+pub(crate) const SERVICES: usize = 4;
 /// A take-over: the lease of 30 s, and what finding out takes.
-const TAKEN_OVER: Duration = Duration::from_secs(35);
+pub(crate) const TAKEN_OVER: Duration = Duration::from_secs(35);
 /// What the machine may be slower than it should while everything else runs beside this.
-const SLACK: Duration = Duration::from_secs(10);
+pub(crate) const SLACK: Duration = Duration::from_secs(10);
 /// Everything is as it should be, with nobody away.
-const SETTLED: Duration = Duration::from_secs(60);
+pub(crate) const SETTLED: Duration = Duration::from_secs(60);
 /// Two watchers that both say for so long that they lead at a target do so. A process that wakes says what it knew until
 /// its loop turned; what it may write then is decided by the gate and by the fence, and the servers' books show it.
 const BOTH: Duration = Duration::from_millis(1500);
 
 /// Asks every watcher, again and again, where it leads.
-struct Eyes {
+pub(crate) struct Eyes {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<Vec<String>>>,
 }
@@ -55,7 +55,7 @@ impl Eyes {
     }
 
     /// What they saw that must never be.
-    fn close(&mut self) -> Vec<String> {
+    pub(crate) fn close(&mut self) -> Vec<String> {
         self.over.store(true, Ordering::SeqCst);
         self.thread.take().map(|thread| thread.join().unwrap()).unwrap_or_default()
     }
@@ -87,18 +87,18 @@ fn watch_them(addresses: &[SocketAddr], over: &AtomicBool) -> Vec<String> {
     found
 }
 
-struct Stage {
-    cluster: Cluster,
-    scene: Scene,
-    watchers: Watchers,
+pub(crate) struct Stage {
+    pub(crate) cluster: Cluster,
+    pub(crate) scene: Scene,
+    pub(crate) watchers: Watchers,
     /// Of each watcher, to each member.
     lines: Vec<Vec<Line>>,
-    targets: Vec<String>,
-    eyes: Eyes,
+    pub(crate) targets: Vec<String>,
+    pub(crate) eyes: Eyes,
 }
 
 /// Watchers that lead at all targets between them, with everything applied; nothing without etcd.
-fn stage() -> Option<Stage> {
+pub(crate) fn stage() -> Option<Stage> {
     let cluster = Cluster::of(3)?;
     let scene = Scene::of(TARGETS, SERVICES);
     let member = |url: &String| Line::to(url.trim_start_matches("http://").parse().unwrap());
@@ -117,13 +117,13 @@ fn stage() -> Option<Stage> {
 
 impl Stage {
     /// Where this watcher leads.
-    fn led_by(&self, watcher: usize) -> Vec<usize> {
+    pub(crate) fn led_by(&self, watcher: usize) -> Vec<usize> {
         let leads = |at: &usize| self.watchers.leaders(&self.targets[*at]) == [watcher];
         (0..TARGETS).filter(leads).collect()
     }
 
     /// The watcher that leads at most targets.
-    fn busiest(&self) -> usize {
+    pub(crate) fn busiest(&self) -> usize {
         (0..3).max_by_key(|watcher| self.led_by(*watcher).len()).unwrap()
     }
 
@@ -133,7 +133,7 @@ impl Stage {
     }
 
     /// The tokens under which it leads, by target.
-    fn tokens(&self, watcher: usize) -> BTreeMap<String, u64> {
+    pub(crate) fn tokens(&self, watcher: usize) -> BTreeMap<String, u64> {
         let led = self.status(watcher).targets.into_iter().filter(|target| target.leader);
         led.map(|target| (target.target, target.token.unwrap())).collect()
     }
@@ -150,7 +150,7 @@ impl Stage {
 
     /// Waits until the target has another leader, which has brought it there.
     #[track_caller]
-    fn taken_over(&self, from: usize, targets: &[usize], port: u64, limit: Duration) {
+    pub(crate) fn taken_over(&self, from: usize, targets: &[usize], port: u64, limit: Duration) {
         within(limit, &format!("others at {targets:?}, with port {port} there"), || {
             targets.iter().all(|at| self.is_taken_over(from, *at, port)).then_some(())
         });

@@ -38,6 +38,7 @@ mod orders;
 mod process;
 mod prometheus;
 mod remote;
+mod rounds;
 mod scene;
 mod shared_orders;
 mod shop;

@@ -8,9 +8,13 @@
 
 #[path = "../support/fake.rs"]
 mod fake;
+#[path = "../support/proxy.rs"]
+mod proxy;
 mod sandbox;
 
 mod apply;
+mod chaos;
+mod folders;
 mod habits;
 mod hostile;
 mod ids;

@@ -18,7 +18,7 @@ const REF: &str = "refs/ctl/records/shop/edge";
 /// The reference server as a process of its own.
 pub(super) struct Server {
     process: Child,
-    url: String,
+    pub(super) url: String,
 }
 
 impl Server {
@@ -72,6 +72,17 @@ impl Server {
         let counts = self.get("/debug/requests");
         let counts = counts.as_object().unwrap().iter();
         counts.filter(|(what, _)| !what.starts_with("GET ")).map(|(_, n)| n.as_u64().unwrap()).sum()
+    }
+}
+
+impl World {
+    /// SIGKILL to the server, and after a while the same one at the same address.
+    pub(super) fn kill_server(&mut self, away: Duration, faults: &str) {
+        let listen = self.server.url.strip_prefix("http://").unwrap().to_owned();
+        self.server.process.kill().unwrap();
+        self.server.process.wait().unwrap();
+        std::thread::sleep(away);
+        self.server = Server::start(&self.sandbox, &listen, faults);
     }
 }
 
@@ -155,7 +166,7 @@ impl World {
 
     /// Runs until a run says that all is done; what the runs before it said.
     #[track_caller]
-    fn until_done(&self) -> Vec<Ran> {
+    pub(super) fn until_done(&self) -> Vec<Ran> {
         let mut before = Vec::new();
         for _ in 0..4 {
             let ran = self.sandbox.run(["apply", "--yes"]);
@@ -171,7 +182,7 @@ impl World {
 
     /// The server holds what is declared and nothing else, the record says so, entry by object, and nobody holds it.
     #[track_caller]
-    fn assert_converged(&self, declared: &BTreeMap<String, Value>) {
+    pub(super) fn assert_converged(&self, declared: &BTreeMap<String, Value>) {
         let live = self.server.live();
         let names = |map: &BTreeSet<&String>| map.iter().map(|s| (*s).clone()).collect::<Vec<_>>();
         let (have, want): (BTreeSet<_>, BTreeSet<_>) = (live.keys().collect(), declared.keys().collect());
@@ -188,14 +199,14 @@ impl World {
     }
 }
 
-fn tail(text: &str) -> String {
+pub(super) fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(12)..].join("\n")
 }
 
 /// About 200 resources, of which each round renames some services and changes nearly all: deletes, creates, updates,
 /// and routes that let go of a service before it goes.
-fn declare(world: &World, round: usize) -> BTreeMap<String, Value> {
+pub(super) fn declare(world: &World, round: usize) -> BTreeMap<String, Value> {
     let service = |i: usize| if i % 7 == round % 7 { format!("s{i}r{round}") } else { format!("s{i}") };
     let mut declared = BTreeMap::new();
     let mut text = String::new();
@@ -221,16 +232,16 @@ fn declare(world: &World, round: usize) -> BTreeMap<String, Value> {
 }
 
 /// Numbers that differ from run to run are no use to whoever has to repeat a failure.
-struct Chance(u64);
+pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit.max(1)
     }
 }
 
-fn kills(default: usize) -> usize {
+pub(super) fn kills(default: usize) -> usize {
     std::env::var("CTL_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
 }
 
@@ -304,7 +315,7 @@ fn spawn(world: &World, args: &[&str]) -> Child {
 }
 
 #[track_caller]
-fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
+pub(super) fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !ready() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{what}: it never came");

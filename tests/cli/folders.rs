@@ -1,0 +1,107 @@
+//! From wherever `ctl` is run, and however its source is named, it finds the project or says what it looked for.
+
+use std::path::Path;
+
+use crate::fake::Fake;
+use crate::hostile::{API, thing};
+use crate::sandbox::{Ran, Sandbox};
+
+/// A repository with a project in `team/shop`, of two things.
+fn nested(url: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let file = format!(
+        "apiVersion: ctl/v1\nkind: Project\nmetadata: {{name: shop}}\nmanifests: [manifests/]\ntargets:\n  shop: {{api: fake, url: \"{url}\"}}\n"
+    );
+    sandbox.write("team/shop/ctl.yaml", &file).write("team/shop/apis/fake.yaml", API);
+    sandbox.write("team/shop/manifests/a.yaml", &thing("a", "size: 1"));
+    sandbox.write("team/shop/manifests/b.yaml", &thing("b", "size: 2"));
+    sandbox.write("README.md", "nothing of ours\n").commit("two things, deep down");
+    sandbox
+}
+
+fn from(sandbox: &Sandbox, folder: &Path, args: &[&str]) -> Ran {
+    let output = sandbox.command(args).current_dir(folder).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ran { stdout: text(output.stdout), stderr: text(output.stderr), code: output.status.code() }
+}
+
+#[test]
+fn a_project_is_found_from_any_folder() {
+    let fake = Fake::honest();
+    let sandbox = nested(&fake.url());
+    let repo = sandbox.repo();
+    let elsewhere = sandbox.root().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::fs::create_dir(repo.join("team/shop/empty")).unwrap();
+    let absolute = repo.join("team/shop").display().to_string();
+    for (folder, source) in [
+        (repo.join("team/shop"), None),
+        (repo.join("team/shop"), Some(".")),
+        (repo.join("team/shop/manifests"), None),
+        (repo.join("team/shop/manifests"), Some("..")),
+        // A folder that no commit knows.
+        (repo.join("team/shop"), Some("../shop/manifests")),
+        (repo.clone(), Some("team/shop")),
+        (repo.clone(), Some("./team/shop/")),
+        (elsewhere.clone(), Some("../repo/team/shop")),
+        (elsewhere.clone(), Some(absolute.as_str())),
+        ("/".into(), Some(absolute.as_str())),
+    ] {
+        let args: Vec<&str> = ["plan"].into_iter().chain(source).collect();
+        from(&sandbox, &folder, &args).exits(0).says("2 to create").says("manifests/a.yaml");
+    }
+    // The record is one, from wherever it is written.
+    from(&sandbox, &elsewhere, &["apply", "../repo/team/shop", "--yes"]).exits(0).says("2 created");
+    from(&sandbox, &repo.join("team/shop"), &["apply", "--yes"]).exits(0).says("Nothing to do");
+    from(&sandbox, &repo, &["record", "show", "team/shop"]).exits(0).says("thing");
+}
+
+#[test]
+fn work_trees_and_bare_repositories_have_the_project_too() {
+    let fake = Fake::honest();
+    let sandbox = nested(&fake.url());
+    sandbox.git(["worktree", "add", "--quiet", "-b", "side", "../side"]);
+    sandbox.git(["clone", "--quiet", "--bare", ".", "../bare.git"]);
+    let (side, bare) = (sandbox.root().join("side"), sandbox.root().join("bare.git"));
+    // A linked work tree has a branch of its own, and the record of all of them.
+    std::fs::write(side.join("team/shop/manifests/c.yaml"), thing("c", "size: 3")).unwrap();
+    assert!(sandbox.git_try(&side, &["add", "--all"]).status.success());
+    assert!(sandbox.git_try(&side, &["commit", "--quiet", "-m", "a third"]).status.success());
+    from(&sandbox, &side.join("team/shop"), &["plan"]).exits(0).says("3 to create");
+    from(&sandbox, &sandbox.repo(), &["plan", "../side/team/shop"]).exits(0).says("3 to create");
+    from(&sandbox, &sandbox.repo(), &["plan", "team/shop"]).exits(0).says("2 to create");
+    from(&sandbox, &side, &["apply", "team/shop", "--yes"]).exits(0).says("3 created");
+    // What `side` applied is newer than what is here.
+    from(&sandbox, &sandbox.repo(), &["plan", "team/shop"]).exits(5);
+    assert_eq!(sandbox.git_try(&side, &["rev-parse", "refs/ctl/records/shop/shop"]).status.code(), Some(0));
+    // A bare repository has no folders but those of its commit.
+    let ran = from(&sandbox, &bare, &["plan"]).exits(6);
+    assert!(ran.stderr.contains("ctl.yaml"), "{}", ran.stderr);
+}
+
+#[test]
+fn where_no_project_is_the_answer_says_where_it_looked() {
+    let fake = Fake::honest();
+    let sandbox = nested(&fake.url());
+    let repo = sandbox.repo();
+    let elsewhere = sandbox.root().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    for (folder, source, code, words) in [
+        (&repo, None, 6, &["has no ctl.yaml"][..]),
+        (&repo, Some("team"), 6, &["has no ctl.yaml", "team"]),
+        (&elsewhere, None, 6, &["is not in a Git repository"]),
+        (&elsewhere, Some("nowhere"), 6, &["`nowhere` does not exist"]),
+        (&elsewhere, Some("../repo/team/none"), 6, &["`../repo/team/none` does not exist"]),
+        (&repo.join(".git"), None, 6, &["ctl.yaml"]),
+        (&repo.join(".git/refs"), None, 6, &["ctl.yaml"]),
+    ] {
+        let args: Vec<&str> = ["plan"].into_iter().chain(source).collect();
+        let ran = from(&sandbox, folder, &args);
+        assert_eq!(ran.code, Some(code), "{}: {}{}", folder.display(), ran.stdout, ran.stderr);
+        for word in words {
+            assert!(ran.stderr.contains(word), "{}: no {word:?} in {}", folder.display(), ran.stderr);
+        }
+        assert!(ran.stderr.contains("help:"), "{}: what to do is not said: {}", folder.display(), ran.stderr);
+    }
+    assert!(fake.asked().is_empty());
+}

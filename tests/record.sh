@@ -5,6 +5,8 @@
 #
 # Each case has a remote, a server and clones of its own. Whatever goes wrong in it: never an older commit over a newer
 # one, nothing lost, the exit code of the table, no manual unlock. Needs bash, git and curl; no network.
+# What `eval` is given is expanded when it is asked, not when it is written down.
+# shellcheck disable=SC2016
 set -u
 
 CTL=${CTL:-target/debug/ctl}
@@ -23,7 +25,7 @@ mkdir "$HOME"
 # shellcheck disable=SC2317
 cleanup() {
   for pid in "${servers[@]}"; do kill "$pid" 2>/dev/null; done
-  [ -n "${KEEP:-}" ] && echo "kept: $ROOT" >&2 || rm -rf "$ROOT"
+  if [ -n "${KEEP:-}" ]; then echo "kept: $ROOT" >&2; else rm -rf "$ROOT"; fi
 }
 trap cleanup EXIT
 
@@ -95,7 +97,7 @@ serve() {
   URL=$(cat "$W/url")
 }
 stop_server() { kill "$SERVER"; wait "$SERVER" 2>/dev/null; }
-serve_again() { stop_server; serve "${URL#http://}" "${1:-}"; }
+serve_again() { stop_server; serve "${URL#http://}" ""; }
 
 # clone NAME [BRANCH]: a clone of depth 1, as CI has it.
 clone() {
@@ -127,7 +129,7 @@ recorded() {
 }
 intents() { remote ls-tree -r --name-only $REF 2>/dev/null | grep -c '^intents/'; }
 head_commit() { remote show $REF:head.json | grep -o '"commit":"[^"]*"' | cut -d'"' -f4; }
-declared() { (cd "$W/$1/manifests" && ls | sed 's/\.yaml$//' | sort); }
+declared() { find "$W/$1/manifests" -name '*.yaml' -printf '%f\n' | sed 's/\.yaml$//' | sort; }
 # What is declared is live and recorded, each once, and nobody holds the record.
 converged() {
   local want; want=$(declared "$1")

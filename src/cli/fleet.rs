@@ -10,7 +10,7 @@ use super::stores::embedded_dir;
 use super::{Context, Exit, Stop};
 use crate::credentials::{Access, Auth, NoSecrets, Operator, SecretSource, UNREADABLE};
 use crate::model::{Diagnostic, EndpointName, Mark, Own, TargetConfig, TargetName, Value};
-use crate::net::{Exchange, HttpTransport, NetError, Paced, Tap, Tapped, Tls};
+use crate::net::{Exchange, HttpTransport, Paced, Tap, Tapped, Tls};
 use crate::plan::Refusal;
 use crate::reconcile::{Peer, Peers, Place};
 use crate::server::{self, Embedded, Schema};
@@ -100,9 +100,16 @@ impl Fleet {
                 };
                 let params = target.values.iter().filter_map(|(k, v)| Some((k.clone(), text(v)?))).collect();
                 let tls = Tls { ca: access.ca.as_deref(), identity: access.identity.as_ref() };
-                let transport = HttpTransport::new(&url, tls).map_err(|e: NetError| {
-                    Stop::with(Exit::Refused, Diagnostic::error("bad-endpoint", format!("{name}/{endpoint}: {e}")))
-                })?;
+                let transport = match HttpTransport::new(&url, tls) {
+                    Ok(transport) => transport,
+                    Err(error) => {
+                        let help =
+                            "`ca` and `client-certificate` of the credential hold PEM texts: see docs/reference.md";
+                        let diagnostic = Diagnostic::error("credential-unreadable", error.to_string()).help(help);
+                        fleet.refuse(name, Some(endpoint.clone()), diagnostic);
+                        continue;
+                    }
+                };
                 let transport = transport.with_headers_of(operator.limits().header);
                 let (concurrency, rate) = speed(target, limits, api.description.rps());
                 let tap = listener.map(|listener| tap(listener, operator, name, endpoint));

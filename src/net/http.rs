@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 
 use crate::model::{Limits, Secret};
 
-use super::{NetError, Transport};
+use super::{NetError, Transport, distrust};
 
 /// How long a connection may take to stand.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -58,6 +58,11 @@ impl HttpTransport {
         if let Some(pem) = tls.ca {
             let certificates = reqwest::Certificate::from_pem_bundle(pem)
                 .map_err(|e| unsent(format!("the private authority's certificate cannot be read: {e}")))?;
+            if certificates.is_empty() {
+                return Err(unsent(
+                    "the private authority's certificate cannot be read: there is none in it".to_owned(),
+                ));
+            }
             builder = builder.tls_certs_merge(certificates);
         }
         if let Some(pem) = tls.identity {
@@ -184,6 +189,9 @@ fn chain(error: &reqwest::Error) -> String {
     let mut causes = Vec::new();
     let mut here = error.source();
     while let Some(cause) = here {
+        if let Some(told) = distrust::told(cause) {
+            return told;
+        }
         causes.push(cause.to_string());
         here = cause.source();
     }

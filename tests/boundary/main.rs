@@ -1,5 +1,5 @@
 //! What crosses the border of the process: which programs it starts, which paths it opens and whom it connects to, as the
-//! kernel saw it (`strace`).
+//! kernel saw it (`strace`); and what it believes over TLS, from a server on OpenSSL.
 //!
 //! A part that is not installed (`tests/servers/install` does it) is a skip that says so, and with `CTL_TEST_ALL=1` a
 //! failure.
@@ -16,4 +16,5 @@ mod parts;
 mod sandbox;
 
 mod hostile;
+mod tls;
 mod trace;

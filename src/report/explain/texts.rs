@@ -162,7 +162,8 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     (
         "credential-unreadable",
         "The operator's file says where a credential comes from (a variable, a file, a command), and it could not \
-         be read from there. Nothing was sent.",
+         be read from there; or what `ca` or `client-certificate` name is no certificate, or has another key. Nothing was \
+         sent.",
     ),
     ("custom-tag", "A YAML tag of one's own (`!name`) means nothing here. Remove it."),
     (

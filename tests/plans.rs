@@ -40,7 +40,8 @@ fn members<'a>(yaml: &'a Yaml, name: &str) -> Vec<(&'a str, &'a Yaml)> {
 fn rules(name: &str, yaml: &Yaml) -> KindRules {
     let keys = texts(yaml, "key");
     let mut rules = KindRules::conventional(Kind::new(name), &keys.iter().map(String::as_str).collect::<Vec<_>>());
-    rules.parent = text(yaml, "in").map(|p| ParentRule { kind: Kind::new(p), fields: vec![0] });
+    rules.parent =
+        text(yaml, "in").map(|p| ParentRule { kind: Kind::new(p), fields: (0..keys.len().max(2) - 1).collect() });
     rules.container = flag(yaml, "container");
     rules.eventual = flag(yaml, "eventual");
     rules.listed_by_key = flag(yaml, "listed-by-key");

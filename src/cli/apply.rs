@@ -11,7 +11,7 @@ use super::ordered;
 use super::plan::rendered;
 use super::session::{self, Planned, Session, Wishes, refusal_exit};
 use super::settling::settle_open;
-use super::{Context, Exit, Stop, context, stores};
+use super::{Context, Exit, Stop, context, narrated, stores};
 use crate::event::{Ending, Event};
 use crate::model::{Diagnostic, Digest, Own, Process};
 use crate::plan::{Action, Plan};
@@ -257,7 +257,7 @@ async fn show_carried(
     let redactor = session.redactor.clone();
     let tell = |event: Event| {
         if ctx.verbose > 0
-            && let Some(line) = session::narrated(&event)
+            && let Some(line) = narrated::line(&event)
         {
             ctx.say(&redactor.hide(&line));
         }

@@ -10,7 +10,7 @@ use super::cache::ParseCache;
 use super::shipped;
 use super::{Context, Exit, Stop};
 use crate::credentials::ApiOrigin;
-use crate::manifest::api::ApiDescription;
+use crate::manifest::api::{ApiDescription, ApiType};
 use crate::manifest::{self, PROJECT_FILE, ParsedFile, SetInput};
 use crate::model::{
     Complete, Desired, Diagnostic, FieldPath, KindTable, Limits, Project, Revision, Snapshot, SourceFile, Span,
@@ -342,7 +342,8 @@ impl Loaded {
                     let field = owner.at.segments().last().map(String::as_str).unwrap_or_default();
                     !owner.element && desired.body.as_str().contains(field)
                 });
-            if rules.ignore.is_empty() && !states_mark {
+            let ty = api.description.types.get(&desired.id.kind);
+            if rules.ignore.is_empty() && !states_mark && !ty.is_some_and(ApiType::names_what_it_sends) {
                 continue;
             }
             for diagnostic in audit(&api.description, desired) {

@@ -26,7 +26,6 @@ use crate::reconcile::{Place, Sighting};
 use crate::store::Tip;
 use locate::File;
 
-pub(super) use look::narrated;
 pub(super) use open::{Parts, Wishes, agree, check_folder, digest};
 pub(super) use verdict::{advice, refusal_exit, refusals};
 

@@ -3,6 +3,7 @@
 use super::args::{DescribeArgs, ExplainArgs, Plain, SourceArgs, TargetArgs};
 use super::history::table;
 use super::load::{self, Api};
+use super::requests::requests;
 use super::{Context, Exit, Stop, shipped};
 use crate::manifest::api::{ApiDescription, nearest};
 use crate::model::{Diagnostic, Kind, KindRules, Own, TargetConfig, TargetName, UpdateMode};
@@ -148,7 +149,8 @@ pub(super) fn explain(ctx: &Context, args: &ExplainArgs) -> Result<Exit, Stop> {
             }
             Some(kind) => {
                 if let Some(rules) = description.table().get(&Kind::new(kind)) {
-                    ctx.print(&fields(&description.name, rules));
+                    let requests = description.types.get(&rules.kind).map(|ty| requests(&description, ty, rules));
+                    ctx.print(&format!("{}{}", fields(&description.name, rules), requests.unwrap_or_default()));
                     return Ok(Exit::Done);
                 }
                 let known: Vec<&str> = description.table().kinds.keys().map(Kind::as_str).collect();

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use super::effective;
 use crate::model::{
-    Canonical, FieldPath, FieldRule, KindRules, RecordEntry, SecretMode, SecretRef, Unordered, UpdateMode, Value,
+    Canonical, Digest, FieldPath, FieldRule, KindRules, RecordEntry, SecretMode, SecretRef, Unordered, UpdateMode,
+    Value,
 };
 
 /// What differs between what is wanted and what is there.
@@ -89,6 +90,16 @@ pub fn compare(desired: &Value, observed: &Value, recorded: Option<&RecordEntry>
 pub fn rewritten(sent: &Value, readback: &Value, rules: &KindRules) -> BTreeMap<FieldPath, Option<Canonical>> {
     let found = compare(sent, readback, None, rules);
     found.fields.into_iter().filter(|f| !f.secret).map(|f| (f.path, f.before)).collect()
+}
+
+/// The fields that differ and whose values are not shown, each with the digest of what is there.
+pub fn unshown(sent: &Value, readback: &Value, rules: &KindRules) -> BTreeMap<FieldPath, Option<Digest>> {
+    let found = compare(sent, readback, None, rules);
+    let there = |path: FieldPath| {
+        let digest = readback.get(&path).map(|value| value.canonical().digest());
+        (path, digest)
+    };
+    found.fields.into_iter().filter(|f| f.secret).map(|f| there(f.path)).collect()
 }
 
 struct Walk<'a> {

@@ -9,6 +9,6 @@ mod effective;
 mod project;
 
 pub use bytes::{compare_held, rewritten_held};
-pub use compare::{Cause, Comparison, FieldChange, Normalised, compare, rewritten};
+pub use compare::{Cause, Comparison, FieldChange, Normalised, compare, rewritten, unshown};
 pub use effective::effective;
 pub use project::{digest_of, project, stated};

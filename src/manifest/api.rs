@@ -15,8 +15,8 @@ mod tests;
 
 pub use description::{
     AbsentRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, Choice, Content, ErrorRule, EtagRule, GetRule,
-    IdentityRule, ListRule, LoginRule, Method, PageRule, Place, RetryRule, Revalidate, Shape, SinceRule, TokenPlace,
-    WaitRule,
+    IdentityRule, ListRule, LoginRule, Method, PageEnd, PageRule, Place, RetryRule, Revalidate, Shape, SinceRule,
+    TokenPlace, WaitRule,
 };
 pub use nearest::nearest;
 pub use template::{BodyTemplate, Codec, Hole, Part, Splat, Template};

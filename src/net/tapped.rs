@@ -4,12 +4,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{NetError, Transport};
+use crate::model::{Value, parse_json};
 use crate::world::Clock;
 
 /// How much of an answer an [`Exchange`] keeps, in bytes.
 const EXCERPT: usize = 500;
 /// How much of an answer is searched for secrets before it is cut.
 const SEARCHED: usize = 64 * 1024;
+
+/// How deep [`Exchange::sent`] goes, and how long it may get.
+const OUTLINE: (usize, usize) = (4, 400);
 
 /// Takes the secrets out of a text.
 pub type Hide = Arc<dyn Fn(&str) -> String + Send + Sync>;
@@ -21,6 +25,8 @@ pub struct Exchange {
     pub method: String,
     /// The path with the query: never the origin, so never a user or a password.
     pub path: String,
+    /// What the body is made of, if it is JSON and may be known: the names in it, and never a value.
+    pub sent: Option<String>,
     /// The answer's status; none without an answer.
     pub status: Option<u16>,
     /// From sending to the answer's end, or to giving up.
@@ -79,23 +85,54 @@ impl<T: Transport> Transport for Tapped<T> {
             Some(discretion) => (tap.hide)(&(discretion.hide)(text)),
             None => (tap.hide)(text),
         };
+        let told = discretion.as_ref().is_some_and(|discretion| discretion.keep_answer);
+        let sent = outline(request.body()).filter(|_| told).map(|names| hide(&names));
         let began = self.clock.boot();
         let result = self.inner.send(request, deadline, limit).await;
         let took = self.clock.boot().saturating_sub(began);
         let (status, error, answer) = match &result {
             Ok(response) => {
                 let status = response.status().as_u16();
-                let kept = status >= 400 && discretion.as_ref().is_some_and(|discretion| discretion.keep_answer);
-                (Some(status), None, kept.then(|| excerpt(response.body(), &hide)))
+                (Some(status), None, (told && status >= 400).then(|| excerpt(response.body(), &hide)))
             }
             Err(error) => (None, Some(hide(&error.to_string())), None),
         };
-        (tap.tell)(&Exchange { method, path: hide(&path), status, took, error, answer });
+        (tap.tell)(&Exchange { method, path: hide(&path), sent, status, took, error, answer });
         result
     }
 
     fn is_heard(&self) -> bool {
         self.tap.is_some()
+    }
+}
+
+/// The names in a body: `{name, ports: [{from, to}]}`.
+fn outline(body: &[u8]) -> Option<String> {
+    let value = if body.is_empty() || body.len() > SEARCHED { None } else { parse_json(body).ok() }?;
+    let mut text = names(&value, OUTLINE.0);
+    if text.len() > OUTLINE.1 {
+        text.truncate(text.floor_char_boundary(OUTLINE.1));
+        text.push('…');
+    }
+    Some(text)
+}
+
+fn names(value: &Value, depth: usize) -> String {
+    match value {
+        Value::Object(_) | Value::Array(_) if depth == 0 => "…".to_owned(),
+        Value::Object(map) => {
+            let member = |(name, value): (&str, &Value)| match value {
+                Value::Object(_) | Value::Array(_) => format!("{name}: {}", names(value, depth - 1)),
+                _ => name.to_owned(),
+            };
+            let members: Vec<String> = map.iter().map(|(name, value)| member((name.as_ref(), value))).collect();
+            format!("{{{}}}", members.join(", "))
+        }
+        Value::Array(list) => match list.first() {
+            Some(first) => format!("[{}]", names(first, depth - 1)),
+            None => "[]".to_owned(),
+        },
+        _ => "…".to_owned(),
     }
 }
 
@@ -163,6 +200,19 @@ mod tests {
         assert_eq!((exchange.status, exchange.took), (Some(422), Duration::from_millis(30)));
         let answer = exchange.answer.unwrap();
         assert!(answer.len() <= 500 && !answer.contains("hun") && answer.ends_with("<secret mq"), "{answer}");
+    }
+
+    #[test]
+    fn of_a_body_the_names_are_told_and_no_value() {
+        let body = br#"{"name":"hunter2","ports":[{"from":1,"to":2},{"x":3}],"tags":["a"],"on":true,"none":[],"a":{"b":{"c":{"d":{"e":1}}}}}"#;
+        let told = outline(body).unwrap();
+        for part in ["name,", "ports: [{from, to}]", "tags: […]", "on", "none: []", "a: {b: {c: {d: …}}}"] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+        assert!(!told.contains("hunter2"));
+        assert_eq!(outline(b""), None);
+        assert_eq!(outline(b"a=b"), None);
+        assert!(outline(format!("{{\"{}\":1}}", "x".repeat(900)).as_bytes()).unwrap().len() < 410);
     }
 
     #[tokio::test]

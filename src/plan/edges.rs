@@ -46,7 +46,7 @@ pub(super) fn edges(drafts: &[Draft], facts: &Facts, tables: &BTreeMap<TargetNam
     for (i, draft) in drafts.iter().enumerate() {
         let Some(table) = tables.get(&draft.op.resource.target) else { continue };
         let Some(rules) = table.get(&draft.op.resource.kind) else { continue };
-        web.parent(i, rules);
+        web.parent(i, table, rules);
         web.references(i, &facts.want[i], &facts.have[i]);
         web.halves(i);
     }
@@ -90,23 +90,29 @@ impl Web<'_> {
         self.places.get(&(&op.endpoint, &id)).copied().unwrap_or_default()
     }
 
-    fn parent(&mut self, i: usize, rules: &KindRules) {
+    /// What it is in comes first, or goes last. Where that is not declared (an environment that comes with its project),
+    /// what that in turn is in.
+    fn parent(&mut self, i: usize, table: &KindTable, rules: &KindRules) {
         let op = &self.drafts[i].op;
-        let (Some(parent), Some(key)) = (&rules.parent, rules.parent_key(&op.resource.key)) else { return };
-        let slots = self.slots(i, &parent.kind, &key);
-        match &op.change {
-            Change::Delete { .. } => {
-                if let Some(parent) = slots.delete {
-                    self.edge(i, parent, EdgeReason::ChildOf, false);
+        let (mut rules, mut key) = (rules, op.resource.key.clone());
+        while let (Some(parent), Some(above)) = (&rules.parent, rules.parent_key(&key)) {
+            let slots = self.slots(i, &parent.kind, &above);
+            match &op.change {
+                Change::Delete { .. } => {
+                    if let Some(parent) = slots.delete {
+                        return self.edge(i, parent, EdgeReason::ChildOf, false);
+                    }
                 }
-            }
-            Change::Create { .. } | Change::Update { .. } | Change::Rename { .. } => {
-                // A survivor of a parent that is made anew is itself made anew, so that only a detach is no such case.
-                if let Some(parent) = slots.create.filter(|_| !self.drafts[i].detaches) {
-                    self.edge(parent, i, EdgeReason::MakesParent, false);
+                Change::Create { .. } | Change::Update { .. } | Change::Rename { .. } => {
+                    // A survivor of a parent that is made anew is itself made anew, so that only a detach is no such case.
+                    if let Some(parent) = slots.create.filter(|_| !self.drafts[i].detaches) {
+                        return self.edge(parent, i, EdgeReason::MakesParent, false);
+                    }
                 }
+                Change::Adopt { .. } | Change::Forget { .. } => return,
             }
-            Change::Adopt { .. } | Change::Forget { .. } => {}
+            let Some(next) = table.get(&parent.kind) else { return };
+            (rules, key) = (next, above);
         }
     }
 

@@ -10,7 +10,7 @@ use super::observe::{Trouble, asked, is_by_key, list};
 use super::peer::{Context, Peer, Peers};
 use super::perform::{Gate, Judge, Performed, Performer, SharedRead};
 use super::schedule::{Schedule, bad_word};
-use super::unheeded::{forget_dropped, unheeded};
+use super::unheeded::{forget_dropped, unheeded, unheeded_unshown};
 use crate::event::{Ending, Event};
 use crate::model::{Canonical, FieldPath, Key, Observed, Scope};
 use crate::plan::{Action, OpId, Operation, Plan};
@@ -351,6 +351,7 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
             result.rewritten = self.apply.judge.rewritten(desired, &found);
             if result.ending == Ending::Done
                 && let Some(ending) = unheeded(self.apply.judge, op, &result.rewritten)
+                    .or_else(|| unheeded_unshown(self.apply.judge, op, &found))
             {
                 result.ending = ending;
                 result.trouble = Some(Trouble::Other);

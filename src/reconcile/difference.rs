@@ -4,8 +4,8 @@ use std::sync::Arc;
 use super::perform::{Judge, Replanned, Standing};
 use crate::diff;
 use crate::model::{
-    Canonical, Desired, EndpointName, EndpointRecord, FieldPath, KindRules, KindTable, Mark, Observed, Own, OwnRule,
-    Owned, RecordEntry, TargetName,
+    Canonical, Desired, Digest, EndpointName, EndpointRecord, FieldPath, KindRules, KindTable, Mark, Observed, Own,
+    OwnRule, Owned, RecordEntry, TargetName,
 };
 use crate::plan::{Change, Operation, Plan};
 
@@ -45,7 +45,7 @@ impl Differences<'_> {
         })
     }
 
-    fn digest(&self, op: &Operation, observed: &Observed, rules: &KindRules) -> Option<crate::model::Digest> {
+    fn digest(&self, op: &Operation, observed: &Observed, rules: &KindRules) -> Option<Digest> {
         let value = observed.value().ok()?;
         let desired = op.change.desired().map(|d| d.body.value());
         Some(diff::digest_of(&value, desired.as_ref(), self.entry(op), rules))
@@ -132,6 +132,14 @@ impl Judge for Differences<'_> {
     fn rewritten(&self, desired: &Desired, found: &Observed) -> BTreeMap<FieldPath, Option<Canonical>> {
         let rules = self.tables.get(&desired.id.target).and_then(|table| table.get(&desired.id.kind));
         rules.map(|rules| diff::rewritten_held(&desired.body, found, rules)).unwrap_or_default()
+    }
+
+    fn unshown(&self, desired: &Desired, found: &Observed) -> BTreeMap<FieldPath, Option<Digest>> {
+        let rules = self.tables.get(&desired.id.target).and_then(|table| table.get(&desired.id.kind));
+        match (rules, found.value()) {
+            (Some(rules), Ok(value)) => diff::unshown(&desired.body.value(), &value, rules),
+            _ => BTreeMap::new(),
+        }
     }
 }
 

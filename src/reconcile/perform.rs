@@ -9,7 +9,7 @@ use super::observe::{Trouble, asked, list, note_wait};
 use super::peer::{Context, Peer};
 use super::retry::{Call, Tries, Verdict, verdict};
 use crate::event::{Ending, Event};
-use crate::model::{Canonical, Desired, FieldPath, Key, Observed, Owned, Scope, TargetName};
+use crate::model::{Canonical, Desired, Digest, FieldPath, Key, Observed, Owned, Scope, TargetName};
 use crate::plan::{Change, Operation};
 use crate::target::{Fence, Outcome, Target, TargetError, Write};
 
@@ -34,6 +34,9 @@ pub trait Judge: Sync {
 
     /// Stated fields that the server made something else of, with what it made of them.
     fn rewritten(&self, desired: &Desired, found: &Observed) -> BTreeMap<FieldPath, Option<Canonical>>;
+
+    /// Stated fields that differ and whose values are not shown, with the digest of what is there.
+    fn unshown(&self, desired: &Desired, found: &Observed) -> BTreeMap<FieldPath, Option<Digest>>;
 }
 
 /// What a fresh read says about an operation.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::perform::Judge;
 use crate::event::Ending;
-use crate::model::{Canonical, Desired, FieldPath, Value};
+use crate::model::{Canonical, Desired, FieldPath, Observed, Value};
 use crate::plan::{Change, Operation};
 
 /// What a server made of fields when it took a write, by path.
@@ -54,6 +54,21 @@ pub(super) fn forget_dropped(desired: &Desired, made: &mut Made) {
     }
     let stated = desired.body.value();
     made.retain(|path, made| is_there(made) || stated.get(path).is_none_or(is_empty));
+}
+
+/// The same of a field that is, or holds, a secret: its values are compared and never shown.
+pub(super) fn unheeded_unshown(judge: &impl Judge, op: &Operation, after: &Observed) -> Option<Ending> {
+    let Change::Update { desired, base, .. } = &op.change else { return None };
+    let named: Vec<&FieldPath> = op.fields.iter().filter(|f| f.secret && f.after.is_some()).map(|f| &f.path).collect();
+    if named.is_empty() {
+        return None;
+    }
+    let (before, after) = (judge.unshown(desired, base), judge.unshown(desired, after));
+    let path = named.into_iter().find(|path| before.get(*path).is_some_and(|was| after.get(*path) == Some(was)))?;
+    let why = format!("it was answered with success, and `{path}`, whose values are not shown, is as it was before");
+    let help = "where the server adds elements of its own to a list, state them too; where it shows another text than it \
+                was sent, say `secret: true` or `secret: {mask: TEXT}` in the description. Or somebody put it back at once";
+    Some(Ending::Failed { why, help: Some(help.to_owned()) })
 }
 
 fn is_there(made: &Option<Canonical>) -> bool {

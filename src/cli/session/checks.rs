@@ -129,10 +129,12 @@ impl Session {
                     let why = if trusted { "is not a secret field" } else { "has a description that is not trusted" };
                     let message =
                         format!("the secret {} may not go to {path} of {}, which {why}", name.name, op.resource);
-                    refuse(
-                        Diagnostic::error("secret-refused", message)
-                            .help("secrets go only into fields that a shipped or pinned description calls secret"),
-                    );
+                    refuse(Diagnostic::error("secret-refused", message).help(if trusted {
+                        "secrets go only into fields that a shipped or pinned description calls secret"
+                    } else {
+                        "a description of the repository is trusted by a credential that pins it (`api: sha256:…`): give \
+                         the target one, which needs no more than `hosts` and `api` where the API asks for none"
+                    }));
                 } else if let Err(diagnostic) = self.operator.may_resolve(&name, target, &op.resource.kind) {
                     refuse(*diagnostic);
                 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::build::Wanted;
 use super::{Planned, Session};
 use crate::cli::fleet::Driver;
-use crate::cli::{Context, Exit, context};
+use crate::cli::{Context, Exit, context, narrated};
 use crate::event::Event;
 use crate::model::{EndpointRecord, IntentOp, Key, Own, Scope, TargetName};
 use crate::plan;
@@ -38,7 +38,7 @@ impl Session {
         let progress = progress.hiding(move |text| hider.hide(text));
         let tell = |event: Event| {
             if ctx.verbose > 0
-                && let Some(line) = narrated(&event)
+                && let Some(line) = narrated::line(&event)
             {
                 ctx.say(&redactor.hide(&line));
             }
@@ -143,20 +143,4 @@ fn reading_exit(sightings: &BTreeMap<Place, Sighting>) -> Exit {
         (true, false) if trouble.contains(&Trouble::Unreachable) => Exit::Unreachable,
         (true, false) => Exit::Partial,
     }
-}
-
-/// One line for `-v`.
-pub(in crate::cli) fn narrated(event: &Event) -> Option<String> {
-    let line = match event {
-        Event::Listed { target, scope, pages, items } => {
-            let parent = scope.parent.as_ref().map(|p| format!(" in {p}")).unwrap_or_default();
-            format!("{target}/{} {}{parent}: {items} items in {pages} pages", scope.endpoint, scope.kind)
-        }
-        Event::ListFailed { target, scope, why } => format!("{target}/{} {}: {why}", scope.endpoint, scope.kind),
-        Event::Retrying { target, endpoint, attempt, wait, why, .. } => {
-            format!("{target}/{endpoint}: attempt {attempt} failed ({why}), again in {} ms", wait.as_millis())
-        }
-        Event::Listing { .. } | Event::Started { .. } | Event::Finished { .. } => return None,
-    };
-    Some(format!("{}\n", crate::report::sanitize::line(&line)))
 }

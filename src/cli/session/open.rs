@@ -9,7 +9,7 @@ use crate::cli::fleet::Fleet;
 use crate::cli::load::{self, Loaded};
 use crate::cli::selection::Selection;
 use crate::cli::stores::{self, Stores};
-use crate::cli::{Context, Exit, Stop};
+use crate::cli::{Context, Exit, Stop, narrated};
 use crate::credentials::Operator;
 use crate::model::{Complete, Diagnostic, Digest, Project, Record, RecordPlace, Secret, Snapshot, TargetName};
 use crate::store::Tip;
@@ -112,7 +112,8 @@ impl Session {
         loaded.look_back();
         let record_key = tokio::task::block_in_place(|| operator.record_key());
         let redactor = operator.redactor();
-        let fleet = Fleet::muster(ctx, &loaded, &operator, &targets, wishes.limits, None).await?;
+        let heard = (ctx.verbose > 0).then(|| narrated::requests(ctx, &redactor));
+        let fleet = Fleet::muster(ctx, &loaded, &operator, &targets, wishes.limits, heard.as_ref()).await?;
         Ok(Self {
             loaded: Arc::new(loaded),
             operator,

@@ -162,6 +162,8 @@ pub struct ApiType {
     pub wrap: FieldPath,
     /// Inside an item, the stated fields live here; key fields and [`ApiType::root`] at the item's root.
     pub spec: FieldPath,
+    /// Where they live in a body: there too, unless the description's bodies place them themselves.
+    pub spec_sent: FieldPath,
     /// Stated fields that stay at the item's root though the others live under [`ApiType::spec`].
     pub root: BTreeSet<String>,
     /// Fields that stand in an address and never in a body.
@@ -203,6 +205,8 @@ pub struct ListRule {
     pub items: FieldPath,
     /// A list, or a mapping by name.
     pub shape: Shape,
+    /// Where the address is in an element of a list of addresses.
+    pub link: FieldPath,
     /// A missing list means an empty one. Never assumed.
     pub missing_is_empty: bool,
     /// Statuses that mean an empty list. Never assumed.
@@ -217,6 +221,26 @@ pub struct ListRule {
     pub revalidate: Revalidate,
     /// How what changed since the last list is asked for, instead of the whole.
     pub since: Option<SinceRule>,
+}
+
+impl ApiType {
+    /// True if something is sent, and each body names all that is in it: then a field that none names is never sent.
+    pub fn names_what_it_sends(&self) -> bool {
+        let mut writes = [&self.create, &self.update].into_iter().flatten().peekable();
+        writes.peek().is_some() && writes.all(|op| op.body.names_all())
+    }
+}
+
+impl ListRule {
+    /// How the object is asked for that is all there is in this list; none if it takes a body to ask.
+    pub fn as_get(&self) -> Option<GetRule> {
+        (self.method == Method::Get).then(|| GetRule {
+            path: self.path.clone(),
+            query: self.query.clone(),
+            item: self.items.clone(),
+            missing_is_absent: self.missing_is_empty,
+        })
+    }
 }
 
 /// How a list is asked for what changed in it.
@@ -253,6 +277,8 @@ pub enum Shape {
     One,
     /// A list of bare texts: each is the last key field, and nothing else is told.
     Names,
+    /// A list of addresses, each bare or in [`ListRule::link`] of an element: its last segment is the last key field.
+    Links,
 }
 
 /// Where something stands in an answer.
@@ -291,21 +317,27 @@ pub enum PageRule {
         /// How many to ask for.
         size: Option<(String, u64)>,
     },
-    /// Page numbers from 1.
+    /// Page numbers.
     Number {
         /// The query's name for it.
         name: String,
+        /// The number of the first page.
+        start: u64,
         /// How many to ask for.
         size: Option<(String, u64)>,
-        /// Where the number of pages stands; without it a short (or empty) page is the last.
-        last: Option<FieldPath>,
+        /// How the last page is known.
+        end: PageEnd,
     },
     /// How many items to skip.
     Offset {
         /// The query's name for it.
         name: String,
+        /// What the first item is called: 0, or 1 where the query names the item to begin with.
+        start: u64,
         /// How many to ask for.
         size: (String, u64),
+        /// How the last page is known.
+        end: PageEnd,
     },
     /// The last item says where the next page begins.
     After {
@@ -320,6 +352,17 @@ pub enum PageRule {
         /// Without `more`: a page with fewer items than asked for is the last. Otherwise an empty one is.
         short: bool,
     },
+}
+
+/// How the last page is known, where pages are counted. Where the answers say how many items there are, that decides.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PageEnd {
+    /// The answer says here how many pages there are.
+    At(FieldPath),
+    /// It has fewer items than were asked for. A server that gives fewer than it is asked for is not understood so.
+    Short,
+    /// It has no items.
+    Empty,
 }
 
 /// How one object is asked for.
@@ -437,6 +480,15 @@ pub enum Body {
 }
 
 impl Body {
+    /// True if it names all that is in it: it pours nothing.
+    pub fn names_all(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Template(template) => template.splat().is_none(),
+            Self::All | Self::Merged | Self::Changes | Self::Fields => false,
+        }
+    }
+
     /// How what it holds is chosen: a template is as what it pours.
     pub fn choice(&self) -> Choice {
         match self {
@@ -479,6 +531,8 @@ pub enum EtagRule {
     IfMatch {
         /// That field, a pointer into the item.
         field: Option<FieldPath>,
+        /// Weak ETags guard too: the API compares them, though HTTP has no use for them here.
+        weak: bool,
     },
 }
 

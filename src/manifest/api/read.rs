@@ -214,8 +214,14 @@ impl Reader<'_> {
             Some(value) => self.envelope(&format!("{place}/envelope"), value)?,
             None => (defaults.envelope.clone(), defaults.wrap.clone()),
         };
+        let (spec, spec_sent) =
+            map.get("spec").and_then(|v| self.envelope(&format!("{place}/spec"), v)).unwrap_or_default();
         let list = self.list(&format!("{place}/list"), map, path.as_ref(), &envelope, defaults)?;
-        let get = self.get(&format!("{place}/get"), map.get("get"), path.as_ref(), &envelope)?;
+        let get = match map.get("get") {
+            // One object is asked for where its list is said to be, whatever its `path` is good for.
+            None if list.shape == Shape::One && !list.summary && map.contains_key("list") => list.as_get(),
+            said => self.get(&format!("{place}/get"), said, path.as_ref(), &envelope)?,
+        };
         if rules.listed_by_key {
             self.get_holes(place, get.as_ref(), rules, &defaults.params);
         } else {
@@ -308,7 +314,8 @@ impl Reader<'_> {
             validate,
             envelope,
             wrap,
-            spec: map.get("spec").and_then(|v| self.pointer(&format!("{place}/spec"), v)).unwrap_or_default(),
+            spec,
+            spec_sent,
             root: self.texts(&format!("{place}/root"), map.get("root")).into_iter().collect(),
             path_only,
             etag,

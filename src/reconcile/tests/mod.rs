@@ -188,6 +188,10 @@ impl Judge for Bodies {
         fields_between(desired, found).is_empty()
     }
 
+    fn unshown(&self, _: &Desired, _: &Observed) -> BTreeMap<FieldPath, Option<Digest>> {
+        BTreeMap::new()
+    }
+
     fn rewritten(&self, desired: &Desired, found: &Observed) -> BTreeMap<FieldPath, Option<Canonical>> {
         fields_between(desired, found).into_iter().map(|f| (f.path, f.before)).collect()
     }

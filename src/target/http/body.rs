@@ -1,6 +1,6 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::manifest::api::{ApiDescription, ApiOperation, Choice, Method, nearest};
+use crate::manifest::api::{ApiDescription, ApiOperation, ApiType, Body, Choice, Hole, Method, nearest};
 use crate::model::{
     Canonical, Desired, Diagnostic, FieldPath, KindRules, Mark, Observed, SecretMode, SecretRef, Unordered, Value,
 };
@@ -28,6 +28,10 @@ pub fn audit(api: &ApiDescription, desired: &Desired) -> Vec<Diagnostic> {
                 None => bad.help(format!("it has {}", list(known.iter().map(String::as_str)))),
             });
         }
+    }
+    for name in api.types.get(&desired.id.kind).map(|ty| unsent(ty, rules, &stated)).unwrap_or_default() {
+        let bad = bad("unknown-field", format!("no request of `{}` sends a field `{name}`", rules.kind));
+        found.push(bad.help("take it out of the manifest, or put it into the description's bodies (`\"*\": rest`)"));
     }
     let server = rules.fields.iter().filter(|(_, rule)| rule.server).map(|(path, _)| path);
     for path in rules.server.iter().chain(server) {
@@ -57,6 +61,29 @@ pub fn audit(api: &ApiDescription, desired: &Desired) -> Vec<Diagnostic> {
         found.push(bad("ignored-object", format!("the description never touches this {}", rules.kind)));
     }
     found
+}
+
+/// Stated fields that can never be sent: every body says what is in it, and none says them.
+fn unsent<'s>(ty: &ApiType, rules: &KindRules, stated: &'s Value) -> Vec<&'s String> {
+    if !ty.names_what_it_sends() {
+        return Vec::new();
+    }
+    let writes = || [&ty.create, &ty.update].into_iter().flatten();
+    let bodies = writes().flat_map(|op| match &op.body {
+        Body::Template(template) => template.holes(),
+        Body::None | Body::All | Body::Merged | Body::Changes | Body::Fields => Vec::new(),
+    });
+    let others = writes().flat_map(|op| {
+        let pairs = op.query.iter().chain(&op.headers).flat_map(|(_, template)| template.holes());
+        op.path.holes().chain(pairs).map(Hole::path)
+    });
+    let paths = bodies.map(Hole::path).chain(others);
+    let paths = paths
+        .chain(rules.key.iter().map(|key| key.path.clone()))
+        .chain(rules.refs.iter().flat_map(|r| r.through.iter().cloned()));
+    let sent: BTreeSet<String> = paths.filter_map(|path| path.segments().first().cloned()).collect();
+    let names = stated.as_object().into_iter().flat_map(BTreeMap::keys);
+    names.filter(|name| !sent.contains(*name)).collect()
 }
 
 fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {

@@ -193,9 +193,32 @@ fn after(prefix: &str) -> String {
     "\0".to_owned()
 }
 
+/// The last segment of an address's path, decoded: what a list of addresses tells of each.
+pub(super) fn last_segment(address: &str) -> Option<String> {
+    let path = address.split(['?', '#']).next()?;
+    let segment = path.strip_suffix('/').unwrap_or(path).rsplit('/').next()?;
+    let decoded = percent_decode_str(segment).decode_utf8().ok()?;
+    (!decoded.is_empty()).then(|| decoded.into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_tells_its_last_segment() {
+        for (address, told) in [
+            ("/1.0/profiles/default", Some("default")),
+            ("/v1/Systems/a%2Fb/", Some("a/b")),
+            ("https://h/v1/things/x?project=p#f", Some("x")),
+            ("plain", Some("plain")),
+            ("", None),
+            ("/", None),
+            ("/a/%ff", None),
+        ] {
+            assert_eq!(last_segment(address).as_deref(), told, "{address}");
+        }
+    }
 
     fn scene(name: &str) -> Scene<'static> {
         Scene { key: BTreeMap::from([(FieldPath::parse("name"), Value::from(name))]), ..Scene::default() }

@@ -11,9 +11,9 @@ use crate::net::Transport;
 use crate::target::TargetError;
 
 use super::driver::{Call, HttpTarget};
-use super::fill::{Scene, text_of};
+use super::fill::{Scene, last_segment, text_of};
 use super::ids::{key_with_ids, with_ids};
-use super::pages::{Ask, Pages, announced};
+use super::pages::{Ask, Got, Pages, announced};
 use super::response::Answer;
 use super::scan;
 use super::shape::{Item, Shape, written};
@@ -231,9 +231,9 @@ impl<X: Transport> HttpTarget<X> {
                 return Err(Fault::Restart(answer.unreadable(why)));
             }
             tally.announced = total;
-            let next = pages
-                .after(&now, &call.path, &answer.headers, text, count, last_item)
-                .map_err(|why| answer.unreadable(why))?;
+            let got = Got { count, seen: tally.items, total, last: last_item };
+            let next =
+                pages.after(&now, &call.path, &answer.headers, text, got).map_err(|why| answer.unreadable(why))?;
             let Some(next) = next else {
                 self.take(shape, parent, &answer, items, &mut listing).await?;
                 break;
@@ -290,7 +290,8 @@ impl<X: Transport> HttpTarget<X> {
         let items = self.items(shape, answer)?.unwrap_or_default();
         let mut pages = Pages::new(&list.page, &self.origin, self.limits.pages);
         let first = pages.first();
-        let more = pages.after(&first, "", &answer.headers, text, items.len(), None).map_err(unreadable)?;
+        let got = Got { count: items.len(), seen: items.len(), ..Got::default() };
+        let more = pages.after(&first, "", &answer.headers, text, got).map_err(unreadable)?;
         let Some(Value::Number(total)) = scan::value_at(text, &rule.total).map_err(unreadable)? else {
             return Err(Fault::Whole);
         };
@@ -399,10 +400,22 @@ impl<X: Transport> HttpTarget<X> {
                 }
                 named
             }
+            ListShape::Links if found.starts_with('[') => {
+                let mut named = Vec::new();
+                for raw in scan::items(found).map_err(|why| answer.unreadable(why))? {
+                    let link = scan::value_at(raw, &rule.link).ok().flatten();
+                    match link.as_ref().and_then(Value::as_str).and_then(last_segment) {
+                        Some(name) => named.push((Some(name), "{}")),
+                        None => return Err(wrong("a list of addresses")),
+                    }
+                }
+                named
+            }
             ListShape::One if found.starts_with('{') => vec![(None, found)],
             ListShape::One => return Err(wrong("an object")),
             ListShape::Array => return Err(wrong("a list")),
             ListShape::Names => return Err(wrong("a list of names")),
+            ListShape::Links => return Err(wrong("a list of addresses")),
             ListShape::Map => return Err(wrong("a mapping")),
         };
         Ok(Some(items))
@@ -473,7 +486,7 @@ impl<X: Transport> HttpTarget<X> {
             };
         };
         let name = match shape.ty.list.shape {
-            ListShape::Map | ListShape::Names => id.key.texts().last(),
+            ListShape::Map | ListShape::Names | ListShape::Links => id.key.texts().last(),
             ListShape::Array | ListShape::One => None,
         };
         let item = shape.item(&answer.body, raw, name.as_deref(), parent.as_ref(), answer.etag());

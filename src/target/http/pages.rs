@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use http::HeaderMap;
 
-use crate::manifest::api::{PageRule, Place};
+use crate::manifest::api::{PageEnd, PageRule, Place};
 use crate::model::{FieldPath, Limits, Value};
 
 use super::fill::text_of;
@@ -17,6 +17,19 @@ pub(super) struct Ask {
     pub(super) url: Option<String>,
     number: u64,
     offset: u64,
+}
+
+/// What one answer held.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Got {
+    /// Its items.
+    pub(super) count: usize,
+    /// The items of all pages so far, this one among them.
+    pub(super) seen: usize,
+    /// How many there are, if it says so.
+    pub(super) total: Option<usize>,
+    /// What its last item says of where to go on, for [`PageRule::After`] only.
+    pub(super) last: Option<String>,
 }
 
 /// Follows one list from page to page, and notices when it turns in a circle.
@@ -41,13 +54,13 @@ impl<'a> Pages<'a> {
             PageRule::Next { size, .. } | PageRule::Token { size, .. } | PageRule::After { size, .. } => {
                 Ask { query: sized(size), ..Ask::default() }
             }
-            PageRule::Number { name, size, .. } => {
+            PageRule::Number { name, start, size, .. } => {
                 let mut query: Vec<_> = sized(size);
-                query.push((name.clone(), "1".to_owned()));
+                query.push((name.clone(), start.to_string()));
                 Ask { query, number: 1, ..Ask::default() }
             }
-            PageRule::Offset { name, size } => Ask {
-                query: vec![(size.0.clone(), size.1.to_string()), (name.clone(), "0".to_owned())],
+            PageRule::Offset { name, start, size, .. } => Ask {
+                query: vec![(size.0.clone(), size.1.to_string()), (name.clone(), start.to_string())],
                 ..Ask::default()
             },
         }
@@ -60,20 +73,18 @@ impl<'a> Pages<'a> {
             PageRule::Whole | PageRule::Link | PageRule::Header(_) => false,
             PageRule::Next { size, .. } | PageRule::Token { size, .. } | PageRule::After { size, .. } => sized(size),
             PageRule::Number { name: own, size, .. } => own == name || sized(size),
-            PageRule::Offset { name: own, size } => own == name || size.0 == name,
+            PageRule::Offset { name: own, size, .. } => own == name || size.0 == name,
         }
     }
 
-    /// The page after `ask`, whose answer is at hand and held `count` items; `None` at the end. `last` is what the last
-    /// item says of where to go on (for [`PageRule::After`] only).
+    /// The page after `ask`, whose answer is at hand; `None` at the end.
     pub(super) fn after(
         &mut self,
         ask: &Ask,
         path: &str,
         headers: &HeaderMap,
         body: &str,
-        count: usize,
-        last: Option<String>,
+        got: Got,
     ) -> Result<Option<Ask>, String> {
         let next = match self.rule {
             PageRule::Whole => None,
@@ -101,27 +112,21 @@ impl<'a> Pages<'a> {
                 }
                 Some(other) => return Err(format!("the next page's token at `{at}` is {}", other.noun())),
             },
-            PageRule::Number { name, size, last } => {
-                let more = match last {
-                    Some(at) => match scan::value_at(body, at)? {
-                        Some(Value::Number(n)) if n.as_u64().is_some() => {
-                            n.as_u64().is_some_and(|last| ask.number < last)
-                        }
-                        _ => return Err(format!("`{at}` does not say how many pages there are")),
-                    },
-                    None => count > 0 && size.as_ref().is_some_and(|(_, size)| count as u64 >= *size),
-                };
+            PageRule::Number { name, start, size, end } => {
+                let more = goes_on(end, ask.number, body, size.as_ref().map(|(_, size)| *size), &got)?;
                 more.then(|| {
                     let mut query: Vec<_> = size.iter().map(|(n, c)| (n.clone(), c.to_string())).collect();
-                    query.push((name.clone(), (ask.number + 1).to_string()));
+                    query.push((name.clone(), (start + ask.number).to_string()));
                     Ask { query, number: ask.number + 1, ..Ask::default() }
                 })
             }
-            PageRule::Offset { name, size } => (count as u64 >= size.1).then(|| {
-                let offset = ask.offset + count as u64;
-                let query = vec![(size.0.clone(), size.1.to_string()), (name.clone(), offset.to_string())];
-                Ask { query, offset, ..Ask::default() }
-            }),
+            PageRule::Offset { name, start, size, end } => goes_on(end, ask.number + 1, body, Some(size.1), &got)?
+                .then(|| {
+                    let offset = ask.offset + got.count as u64;
+                    let at = (start + offset).to_string();
+                    let query = vec![(size.0.clone(), size.1.to_string()), (name.clone(), at)];
+                    Ask { query, number: ask.number + 1, offset, ..Ask::default() }
+                }),
             PageRule::After { name, size, more, short, .. } => {
                 let goes_on = match (more, size) {
                     (Some(at), _) => match scan::value_at(body, at)? {
@@ -129,10 +134,10 @@ impl<'a> Pages<'a> {
                         Some(Value::Bool(true)) => true,
                         Some(other) => return Err(format!("`{at}` is {}, not true or false", other.noun())),
                     },
-                    (None, Some((_, size))) if *short => count as u64 >= *size,
-                    (None, _) => count > 0,
+                    (None, Some((_, size))) if *short => got.count as u64 >= *size,
+                    (None, _) => got.count > 0,
                 };
-                match (goes_on, last) {
+                match (goes_on, got.last) {
                     (false, _) => None,
                     (true, None) => return Err("there is more, and this page is empty".to_owned()),
                     (true, Some(last)) => {
@@ -176,6 +181,20 @@ impl<'a> Pages<'a> {
         };
         let target = target.split('#').next().unwrap_or_default().to_owned();
         Ok(Ask { url: Some(target), number: ask.number, ..Ask::default() })
+    }
+}
+
+/// Whether there is a page after this one, which is the `number`th and was asked for `size` items.
+fn goes_on(end: &PageEnd, number: u64, body: &str, size: Option<u64>, got: &Got) -> Result<bool, String> {
+    match (end, got.total) {
+        (PageEnd::At(at), _) => match scan::value_at(body, at)? {
+            Some(Value::Number(n)) if n.as_u64().is_some() => Ok(n.as_u64().is_some_and(|last| number < last)),
+            _ => Err(format!("`{at}` does not say how many pages there are")),
+        },
+        // A server may give fewer than it is asked for: a short page alone is not the end.
+        (PageEnd::Short | PageEnd::Empty, Some(total)) => Ok(got.count > 0 && got.seen < total),
+        (PageEnd::Short, None) => Ok(got.count > 0 && size.is_some_and(|size| got.count as u64 >= size)),
+        (PageEnd::Empty, None) => Ok(got.count > 0),
     }
 }
 
@@ -252,6 +271,10 @@ mod tests {
         HeaderMap::from_iter([(http::HeaderName::from_static(name), http::HeaderValue::from_str(value).unwrap())])
     }
 
+    fn got(count: usize, last: Option<&str>) -> Got {
+        Got { count, last: last.map(str::to_owned), ..Got::default() }
+    }
+
     #[test]
     fn a_next_link_stays_on_the_origin() {
         let rule = PageRule::Header("next-page".into());
@@ -268,7 +291,7 @@ mod tests {
             ("ftp://api.example/", None),
         ] {
             let mut pages = Pages::new(&rule, "http://api.example", 10);
-            let next = pages.after(&pages.first(), "/v1/r?p=1", &headers("next-page", url), "[]", 2, None);
+            let next = pages.after(&pages.first(), "/v1/r?p=1", &headers("next-page", url), "[]", Got::default());
             assert_eq!(next.ok().flatten().and_then(|a| a.url).as_deref(), expected, "{url}");
         }
     }
@@ -293,10 +316,10 @@ mod tests {
         let mut pages = Pages::new(&rule, "http://h", 10);
         let first = pages.first();
         let body = r#"{"items":[],"next":"t"}"#;
-        let second = pages.after(&first, "/", &HeaderMap::new(), body, 1, None).unwrap().unwrap();
+        let second = pages.after(&first, "/", &HeaderMap::new(), body, Got::default()).unwrap().unwrap();
         assert_eq!(second.query, [("continue".to_owned(), "t".to_owned())]);
-        assert!(pages.after(&second, "/", &HeaderMap::new(), body, 1, None).is_err());
-        assert_eq!(pages.after(&second, "/", &HeaderMap::new(), r#"{"items":[]}"#, 1, None), Ok(None));
+        assert!(pages.after(&second, "/", &HeaderMap::new(), body, Got::default()).is_err());
+        assert_eq!(pages.after(&second, "/", &HeaderMap::new(), r#"{"items":[]}"#, Got::default()), Ok(None));
     }
 
     #[test]
@@ -305,7 +328,7 @@ mod tests {
         let mut pages = Pages::new(&rule, "http://h", 3);
         let mut next = |n: usize| {
             let (ask, body) = (pages.first(), format!(r#"{{"next":"{n}"}}"#));
-            pages.after(&ask, "/", &HeaderMap::new(), &body, 1, None)
+            pages.after(&ask, "/", &HeaderMap::new(), &body, Got::default())
         };
         assert!(next(2).is_ok() && next(3).is_ok());
         assert!(next(4).unwrap_err().contains("more than 3 pages (`limits.pages`"));
@@ -314,15 +337,55 @@ mod tests {
     #[test]
     fn numbers_end_where_the_server_says() {
         let size = Some(("page_size".to_owned(), 2));
-        let rule = PageRule::Number { name: "page".into(), size, last: Some(FieldPath::parse("/page_count")) };
+        let rule =
+            PageRule::Number { name: "page".into(), size, start: 1, end: PageEnd::At(FieldPath::parse("/page_count")) };
         let mut pages = Pages::new(&rule, "http://h", 10);
         let body = r#"{"page_count":2}"#;
-        let second = pages.after(&pages.first(), "/", &HeaderMap::new(), body, 2, None).unwrap().unwrap();
+        let second = pages.after(&pages.first(), "/", &HeaderMap::new(), body, Got::default()).unwrap().unwrap();
         assert!(second.query.contains(&("page".to_owned(), "2".to_owned())));
-        assert_eq!(pages.after(&second, "/", &HeaderMap::new(), body, 2, None), Ok(None));
+        assert_eq!(pages.after(&second, "/", &HeaderMap::new(), body, Got::default()), Ok(None));
         for odd in ["{}", r#"{"page_count":-1}"#, r#"{"page_count":2.5}"#, r#"{"page_count":"2"}"#] {
-            assert!(pages.after(&second, "/", &HeaderMap::new(), odd, 2, None).is_err(), "{odd}");
+            assert!(pages.after(&second, "/", &HeaderMap::new(), odd, Got::default()).is_err(), "{odd}");
         }
+    }
+
+    #[test]
+    fn a_short_page_is_no_end_where_the_server_says_how_many_there_are() {
+        let next = |end: PageEnd, start, page: &[(usize, usize, Option<usize>)]| {
+            let rule = PageRule::Offset { name: "from".into(), start, size: ("count".into(), 100), end };
+            let mut pages = Pages::new(&rule, "http://h", 10);
+            let mut asked = vec![];
+            let mut ask = Some(pages.first());
+            for (count, seen, total) in page {
+                let Some(now) = ask else { break };
+                asked.push(now.query[1].1.clone());
+                let got = Got { count: *count, seen: *seen, total: *total, last: None };
+                ask = pages.after(&now, "/", &HeaderMap::new(), "{}", got).unwrap();
+            }
+            (asked.join(" "), ask.is_none())
+        };
+        let capped = [(50, 50, Some(120)), (50, 100, Some(120)), (20, 120, Some(120)), (0, 0, None)];
+        assert_eq!(next(PageEnd::Empty, 0, &capped), ("0 50 100".to_owned(), true));
+        assert_eq!(next(PageEnd::Short, 1, &capped), ("1 51 101".to_owned(), true), "the total decides");
+        let unsaid = [(50, 50, None), (20, 70, None), (0, 70, None), (0, 70, None)];
+        assert_eq!(next(PageEnd::Empty, 0, &unsaid), ("0 50 70".to_owned(), true), "an empty page is the end");
+        assert_eq!(next(PageEnd::Short, 0, &unsaid), ("0".to_owned(), true));
+        let gone = [(50, 50, Some(120)), (0, 50, Some(120)), (0, 0, None)];
+        assert_eq!(next(PageEnd::Empty, 0, &gone), ("0 50".to_owned(), true), "and the count does not agree then");
+    }
+
+    #[test]
+    fn pages_may_be_counted_from_zero() {
+        let size = Some(("size".to_owned(), 2));
+        let rule =
+            PageRule::Number { name: "page".into(), start: 0, size, end: PageEnd::At(FieldPath::parse("/pages")) };
+        let mut pages = Pages::new(&rule, "http://h", 10);
+        let first = pages.first();
+        assert!(first.query.contains(&("page".to_owned(), "0".to_owned())));
+        let body = r#"{"pages":2}"#;
+        let second = pages.after(&first, "/", &HeaderMap::new(), body, Got::default()).unwrap().unwrap();
+        assert!(second.query.contains(&("page".to_owned(), "1".to_owned())));
+        assert_eq!(pages.after(&second, "/", &HeaderMap::new(), body, Got::default()), Ok(None));
     }
 
     #[test]
@@ -336,7 +399,7 @@ mod tests {
         };
         let next = |rule: &PageRule, body: &str, count, last: Option<&str>| {
             let mut pages = Pages::new(rule, "http://h", 10);
-            let found = pages.after(&pages.first(), "/", &HeaderMap::new(), body, count, last.map(str::to_owned));
+            let found = pages.after(&pages.first(), "/", &HeaderMap::new(), body, got(count, last));
             found.map(|ask| ask.map(|ask| ask.query.last().unwrap().1.clone()))
         };
         let said = rule(Some("/more"), false);
@@ -349,8 +412,8 @@ mod tests {
         assert_eq!(next(&rule(None, false), "{}", 0, None), Ok(None));
         let mut pages = Pages::new(&said, "http://h", 10);
         let (first, body) = (pages.first(), r#"{"more":true}"#);
-        let second = pages.after(&first, "/", &HeaderMap::new(), body, 2, Some("b".into())).unwrap().unwrap();
-        let again = pages.after(&second, "/", &HeaderMap::new(), body, 2, Some("b".into()));
+        let second = pages.after(&first, "/", &HeaderMap::new(), body, got(2, Some("b"))).unwrap().unwrap();
+        let again = pages.after(&second, "/", &HeaderMap::new(), body, got(2, Some("b")));
         assert!(again.is_err(), "a server that does not go on turns in a circle");
     }
 

@@ -126,8 +126,8 @@ impl Answer {
 
     /// The origin of a redirect's target, no more: a path may hold a secret.
     fn location(&self) -> String {
-        if self.only_a_slash_is_missing() {
-            return "the same path with a slash at its end (write it so in the description)".to_owned();
+        if let Some(how) = self.only_a_slash() {
+            return format!("the same path {how} a slash at its end (write it so in the description)");
         }
         let uri = self.headers.get(http::header::LOCATION).and_then(|l| l.to_str().ok()?.parse::<http::Uri>().ok());
         match uri.as_ref().map(|uri| (uri.scheme_str(), uri.host(), uri.port_u16())) {
@@ -137,17 +137,19 @@ impl Answer {
         }
     }
 
-    fn only_a_slash_is_missing(&self) -> bool {
+    /// Whether it points to the address that was asked for, but for a slash at its end.
+    fn only_a_slash(&self) -> Option<&'static str> {
         let path = |url: &str| url.split(['?', '#']).next().map(str::to_owned);
-        let asked = self.request.split_once(' ').and_then(|(_, url)| path(url));
-        let told = self.headers.get(http::header::LOCATION).and_then(|l| path(l.to_str().ok()?));
-        match (asked, told) {
-            (Some(asked), Some(told)) if told.starts_with('/') => {
-                let after_host = asked.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
-                after_host.is_some_and(|here| told == format!("{here}/"))
-            }
-            (Some(asked), Some(told)) => told == format!("{asked}/"),
-            _ => false,
+        let asked = self.request.split_once(' ').and_then(|(_, url)| path(url))?;
+        let told = self.headers.get(http::header::LOCATION).and_then(|l| path(l.to_str().ok()?))?;
+        let here = match told.starts_with('/') {
+            true => asked.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]))?,
+            false => asked.as_str(),
+        };
+        match (told.strip_suffix('/'), here.strip_suffix('/')) {
+            (Some(told), None) if told == here => Some("with"),
+            (None, Some(here)) if told == here => Some("without"),
+            _ => None,
         }
     }
 
@@ -231,12 +233,18 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_to_the_path_with_a_slash_says_so() {
+    fn a_redirect_to_the_path_with_or_without_a_slash_says_so() {
         for to in ["/things/", "/things/?limit=2", "http://h/things/"] {
             let mut here = answer(301, &[("location", to)], "");
             here.request = "GET http://h/things?limit=2".to_owned();
             let TargetError::Refused { why } = here.refusal(None, now()) else { panic!("a redirect is refused") };
             assert!(why.contains("with a slash at its end"), "{to}: {why}");
+        }
+        for to in ["/things", "http://h/things?limit=2"] {
+            let mut here = answer(307, &[("location", to)], "");
+            here.request = "POST http://h/things/".to_owned();
+            let TargetError::Refused { why } = here.refusal(None, now()) else { panic!("a redirect is refused") };
+            assert!(why.contains("without a slash at its end"), "{to}: {why}");
         }
         let mut other = answer(301, &[("location", "http://elsewhere/things/")], "");
         other.request = "GET http://h/things".to_owned();

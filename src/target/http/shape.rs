@@ -67,7 +67,7 @@ impl Outline {
         let holes = operations.flat_map(of).chain(ty.path.iter().flat_map(Template::holes).map(|h| h.name.clone()));
         address.extend(holes.filter_map(|name| FieldPath::parse(&name).segments().first().cloned()));
         let etag = match &ty.etag {
-            EtagRule::IfMatch { field } => field.as_ref(),
+            EtagRule::IfMatch { field, .. } => field.as_ref(),
             EtagRule::None => None,
         };
         let tops = ty.version.iter().chain(&ty.uid).chain(etag);
@@ -268,14 +268,15 @@ impl<'a> Shape<'a> {
         if let Some(path) = &self.ty.version {
             return item.get(path).and_then(text_of).map(Opaque::new);
         }
-        let EtagRule::IfMatch { field } = &self.ty.etag else { return None };
+        let EtagRule::IfMatch { field, weak } = &self.ty.etag else { return None };
         let in_item = || {
             let text = item.get(field.as_ref()?).and_then(text_of)?;
             Some(if text.starts_with('"') || text.starts_with("W/") { text } else { format!("\"{text}\"") })
         };
-        // A weak tag promises nothing that a write could be guarded with.
         let tag = in_item().or_else(|| etag.map(str::to_owned))?;
-        (tag.starts_with('"') && tag.len() > 1 && tag.ends_with('"')).then(|| Opaque::new(tag))
+        // A weak tag promises nothing that a write could be guarded with, unless the description says so.
+        let quoted = tag.strip_prefix("W/").filter(|_| *weak).unwrap_or(&tag);
+        (quoted.starts_with('"') && quoted.len() > 1 && quoted.ends_with('"')).then(|| Opaque::new(tag))
     }
 
     /// An item in manifest shape: stated fields from under `spec`, read pointers followed, wire forms undone.
@@ -349,7 +350,7 @@ impl<'a> Shape<'a> {
         }
         let Value::Object(mut map) = out else { return Ok(out) };
         map.retain(|name, _| !self.ty.path_only.contains(name));
-        if self.ty.spec.is_root() {
+        if self.ty.spec_sent.is_root() {
             return Ok(Value::Object(map));
         }
         let at_root = |name: &String| {
@@ -357,7 +358,7 @@ impl<'a> Shape<'a> {
         };
         let (root, spec): (BTreeMap<_, _>, BTreeMap<_, _>) = map.into_iter().partition(|(name, _)| at_root(name));
         let mut out = Value::Object(root);
-        out.set(&self.ty.spec, Value::Object(spec));
+        out.set(&self.ty.spec_sent, Value::Object(spec));
         Ok(out)
     }
 }

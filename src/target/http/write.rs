@@ -232,7 +232,8 @@ impl<X: Transport> HttpTarget<X> {
                 // The list carries no tags: the read that came right before it is all the guard there is.
                 (Write::Delete { .. }, None) => {}
                 (_, None) => {
-                    let why = "the description says `etag: if-match`, and what was read carries no strong ETag";
+                    let why = "the description says `etag: if-match`, and what was read carries no strong ETag; say \
+                               `etag: {weak: true}` if the API compares weak ones (`W/\"1\"`), else `etag: none`";
                     return Err(refused(id, why));
                 }
             }
@@ -355,7 +356,7 @@ impl<X: Transport> HttpTarget<X> {
 
 /// The object as the answer to a write shows it; `None` unless it is whole.
 fn shown(shape: &Shape<'_>, id: &ResourceId, answer: &Answer, stated: &[String]) -> Option<Observed> {
-    if matches!(shape.ty.list.shape, ListShape::Map | ListShape::Names) || answer.body.is_empty() {
+    if matches!(shape.ty.list.shape, ListShape::Map | ListShape::Names | ListShape::Links) || answer.body.is_empty() {
         return None;
     }
     let raw = answer.at(&shape.ty.envelope).ok()??;

@@ -5,8 +5,11 @@ use crate::manifest::api::{AbsentRule, AuthRule, ErrorRule, EtagRule, IdentityRu
 use crate::model::{FieldPath, Value};
 
 impl Reader<'_> {
-    /// `/ptr`: answers and bodies alike; `{answer: /ptr, body: /ptr}`: each as said, bare where it is not.
+    /// `/ptr`: answers and bodies alike; `{answer: /ptr, body: /ptr}`: each as said, bare where it is not; `none`: both bare.
     pub(super) fn envelope(&mut self, place: &str, value: &Value) -> Option<(FieldPath, FieldPath)> {
+        if value.as_str() == Some("none") {
+            return Some((FieldPath::root(), FieldPath::root()));
+        }
         let Value::Object(_) = value else {
             return self.pointer(place, value).map(|both| (both.clone(), both));
         };
@@ -89,16 +92,17 @@ impl Reader<'_> {
             let token = self.token_place(place, token)?;
             let content = map.get("form").or(map.get("body")).cloned().unwrap_or_else(Value::object);
             let header = map.get("header").and_then(|v| self.text(place, v));
+            let header = header.unwrap_or_else(|| match token {
+                TokenPlace::Cookie(_) => "Cookie".to_owned(),
+                TokenPlace::Header(_) | TokenPlace::Body(_) => "Authorization".to_owned(),
+            });
             return Some(AuthRule::Login(Box::new(LoginRule {
                 path: self.path(place, post)?,
                 body: self.body(place, &content)?,
                 form: map.contains_key("form"),
-                header: header.unwrap_or_else(|| match token {
-                    TokenPlace::Cookie(_) => "Cookie".to_owned(),
-                    TokenPlace::Header(_) | TokenPlace::Body(_) => "Authorization".to_owned(),
-                }),
+                prefix: self.prefix(place, &header, map.get("prefix")),
+                header,
                 token,
-                prefix: map.get("prefix").and_then(|v| self.text(place, v)).unwrap_or_default(),
                 expires: map.get("expires").and_then(|v| self.pointer(place, v)),
             })));
         }
@@ -106,10 +110,17 @@ impl Reader<'_> {
             self.error(place, "needs `header: NAME` or `login: {…}`");
             return None;
         };
-        Some(AuthRule::Header {
-            name: self.text(place, header)?,
-            prefix: map.get("prefix").and_then(|v| self.text(place, v)).unwrap_or_default(),
-        })
+        let name = self.text(place, header)?;
+        Some(AuthRule::Header { prefix: self.prefix(place, &name, map.get("prefix")), name })
+    }
+
+    /// What stands before a token. In `Authorization` a word is the name of a scheme, and a space follows it.
+    fn prefix(&mut self, place: &str, header: &str, value: Option<&Value>) -> String {
+        let mut prefix = value.and_then(|v| self.text(place, v)).unwrap_or_default();
+        if header.eq_ignore_ascii_case("authorization") && prefix.ends_with(|c: char| c.is_ascii_alphanumeric()) {
+            prefix.push(' ');
+        }
+        prefix
     }
 
     pub(super) fn token_place(&mut self, place: &str, value: &Value) -> Option<TokenPlace> {
@@ -128,16 +139,16 @@ impl Reader<'_> {
     pub(super) fn etag(&mut self, place: &str, value: &Value) -> EtagRule {
         match value {
             Value::String(word) if word == "none" => EtagRule::None,
-            Value::String(word) if word == "if-match" => EtagRule::IfMatch { field: None },
+            Value::String(word) if word == "if-match" => EtagRule::IfMatch { field: None, weak: false },
             Value::Object(_) => {
-                let field = self
-                    .members(place, value, &["field"], &[])
-                    .and_then(|map| map.get("field"))
-                    .and_then(|v| self.text(place, v));
-                EtagRule::IfMatch { field: field.map(|f| FieldPath::parse(&f)) }
+                let map = self.members(place, value, &["field", "weak"], &[]);
+                let said = |word: &str| map.and_then(|map| map.get(word));
+                let field = said("field").and_then(|v| self.text(place, v));
+                let weak = said("weak").is_some_and(|v| self.flag(place, v));
+                EtagRule::IfMatch { field: field.map(|f| FieldPath::parse(&f)), weak }
             }
             _ => {
-                self.error(place, "expected `none`, `if-match` or `{field: NAME}`");
+                self.error(place, "expected `none`, `if-match`, `{field: NAME}` or `{weak: true}`");
                 EtagRule::None
             }
         }

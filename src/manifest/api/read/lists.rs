@@ -78,6 +78,7 @@ impl Reader<'_> {
             query: Vec::new(),
             items: envelope.clone(),
             shape: Shape::Array,
+            link: FieldPath::root(),
             missing_is_empty: false,
             empty_statuses: Vec::new(),
             page,
@@ -129,16 +130,9 @@ impl Reader<'_> {
                 if let Some(items) = map.get("items") {
                     rule.items = self.pointer(place, items)?;
                 }
-                rule.shape = match map.get("shape").map(|v| v.as_str().unwrap_or("")) {
-                    None | Some("array") => Shape::Array,
-                    Some("map") => Shape::Map,
-                    Some("one") => Shape::One,
-                    Some("names") => Shape::Names,
-                    Some(other) => {
-                        self.error(place, format!("`shape: {other}` is not known: array, map, names, one"));
-                        Shape::Array
-                    }
-                };
+                if let Some(value) = map.get("shape") {
+                    (rule.shape, rule.link) = self.shape(place, value);
+                }
                 if let Some(value) = map.get("empty") {
                     self.empty(place, value, &mut rule);
                 }
@@ -170,6 +164,31 @@ impl Reader<'_> {
             }
         }
         Some(rule)
+    }
+
+    /// What a list looks like; `{links: FIELD}` says where in an element its address is.
+    fn shape(&mut self, place: &str, value: &Value) -> (Shape, FieldPath) {
+        let shape = match value.as_str().unwrap_or("") {
+            "array" => Shape::Array,
+            "map" => Shape::Map,
+            "one" => Shape::One,
+            "names" => Shape::Names,
+            "links" => Shape::Links,
+            other => {
+                if let Value::Object(_) = value
+                    && let Some(map) = self.members(place, value, &["links"], &[])
+                    && let Some(field) = map.get("links").and_then(|v| self.text(place, v))
+                {
+                    return (Shape::Links, FieldPath::parse(&field));
+                }
+                self.error(
+                    place,
+                    format!("`shape: {other}` is not known: array, map, names, one, links or {{links: FIELD}}"),
+                );
+                Shape::Array
+            }
+        };
+        (shape, FieldPath::root())
     }
 
     pub(super) fn since(&mut self, place: &str, value: &Value, list: &ListRule) -> Option<SinceRule> {

@@ -1,7 +1,7 @@
 //! How the next page of a list is asked for.
 
 use crate::manifest::api::reader::{Map, Reader};
-use crate::manifest::api::{PageRule, Place};
+use crate::manifest::api::{PageEnd, PageRule, Place};
 use crate::model::Value;
 
 impl Reader<'_> {
@@ -26,10 +26,10 @@ impl Reader<'_> {
     }
 
     pub(super) fn page(&mut self, place: &str, value: Option<&Value>) -> (PageRule, Option<Place>) {
-        let Some(value) = value else { return (PageRule::Whole, None) };
+        let Some(value) = value.filter(|value| value.as_str() != Some("none")) else { return (PageRule::Whole, None) };
         let known = [
             "link", "header", "next", "use", "token", "as", "number", "size", "last", "until", "offset", "after",
-            "more", "total",
+            "more", "total", "start",
         ];
         let Some(map) = self.members(place, value, &known, &[]) else { return (PageRule::Whole, None) };
         let total = match map.get("total") {
@@ -70,18 +70,15 @@ impl Reader<'_> {
                 self.pointer(place, value).zip(name).map(|(at, name)| PageRule::Token { at, name, size })
             }
             "number" => {
-                let last = map.get("last").and_then(|v| self.pointer(place, v));
-                if last.is_none() && map.get("until").and_then(Value::as_str) != Some("short") {
-                    self.error(place, "page numbers need `last: /pointer` or `until: short`");
-                }
-                if last.is_none() && size.is_none() {
-                    self.error(place, "`until: short` needs `size: {NAME: COUNT}`");
-                }
-                self.text(place, value).map(|name| PageRule::Number { name, size, last })
+                let (start, end) = (self.page_start(place, map, 1), self.page_end(place, map, size.is_some()));
+                self.text(place, value).map(|name| PageRule::Number { name, start, size, end })
             }
             "after" => self.page_after(place, value, map, size),
             _ => match size {
-                Some(size) => self.text(place, value).map(|name| PageRule::Offset { name, size }),
+                Some(size) => {
+                    let (start, end) = (self.page_start(place, map, 0), self.page_end(place, map, true));
+                    self.text(place, value).map(|name| PageRule::Offset { name, start, size, end })
+                }
                 None => {
                     self.error(place, "an offset needs `size: {NAME: COUNT}`");
                     None
@@ -89,6 +86,32 @@ impl Reader<'_> {
             },
         };
         (rule.unwrap_or(PageRule::Whole), total)
+    }
+
+    /// `start: 0` or `1`: what the first page, or the first item, is called.
+    fn page_start(&mut self, place: &str, map: &Map, usual: u64) -> u64 {
+        match map.get("start") {
+            None => usual,
+            Some(Value::Number(n)) if n.as_u64().is_some_and(|n| n < 2) => n.as_u64().unwrap_or(usual),
+            Some(_) => {
+                self.error(place, "`start` takes 0 or 1, what the first page (or the first item) is called");
+                usual
+            }
+        }
+    }
+
+    /// `last: /ptr`, `until: short` or `until: empty`, which is meant where nothing is said.
+    fn page_end(&mut self, place: &str, map: &Map, sized: bool) -> PageEnd {
+        let until = map.get("until").map(|v| v.as_str().unwrap_or(""));
+        match (map.get("last"), until) {
+            (Some(_), Some(_)) => self.error(place, "says both `last` and `until`"),
+            (Some(at), None) => return self.pointer(place, at).map_or(PageEnd::Empty, PageEnd::At),
+            (None, Some("short")) if sized => return PageEnd::Short,
+            (None, Some("short")) => self.error(place, "`until: short` needs `size: {NAME: COUNT}`"),
+            (None, Some("empty") | None) => {}
+            (None, Some(_)) => self.error(place, "`until` takes `short` or `empty`"),
+        }
+        PageEnd::Empty
     }
 
     /// `{after: FIELD, as: NAME or {NAME: "{FIELD|codecs}"}, more: /ptr or until: short}`.
@@ -121,13 +144,14 @@ impl Reader<'_> {
         let more = map.get("more").and_then(|v| self.pointer(place, v));
         let short = match map.get("until").map(|v| v.as_str().unwrap_or("")) {
             None => false,
+            Some("empty") => false,
             Some("short") if size.is_some() => true,
             Some("short") => {
                 self.error(place, "`until: short` needs `size: {NAME: COUNT}`");
                 false
             }
             Some(_) => {
-                self.error(place, "`until` takes `short`");
+                self.error(place, "`until` takes `short` or `empty`");
                 false
             }
         };

@@ -124,7 +124,9 @@ pub fn plan_text(plan: &Plan, view: &PlanView<'_>) -> String {
     }
     if !plan.is_empty() {
         if plan.operations.iter().any(|op| op.change.writes() && !op.rehearsed) {
-            out.push_str(&style.paint(Role::Dim, "Not rehearsed: targets that can tell are asked before the first write."));
+            out.push_str(
+                &style.paint(Role::Dim, "Not rehearsed: targets that can tell are asked before the first write."),
+            );
             out.push('\n');
         }
         out.push_str(&style.paint(Role::Dim, &format!("Checksum: {}", view.checksum)));

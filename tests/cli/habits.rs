@@ -184,7 +184,10 @@ fn a_revision_goes_into_the_body_of_a_write_and_the_query_of_a_delete() {
         let given = if query.is_empty() { sent["_rev"].clone() } else { json!(query.trim_start_matches("rev=")) };
         let (status, body) = match asked.method.as_str() {
             "GET" if path == "/_all_dbs" => (200, json!(["_users", "shop"])),
-            "POST" => (200, json!({"docs": things.values().collect::<Vec<_>>()})),
+            "POST" => {
+                let skip = sent["skip"].as_u64().unwrap_or(0) as usize;
+                (200, json!({"docs": things.values().skip(skip).collect::<Vec<_>>()}))
+            }
             "GET" => things.get(&name).map_or((404, json!({})), |thing| (200, thing.clone())),
             _ if revision.clone().unwrap_or_default() != given => (409, json!({"reason": "Document update conflict."})),
             "DELETE" => (200, json!({"ok": things.remove(&name).is_some()})),

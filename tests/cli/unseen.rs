@@ -86,6 +86,13 @@ fn a_server_that_gives_less_than_it_is_asked_for_is_read_to_its_end() {
 }
 
 #[test]
+fn a_server_that_does_not_go_by_the_offset_is_asked_twice_and_not_for_ever() {
+    let fake = miserly(0, false);
+    paged(&fake, "offset: skip").run(["plan"]).says("this page holds what the one before did");
+    assert_eq!(fake.asked().len(), 2);
+}
+
+#[test]
 fn a_kind_says_that_its_list_has_no_pages_where_the_others_have() {
     let fake = Fake::scripted(|asked| {
         let body = match asked.path.as_str() {

@@ -217,6 +217,11 @@ impl<X: Transport> HttpTarget<X> {
             if tally.parts == 0 && rule.revalidate != Revalidate::No {
                 listing.cursor = answer.etag().map(|tag| Cursor(tag.to_owned()));
             }
+            if pages.repeats(items.iter()) {
+                let why = "this page holds what the one before did: the server does not go by the page or offset that it is \
+                           sent (another name in `page`, or `page: none`)";
+                return Err(answer.unreadable(why).into());
+            }
             tally.parts += 1;
             tally.items += count;
             if tally.items > objects {

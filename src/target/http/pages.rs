@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use http::HeaderMap;
 
@@ -37,13 +38,15 @@ pub(super) struct Pages<'a> {
     rule: &'a PageRule,
     origin: &'a str,
     seen: BTreeSet<String>,
+    /// What the page before held, where pages are counted.
+    held: Option<u64>,
     /// How many there may be.
     most: usize,
 }
 
 impl<'a> Pages<'a> {
     pub(super) fn new(rule: &'a PageRule, origin: &'a str, most: usize) -> Self {
-        Self { rule, origin, seen: BTreeSet::new(), most }
+        Self { rule, origin, seen: BTreeSet::new(), held: None, most }
     }
 
     /// The first page.
@@ -75,6 +78,28 @@ impl<'a> Pages<'a> {
             PageRule::Number { name: own, size, .. } => own == name || sized(size),
             PageRule::Offset { name: own, size, .. } => own == name || size.0 == name,
         }
+    }
+
+    /// True if a page holds what the one before did: a server that does not know the number or the offset that it is sent
+    /// would be asked for ever.
+    pub(super) fn repeats(&mut self, items: impl Iterator<Item = impl Hash>) -> bool {
+        match self.rule {
+            PageRule::Number { .. } | PageRule::Offset { .. } => {}
+            PageRule::Whole
+            | PageRule::Link
+            | PageRule::Header(_)
+            | PageRule::Next { .. }
+            | PageRule::Token { .. }
+            | PageRule::After { .. } => return false,
+        }
+        let mut hasher = DefaultHasher::new();
+        let mut count = 0usize;
+        items.for_each(|item| {
+            item.hash(&mut hasher);
+            count += 1;
+        });
+        let held = Some(hasher.finish()).filter(|_| count > 0);
+        std::mem::replace(&mut self.held, held).is_some_and(|before| Some(before) == held)
     }
 
     /// The page after `ask`, whose answer is at hand; `None` at the end.
@@ -372,6 +397,15 @@ mod tests {
         assert_eq!(next(PageEnd::Short, 0, &unsaid), ("0".to_owned(), true));
         let gone = [(50, 50, Some(120)), (0, 50, Some(120)), (0, 0, None)];
         assert_eq!(next(PageEnd::Empty, 0, &gone), ("0 50".to_owned(), true), "and the count does not agree then");
+    }
+
+    #[test]
+    fn a_page_that_comes_again_is_noticed() {
+        let rule = PageRule::Offset { name: "skip".into(), start: 0, size: ("limit".into(), 2), end: PageEnd::Empty };
+        let mut pages = Pages::new(&rule, "http://h", 10);
+        assert!(!pages.repeats(["a", "b"].into_iter()) && !pages.repeats(["ab"].into_iter()));
+        assert!(pages.repeats(["ab"].into_iter()));
+        assert!(!pages.repeats([""; 0].into_iter()) && !pages.repeats([""; 0].into_iter()), "an empty page is the end");
     }
 
     #[test]

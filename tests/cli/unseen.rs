@@ -343,3 +343,61 @@ fn a_list_of_addresses_is_followed_to_each_object() {
         sandbox.run(["plan"]).exits(0).says("2 to adopt").says("size: 2 → 3");
     }
 }
+
+#[test]
+fn a_weak_etag_guards_a_write_where_the_description_says_so() {
+    let revision = Arc::new(Mutex::new(1));
+    let kept = Arc::clone(&revision);
+    let fake = Fake::scripted(move |asked| {
+        let mut revision = kept.lock().unwrap();
+        let there = json!({"name": "a", "size": *revision, "meta": {"version": format!("W/\"{revision}\"")}});
+        let (status, body) = match asked.method.as_str() {
+            "GET" if asked.path == "/things" => (200, json!([there])),
+            "GET" => (200, there),
+            _ if asked.head.contains(&format!("if-match: W/\"{revision}\"\r\n")) => {
+                *revision += 1;
+                (200, json!({}))
+            }
+            _ => (412, json!({})),
+        };
+        Some(plain(status, "", &body.to_string()))
+    });
+    let sandbox = Sandbox::new();
+    let api = |etag: &str| {
+        format!(
+            "api: fake\netag: {etag}\ntypes:\n  thing: {{path: \"/things/{{name}}\", update: {{patch: changes}}}}\n"
+        )
+    };
+    sandbox.write("apis/fake.yaml", &api("{field: /meta/version}"));
+    project_at(&sandbox, &fake.url(), "");
+    sandbox.write("manifests/a.yaml", &thing("a", "size: 2")).commit("one");
+    sandbox.run(["apply", "--yes"]).says("say `etag: {weak: true}` if the API compares weak ones");
+    sandbox.write("apis/fake.yaml", &api("{field: /meta/version, weak: true}")).commit("two");
+    sandbox.run(["apply", "--yes"]).exits(0).says("1 updated");
+    assert_eq!(*revision.lock().unwrap(), 2);
+}
+
+#[test]
+fn the_name_of_a_scheme_has_a_space_behind_it() {
+    let fake = Fake::honest();
+    let operator = format!(
+        "credentials:\n  c:\n    hosts: [\"{0}\"]\n    bearer: {{text: abcdefgh}}\n    api: \"sha256:SUM\"\n",
+        fake.url()
+    );
+    for (prefix, sent) in
+        [("Token", "authorization: Token abcdefgh\r\n"), ("\"token=\"", "authorization: token=abcdefgh\r\n")]
+    {
+        let sandbox = Sandbox::new();
+        sandbox.write(
+            "apis/fake.yaml",
+            &format!("api: fake\nbase: /v1\nauth: {{header: Authorization, prefix: {prefix}}}\ntypes:\n  thing: {{path: \"/things/{{name}}\", list: {{get: /things, items: /items}}, write: {{put: all}}}}\n"),
+        );
+        project_at(&sandbox, &fake.url(), "    credentials: c\n");
+        sandbox.write("manifests/a.yaml", &thing("a", "")).commit("one");
+        let told = sandbox.run(["validate", "--api", "apis/fake.yaml"]).exits(0).stdout;
+        let sum: String = told.split("sha256:").nth(1).unwrap().chars().take(64).collect();
+        let sandbox = sandbox.env("CTL_CREDENTIALS_YAML", operator.replace("SUM", &sum));
+        sandbox.run(["plan"]).exits(0).says("1 to create");
+        assert!(fake.heard(sent), "{sent}");
+    }
+}

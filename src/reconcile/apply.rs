@@ -6,15 +6,16 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use super::lookup::LostCreates;
-use super::observe::{Trouble, asked, is_by_key, list};
+use super::observe::{Trouble, is_by_key};
 use super::peer::{Context, Peer, Peers};
-use super::perform::{Gate, Judge, Performed, Performer, SharedRead};
+use super::perform::{Gate, Judge, Performed, Performer, SharedRead, still_there};
+use super::read_back::{Job, ReadBack, read_back};
 use super::schedule::{Schedule, bad_word};
 use super::unheeded::{forget_dropped, unheeded, unheeded_unshown};
 use crate::event::{Ending, Event};
 use crate::model::{Canonical, FieldPath, Key, Observed, Scope};
 use crate::plan::{Action, OpId, Operation, Plan};
-use crate::target::{Fence, Target, TargetError};
+use crate::target::{Fence, Target};
 
 /// What a failure means for the rest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -57,6 +58,9 @@ pub struct OpResult {
     pub rewritten: BTreeMap<FieldPath, Option<Canonical>>,
     /// True if our mark was sent along.
     pub marked: bool,
+    /// True for a delete that the target says is done, and of which nobody has seen that the resource is gone: until
+    /// somebody has, it stays ours.
+    pub unseen: bool,
     /// When the last request was sent (time since boot); `None` if none was.
     pub sent_at: Option<Duration>,
     /// How often it was sent.
@@ -125,11 +129,6 @@ impl Applied {
 enum Arrived {
     Op(usize, Box<Performed>),
     ReadBack(Vec<(usize, ReadBack)>),
-}
-
-enum Job {
-    One(usize),
-    Many(Scope, Vec<usize>),
 }
 
 /// Carries a plan out: every operation after what comes before it, as many at once as each endpoint allows.
@@ -300,6 +299,7 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
                     observed: None,
                     rewritten: BTreeMap::new(),
                     marked: performed.marked,
+                    unseen: performed.unseen,
                     sent_at: performed.sent_at,
                     attempts: performed.attempts,
                     trouble: performed.trouble,
@@ -308,6 +308,7 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
                     self.note_seen(op, &mut result, found);
                 }
                 if performed.wants_read_back
+                    && !self.is_seen_otherwise(op)
                     && let Some(lane) = self.schedule.lane_of(&(op.resource.target.clone(), op.endpoint.clone()))
                 {
                     self.lanes[lane].unseen.push(i);
@@ -333,6 +334,12 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
                                 (self.context.tell)(Event::Finished { op: op.id, outcome: result.ending.clone() });
                             }
                         }
+                        ReadBack::Gone => result.unseen = false,
+                        ReadBack::StillThere => {
+                            result.ending = still_there("the target said that it is deleted, and still shows it");
+                            result.trouble = Some(Trouble::Other);
+                            (self.context.tell)(Event::Finished { op: op.id, outcome: result.ending.clone() });
+                        }
                         ReadBack::NotAsWritten(why) => {
                             result.ending = Ending::InDoubt { why };
                             (self.context.tell)(Event::Finished { op: op.id, outcome: result.ending.clone() });
@@ -342,6 +349,17 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
                 }
             }
         }
+    }
+
+    /// True for a delete of which a look would tell nothing: what is made again under its name, or the lists lag behind.
+    fn is_seen_otherwise(&self, op: &Operation) -> bool {
+        if op.change.action() != Action::Delete {
+            return false;
+        }
+        let place = (op.resource.target.clone(), op.endpoint.clone());
+        let rules = self.apply.endpoints.get(&place).and_then(|peer| peer.driver.kinds().get(&op.resource.kind));
+        let again = op.replaces.and_then(|id| self.apply.plan.operation(id));
+        rules.is_some_and(|rules| rules.eventual) || again.is_some_and(|again| again.resource == op.resource)
     }
 
     fn note_seen(&self, op: &Operation, result: &mut OpResult, found: Observed) {
@@ -453,6 +471,7 @@ fn skipped(id: OpId, why: String) -> OpResult {
         observed: None,
         rewritten: BTreeMap::new(),
         marked: false,
+        unseen: false,
         sent_at: None,
         attempts: 0,
         trouble: None,
@@ -464,52 +483,4 @@ fn scope_of<T: Target>(endpoint: &Peer<T>, op: &Operation) -> Scope {
     let parent: Option<Key> =
         endpoint.driver.kinds().get(&op.resource.kind).and_then(|rules| rules.parent_key(&op.resource.key));
     Scope { endpoint: op.endpoint.clone(), kind: op.resource.kind.clone(), parent }
-}
-
-/// What a look after a write came to.
-enum ReadBack {
-    /// It is there.
-    There(Observed),
-    /// The look came to its end, and what was written is not there, or something else is.
-    NotAsWritten(String),
-}
-
-/// Looks at what was written. What cannot be read back now was written all the same: it only stays unseen. What is
-/// certainly not there under the name that was written is nothing that we can call done.
-async fn read_back<T: Target>(
-    endpoint: &Peer<T>,
-    plan: &Plan,
-    job: Job,
-    context: Context<'_>,
-) -> Vec<(usize, ReadBack)> {
-    let lags = |i: usize| {
-        let kind = &plan.operations[i].resource.kind;
-        endpoint.driver.kinds().get(kind).is_some_and(|rules| rules.eventual)
-    };
-    let missing = || ReadBack::NotAsWritten("it was written, and is not there when it is read back".to_owned());
-    match job {
-        Job::One(i) => {
-            let id = &plan.operations[i].resource;
-            let seen = match asked(endpoint, context, || endpoint.driver.read(id, None)).await {
-                Ok(Some(found)) => Some(ReadBack::There(found)),
-                Ok(None) if !lags(i) => Some(missing()),
-                Err(error @ TargetError::Unreadable { .. }) => {
-                    Some(ReadBack::NotAsWritten(format!("it was written, and read back: {error}")))
-                }
-                Ok(None) | Err(_) => None,
-            };
-            seen.map(|seen| (i, seen)).into_iter().collect()
-        }
-        Job::Many(scope, ops) => {
-            let Ok(listing) = list(endpoint, &scope, context).await else { return Vec::new() };
-            let all = listing.items.iter().chain(&listing.ignored);
-            let by_key: BTreeMap<&Key, &Observed> = all.map(|item| (&item.key, item)).collect();
-            let seen = |i: usize| match by_key.get(&plan.operations[i].resource.key) {
-                Some(found) => Some((i, ReadBack::There((*found).clone()))),
-                None if lags(i) => None,
-                None => Some((i, missing())),
-            };
-            ops.into_iter().filter_map(seen).collect()
-        }
-    }
 }

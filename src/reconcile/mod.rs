@@ -21,6 +21,7 @@ mod observe;
 mod outcome;
 mod peer;
 mod perform;
+mod read_back;
 mod retry;
 mod revisit;
 mod run;

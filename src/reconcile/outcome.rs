@@ -76,6 +76,8 @@ pub fn record_after(
         let entries = &mut record.endpoints.entry(op.endpoint.clone()).or_default().entries;
         let place = (op.resource.kind.clone(), op.resource.key.clone());
         match &op.change {
+            // Ours until somebody has seen that it is gone; what was made again in its place has its own line.
+            Change::Delete { .. } if result.unseen => {}
             Change::Delete { .. } | Change::Forget { .. } => drop(entries.remove(&place)),
             Change::Create { desired }
             | Change::Update { desired, .. }

@@ -19,7 +19,7 @@ use crate::target::{Fence, Outcome, Target, TargetError, Write};
 const WRITE_BACKSTOP: Duration = Duration::from_secs(30);
 
 /// How long is waited after each look at what the target accepted to delete.
-const GOING: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::ZERO];
+pub(super) const GOING: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::ZERO];
 
 /// Judges one resource in the light of a fresh read. The difference engine stands behind it.
 pub trait Judge: Sync {
@@ -91,6 +91,8 @@ pub(super) struct Performed {
     pub(super) ending: Ending,
     pub(super) observed: Option<Observed>,
     pub(super) wants_read_back: bool,
+    /// A delete of which only the target says that it is done.
+    pub(super) unseen: bool,
     pub(super) marked: bool,
     pub(super) attempts: u32,
     pub(super) sent_at: Option<Duration>,
@@ -404,6 +406,9 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
             // A delete that was only accepted is done when the resource is gone, not before.
             (Step::Delete(_), Outcome::DoneUnseen) => self.see_it_go(step, attempts).await,
             (_, Outcome::DoneUnseen) => Performed { wants_read_back: true, ..performed(Ending::Done, attempts) },
+            (_, Outcome::SaidGone) => {
+                Performed { wants_read_back: true, unseen: true, ..performed(Ending::Done, attempts) }
+            }
             (_, Outcome::Gone) => performed(Ending::Done, attempts),
         }
     }
@@ -413,6 +418,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
         for wait in GOING {
             match self.read(step).await {
                 Ok(None) => return performed(Ending::Done, attempts),
+                Ok(Some(found)) if is_another(self.op, &found) => return performed(Ending::Done, attempts),
                 Ok(Some(_)) => {}
                 Err(error) => return self.in_doubt(format!("the delete was accepted; then {error}"), attempts),
             }
@@ -420,9 +426,8 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
                 break;
             }
         }
-        let why = "the target accepted the delete and still shows the resource".to_owned();
-        let help = Some("apply again later: it stays in the record until it is gone".to_owned());
-        Performed { trouble: Some(Trouble::Other), ..performed(Ending::Failed { why, help }, attempts) }
+        let ending = still_there("the target accepted the delete and still shows the resource");
+        Performed { trouble: Some(Trouble::Other), ..performed(ending, attempts) }
     }
 
     /// Waits before another attempt; `false` if the run is being stopped.
@@ -487,12 +492,26 @@ fn performed(ending: Ending, attempts: u32) -> Performed {
         ending,
         observed: None,
         wants_read_back: false,
+        unseen: false,
         marked: false,
         attempts,
         sent_at: None,
         trouble: None,
         gate_shut: None,
     }
+}
+
+/// The ending of a delete that took nothing away.
+pub(super) fn still_there(why: &str) -> Ending {
+    let help = Some("apply again later: it stays in the record until it is gone".to_owned());
+    Ending::Failed { why: why.to_owned(), help }
+}
+
+/// True if `found` was made after what the operation deletes was gone.
+pub(super) fn is_another(op: &Operation, found: &Observed) -> bool {
+    let Change::Delete { owned, .. } = &op.change else { return false };
+    let uid = &owned.observed().uid;
+    uid.is_some() && uid != &found.uid
 }
 
 fn help_for(error: &TargetError) -> Option<String> {

@@ -158,6 +158,8 @@ pub enum Outcome {
     Done(Box<Observed>),
     /// Done; the answer does not show the object, so it has to be read back.
     DoneUnseen,
-    /// It is gone (or was already).
+    /// A delete that the target says is done. Nobody has seen yet that the object is not there any more.
+    SaidGone,
+    /// It is gone (or was already), and that was seen.
     Gone,
 }

@@ -15,6 +15,7 @@ mod sandbox;
 mod apply;
 mod chaos;
 mod folders;
+mod deletes;
 mod habits;
 mod hostile;
 mod ids;

@@ -79,7 +79,7 @@ async fn a_tree_of_servers_and_routes_is_read_merged_and_guarded_by_its_own_tags
     target.write(&write, None).await.unwrap();
     let id = ResourceId { target: "t".parse().unwrap(), kind: Kind::new("route"), key: known[0].key.clone() };
     let owned = Owned::claim(known[0].clone(), None, OwnRule::Exclusive).unwrap();
-    assert_eq!(target.write(&Write::Delete { id: &id, owned: &owned }, None).await.unwrap(), Outcome::Gone);
+    assert_eq!(target.write(&Write::Delete { id: &id, owned: &owned }, None).await.unwrap(), Outcome::SaidGone);
     assert_eq!(target.read(&wanted.id, None).await.unwrap(), None, "a null is nothing");
     let patch = format!(
         r#"PATCH /config/apps/http/servers/srv0 if-match: {tag} {{"listen":["127.0.0.1:20199"],"routes":[{{"@id":"r-a"}}]}}"#

@@ -45,7 +45,7 @@ async fn a_name_with_a_slash_and_a_key_that_looks_encoded_are_escaped_once() {
     assert_eq!(items.len(), 1, "the implicit binding is ignored");
     let id = ResourceId { target: "t".parse().unwrap(), kind: Kind::new("binding"), key: items[0].key.clone() };
     let owned = Owned::claim(items[0].clone(), None, OwnRule::Exclusive).unwrap();
-    assert_eq!(target.write(&Write::Delete { id: &id, owned: &owned }, None).await.unwrap(), Outcome::Gone);
+    assert_eq!(target.write(&Write::Delete { id: &id, owned: &owned }, None).await.unwrap(), Outcome::SaidGone);
     assert_eq!(tape.asked.lock().unwrap()[1], "DELETE /api/bindings/a%2Fb/e/x/q/q%2F1/a%252Fb%2B%252523%2523");
 }
 

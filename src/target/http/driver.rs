@@ -472,7 +472,9 @@ impl<X: Transport> Target for HttpTarget<X> {
         match (&outcome, write) {
             (Outcome::Done(observed), _) => self.learn(write.id(), Some(&**observed)),
             // What is made anew has another id than what was there before, shown or not.
-            (Outcome::Gone, _) | (Outcome::DoneUnseen, Write::Create { .. }) => self.learn(write.id(), None),
+            (Outcome::Gone | Outcome::SaidGone, _) | (Outcome::DoneUnseen, Write::Create { .. }) => {
+                self.learn(write.id(), None);
+            }
             (Outcome::DoneUnseen, Write::Update { .. } | Write::Delete { .. } | Write::Unmark { .. }) => {}
         }
         Ok(outcome)

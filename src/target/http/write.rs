@@ -347,7 +347,7 @@ impl<X: Transport> HttpTarget<X> {
         }
         if is_delete {
             // 202: it was told to go, and may be there for a while, or stay.
-            return Ok(if answer.status == 202 { Outcome::DoneUnseen } else { Outcome::Gone });
+            return Ok(if answer.status == 202 { Outcome::DoneUnseen } else { Outcome::SaidGone });
         }
         let shown = stated.and_then(|stated| shown(shape, write.id(), answer, stated));
         Ok(shown.map_or(Outcome::DoneUnseen, |observed| Outcome::Done(Box::new(observed))))

@@ -295,6 +295,7 @@ fn plan(
             endpoints: vec![EndpointInput {
                 name: EndpointName::only(),
                 record,
+                twice: BTreeSet::new(),
                 unverified: BTreeSet::new(),
                 scopes: &scopes,
             }],

@@ -247,6 +247,7 @@ fn plan(world: &World, allow_deletes: Option<Digest>) -> Plan {
             endpoints: vec![EndpointInput {
                 name: EndpointName::only(),
                 record: &world.record,
+                twice: BTreeSet::new(),
                 unverified: BTreeSet::new(),
                 scopes: &world.scopes,
             }],

@@ -13,6 +13,7 @@ mod fleet;
 mod generate;
 mod history;
 mod init;
+mod lagging;
 mod load;
 mod narrated;
 mod notify;

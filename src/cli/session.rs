@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use super::fleet::Fleet;
+use super::lagging::Lagging;
 use super::load::Loaded;
 use super::selection::Selection;
 use super::stores::Stores;
@@ -47,6 +48,8 @@ pub(super) struct Session {
     pub records: BTreeMap<TargetName, (Option<Tip>, Record)>,
     /// Whom the run speaks to.
     pub fleet: Fleet,
+    /// What lists that lag behind showed before.
+    pub lagging: Lagging,
     /// Targets that another run holds, and what to say of it.
     pub locked: BTreeMap<TargetName, String>,
     /// What cannot be read of a record, where it is damaged and was opened to be made anew.

@@ -26,6 +26,9 @@ use crate::model::{
 /// The code of the warning about an object that was listed and is not understood.
 pub const UNREADABLE: &str = "unreadable";
 
+/// The code of the note that a delete waits for another list which agrees.
+pub const EVENTUAL: &str = "eventual";
+
 /// Makes the plan: the same bytes for the same inputs, whatever order they came in.
 pub fn build(input: &PlanInput<'_>) -> Plan {
     let mut plan = Plan {

@@ -57,6 +57,9 @@ pub struct EndpointInput<'a> {
     pub record: &'a EndpointRecord,
     /// Entries whose HMAC did not verify (with a `record-key`): they permit no delete.
     pub unverified: BTreeSet<(Kind, Key)>,
+    /// Of kinds whose lists lag behind (`eventual`): what two complete lists showed alike, far enough apart. Nothing else of
+    /// these kinds is deleted.
+    pub twice: BTreeSet<(Kind, Key)>,
     /// What was read, by kind and parent.
     pub scopes: &'a BTreeMap<(Kind, Option<Key>), ScopeState>,
 }

@@ -14,7 +14,7 @@ mod scopes;
 mod site;
 mod split;
 
-pub use build::{UNREADABLE, build};
+pub use build::{EVENTUAL, UNREADABLE, build};
 pub use change::{
     Action, After, Cascade, Cause, Change, EdgeReason, FieldDiff, OpId, Operation, Plan, Precondition, Refusal, Stage,
     Summary, UnknownScope,

@@ -14,8 +14,8 @@ mod sandbox;
 
 mod apply;
 mod chaos;
-mod folders;
 mod deletes;
+mod folders;
 mod habits;
 mod hostile;
 mod ids;

@@ -75,6 +75,7 @@ impl Session {
                     name: endpoint.clone(),
                     record: aged.get(&place).unwrap_or(record),
                     unverified: self.unverified(name, endpoint, record),
+                    twice: self.lagging.twice(&place, sighting, api.description.table()),
                     scopes: &sighting.scopes,
                 });
             }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::{Leave, Session, choose};
 use crate::cli::args::{LeaveArgs, LimitArgs, SelectionArgs, SourceArgs};
 use crate::cli::fleet::Fleet;
+use crate::cli::lagging::Lagging;
 use crate::cli::load::{self, Loaded};
 use crate::cli::selection::Selection;
 use crate::cli::stores::{self, Stores};
@@ -123,6 +124,7 @@ impl Session {
             targets,
             records,
             fleet,
+            lagging: Lagging::default(),
             locked: BTreeMap::new(),
             damaged,
             record_key,
@@ -147,6 +149,7 @@ impl Session {
             records: [(target.clone(), record)].into(),
             targets: vec![target],
             fleet,
+            lagging: Lagging::default(),
             locked: BTreeMap::new(),
             damaged: BTreeMap::new(),
             record_key,

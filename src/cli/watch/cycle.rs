@@ -26,6 +26,7 @@ use crate::cli::{Context, Exit, Stop};
 use crate::credentials::Redactor;
 use crate::event::Event;
 use crate::model::{Diagnostic, Record, ScopeState, TargetName};
+use crate::plan::EVENTUAL;
 use crate::reconcile::{self, Before, Fresh, Place, Sighting, Trouble};
 use crate::store::{RecordName, Store as _, Tip};
 use noted::{hidden, hide_all, note_silent, requests};
@@ -115,7 +116,10 @@ impl Cycle<'_> {
             fleet,
             record_key,
         });
+        session.lagging = std::mem::take(&mut warm.lagging);
+        session.lagging.look(self.since, self.order.apart);
         let outcome = self.reconcile(warm, &mut session, report).await;
+        warm.lagging = std::mem::take(&mut session.lagging);
         if let Some(parts) = session.into_parts() {
             // Where it is not known what stands, the record is read again.
             let known = outcome.is_ok() && !report.diagnostics.iter().any(|d| d.code == "outcome-lost");
@@ -227,6 +231,9 @@ impl Cycle<'_> {
             }
             planned.plan.diagnostics.extend(settled.diagnostics);
         }
+        if let Some(api) = self.basis.loaded.apis.get(target) {
+            session.lagging.note(&planned.sightings, api.description.table());
+        }
         let result = self.carry(session, &mut planned, lock, context, report).await;
         report.refusals.clone_from(&planned.plan.refusals);
         report.dark.clear();
@@ -236,7 +243,8 @@ impl Cycle<'_> {
             lists.insert((scope.kind.clone(), scope.parent.clone()));
         }
         self.note_endpoints(session, &planned.sightings, report);
-        let still = result.as_ref().is_ok_and(|rests| *rests) && !self.is_in_the_dark(&planned);
+        let waits = planned.plan.diagnostics.iter().any(|diagnostic| diagnostic.code == EVENTUAL);
+        let still = result.as_ref().is_ok_and(|rests| *rests) && !waits && !self.is_in_the_dark(&planned);
         warm.still = still.then(|| Still {
             at: self.circumstances(session),
             checksum: planned.checksum,

@@ -179,6 +179,7 @@ async fn watch(ctx: Arc<Context>, args: &WatchArgs, one: One<'_>, cancel: Cancel
         changes,
         leading: None,
         once: args.once,
+        interval: args.interval,
         come: (come_in, come),
         asks,
         cancel: cancel.child_token(),

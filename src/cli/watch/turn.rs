@@ -47,6 +47,8 @@ pub(super) struct Turn {
     pub here: Here,
     /// One cycle of each target, then leave.
     pub once: bool,
+    /// How often everything is looked at.
+    pub interval: Duration,
     /// Both ends of what arrives.
     pub come: (mpsc::Sender<Come>, mpsc::Receiver<Come>),
     /// What people ask for.

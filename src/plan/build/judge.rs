@@ -1,6 +1,6 @@
 //! The fate of each resource by itself: what is declared, and what is recorded and no longer declared.
 
-use super::{Builder, Declared, Fate, UNREADABLE};
+use super::{Builder, Declared, EVENTUAL, Fate, UNREADABLE};
 use crate::diff::Comparison;
 use crate::model::{Diagnostic, Mark, Observed, OnRemove, Own, OwnRule, Owned, RecordEntry};
 use crate::plan::site::{Beside, Which, value_of};
@@ -135,7 +135,10 @@ impl<'b> Builder<'b, '_> {
                 if self.is_unreadable(&which, observed) {
                     continue;
                 }
-                if !rules.keeps(&value_of(observed)) && rules.can_delete && !rules.eventual {
+                if !rules.keeps(&value_of(observed))
+                    && rules.can_delete
+                    && (!rules.eventual || self.endpoint.twice.contains(&which))
+                {
                     self.claim(&which, observed, None);
                 }
             }
@@ -175,10 +178,11 @@ impl<'b> Builder<'b, '_> {
             self.tell(Diagnostic::warning("cannot-delete", message));
             return forget(self, "the API cannot delete one");
         }
-        if rules.eventual {
+        if rules.eventual && !self.endpoint.twice.contains(which) {
             let message =
                 format!("{id} is not deleted: the API's lists lag behind, so that one list is no reason to delete");
-            return self.tell(Diagnostic::note("eventual", message));
+            let help = "`ctl watch` deletes it once lists of two of its cycles agree";
+            return self.tell(Diagnostic::note(EVENTUAL, message).help(help));
         }
         if self.is_foreign(observed) && self.target.own == Own::Recorded {
             let message = format!("{id} is not deleted: it carries another project's mark");

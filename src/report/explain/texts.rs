@@ -204,9 +204,9 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     ),
     (
         "eventual",
-        "The API's lists lag behind its writes, so what a list says proves nothing by itself: nothing of this kind is \
-         deleted, neither by `apply` nor by `watch`. Delete it at the server; `ctl` then forgets it by itself. `ctl \
-         release` forgets it and leaves it there.",
+        "The API's lists lag behind its writes, so what one list says proves nothing: `apply` deletes nothing of this \
+         kind. `watch` does, once complete lists of two of its cycles, an interval apart, show the same object. Or \
+         delete it at the server; `ctl` then forgets it by itself. `ctl release` forgets it and leaves it there.",
     ),
     (
         "exclusive-first-run",

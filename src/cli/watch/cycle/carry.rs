@@ -94,6 +94,12 @@ impl Cycle<'_> {
         tokio::task::block_in_place(order.obeys)?;
         let carried = carry::carry_out(ctx, session, planned, &how).await?;
         drop(lock);
+        for (op, result) in planned.plan.operations.iter().zip(&carried.applied.results) {
+            if op.change.action() == Action::Delete && result.sent_at.is_some() {
+                let (place, which) = ((target.clone(), op.endpoint.clone()), op.resource.clone());
+                session.lagging.told_to_go(place, which.kind, which.key);
+            }
+        }
         let counts = carried.applied.counts();
         report.clean = planned.plan.refusals.is_empty() && counts.done == planned.plan.operations.len();
         report.operations = self.carried(&planned.plan, &held, &carried.applied);

@@ -68,6 +68,8 @@ pub(in crate::cli) struct Order<'a> {
     pub tell: &'a (dyn Fn(Event) + Sync),
     /// Once cancelled nothing new starts; what is in flight comes to its end and into the record.
     pub cancel: CancellationToken,
+    /// How far two lists that lag behind must be apart to agree on a delete.
+    pub apart: Duration,
     /// How long a server may ask to wait, all together, before a request gives up.
     pub patience: Duration,
 }

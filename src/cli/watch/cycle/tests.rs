@@ -167,6 +167,7 @@ fn order<'a>() -> Order<'a> {
         approved: Vec::new(),
         tell: &|_| (),
         cancel: CancellationToken::new(),
+        apart: Duration::ZERO,
         patience: Duration::from_secs(5),
     }
 }
@@ -311,6 +312,46 @@ async fn held_deletes_are_no_reason_to_refuse_the_rest() {
     let approved = cycle(&world.ctx, &mut warm, &basis, &order).await;
     went_well(&approved);
     assert!(world.spec("s0").await.is_none());
+}
+
+/// The reference server's description, as if its lists of services lagged behind.
+fn lagging() -> String {
+    let api = include_str!("../../../server/api.yaml").replace("api: ctl\n", "api: lagging\n");
+    api.replace("    path: /service/{name}\n", "    path: /service/{name}\n    eventual: true\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_lists_lag_behind_two_that_agree_and_are_far_enough_apart_delete() {
+    let (server, url) = serve().await;
+    let world = World::with(server, url.clone(), &format!("  it: {{api: lagging, url: \"{url}\"}}\n"), &[]);
+    world.write("apis/lagging.yaml", &lagging());
+    for name in ["a", "b"] {
+        world.write(&format!("m/{name}.yaml"), &service(name, "  port: 80\n").replace(": ctl\n", ": lagging\n"));
+    }
+    world.commit();
+    let mut warm = World::warm();
+    let first = world.cycle(&mut warm, &world.basis(1)).await;
+    went_well(&first);
+    fs::remove_file(world.repo().join("m/a.yaml")).unwrap();
+    world.commit();
+    let (basis, far) = (world.basis(2), Order { apart: Duration::from_secs(3600), ..order() });
+    // The list of the first cycle was read before they were made: this one is the first that shows them.
+    for _ in 0..3 {
+        let waits = cycle(&world.ctx, &mut warm, &basis, &far).await;
+        assert!(waits.stopped.is_none() && waits.operations.is_empty() && !waits.quiet, "{waits:#?}");
+        assert!(waits.diagnostics.iter().any(|diagnostic| diagnostic.code == "eventual"), "{waits:#?}");
+    }
+    assert!(world.spec("a").await.is_some());
+    // Whoever begins anew knows nothing yet.
+    let mut anew = World::warm();
+    assert!(cycle(&world.ctx, &mut anew, &basis, &order()).await.operations.is_empty(), "one list proves nothing");
+    let gone = cycle(&world.ctx, &mut anew, &basis, &order()).await;
+    assert_eq!(outcomes(&gone), [("it:service/a", &Outcome::Done)], "{gone:#?}");
+    assert!(world.spec("a").await.is_none() && world.spec("b").await.is_some());
+    // Nobody looked whether it is gone: it is ours until a list says so.
+    let forgotten = cycle(&world.ctx, &mut anew, &basis, &order()).await;
+    assert_eq!(outcomes(&forgotten), [("it:service/a", &Outcome::Done)], "{forgotten:#?}");
+    went_well(&cycle(&world.ctx, &mut anew, &basis, &order()).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::order::Basis;
 use crate::cli::fleet::Fleet;
+use crate::cli::lagging::Lagging;
 use crate::cli::watch::cycled::Waiting;
 use crate::cli::{Context, Exit, Stop};
 use crate::credentials::Operator;
@@ -22,6 +23,8 @@ pub(in crate::cli) struct Warm {
     /// Endpoints that did not let us in: their credentials are read again.
     pub(super) denied: BTreeSet<EndpointName>,
     pub(super) sightings: BTreeMap<Place, Sighting>,
+    /// What lists that lag behind showed.
+    pub(super) lagging: Lagging,
     pub(super) record: Option<(Option<Tip>, Record)>,
     pub(super) record_key: Option<Result<Option<Secret>, Diagnostic>>,
     pub(super) still: Option<Still>,
@@ -72,6 +75,7 @@ impl Warm {
             made_of: None,
             denied: BTreeSet::new(),
             sightings: BTreeMap::new(),
+            lagging: Lagging::default(),
             record: None,
             record_key: None,
             still: None,
@@ -82,6 +86,7 @@ impl Warm {
     /// Forgets what was read, so that the next cycle reads all of it.
     pub(in crate::cli) fn forget(&mut self) {
         self.sightings.clear();
+        self.lagging = Lagging::default();
         (self.record, self.record_key, self.still) = (None, None, None);
     }
 

@@ -1,6 +1,7 @@
 //! The machine's commands, carried out.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -125,6 +126,7 @@ impl Turn {
             gate,
             job,
             approved,
+            apart: self.interval,
         };
         let come = self.come.0.clone();
         tokio::spawn(async move {
@@ -150,11 +152,12 @@ struct Cycling {
     gate: Option<Arc<dyn crate::reconcile::Gate + Send + Sync>>,
     job: Job,
     approved: Vec<crate::model::Digest>,
+    apart: Duration,
 }
 
 impl Cycling {
     pub(super) fn run(self, mut warm: Box<Warm>) -> (Box<Warm>, Box<CycleReport>) {
-        let Self { ctx, board, target, basis, here, pinned, cancel, gate, job, approved } = self;
+        let Self { ctx, board, target, basis, here, pinned, cancel, gate, job, approved, apart } = self;
         let hold = |op: &Operation| left_alone(&job, op);
         let tell = |event: Event| {
             if let Event::Retrying { endpoint, wait, why, .. } = event {
@@ -176,6 +179,7 @@ impl Cycling {
             approved,
             tell: &tell,
             cancel,
+            apart,
             patience: PATIENCE,
         };
         let report = Handle::current().block_on(cycle::cycle(&ctx, &mut warm, &basis, &order));

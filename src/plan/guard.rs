@@ -19,7 +19,7 @@ pub(super) fn guard(input: &PlanInput<'_>, plan: &mut Plan) {
     let mut refusals = Vec::new();
     for target in &input.targets {
         if !consent {
-            empty(target, &flag, &mut refusals);
+            empty(target, plan, &flag, &mut refusals);
         }
         if target.own == Own::Exclusive
             && let Some(rules) = target.table.kinds.values().find(|rules| rules.listed_by_key)
@@ -155,12 +155,21 @@ fn bases(target: &TargetInput<'_>, endpoint: &EndpointInput<'_>, counts: &Counts
     bases
 }
 
-/// An empty desired set of a target that owns something.
-fn empty(target: &TargetInput<'_>, flag: &str, refusals: &mut Vec<Refusal>) {
+/// An empty desired set of a target that owns something. What the run may not touch does not count.
+fn empty(target: &TargetInput<'_>, plan: &Plan, flag: &str, refusals: &mut Vec<Refusal>) {
     if !target.desired.is_empty() {
         return;
     }
-    let owned: usize = target.endpoints.iter().map(|e| bases(target, e, &Counts::new()).values().sum::<usize>()).sum();
+    let owned: usize = match &target.selected {
+        None => target.endpoints.iter().map(|e| bases(target, e, &Counts::new()).values().sum::<usize>()).sum(),
+        Some(selected) => {
+            let entries = target.endpoints.iter().flat_map(|endpoint| endpoint.record.entries.keys());
+            entries.filter(|which| selected.contains(*which)).count()
+        }
+    };
+    // The checksum of no deletes would be consent to whatever comes.
+    let acts = plan.operations.iter().any(|op| op.resource.target == target.name);
+    let flag = if acts { flag } else { "put its manifests back; nothing of it can be deleted in this run anyway" };
     if owned > 0 {
         refusals.push(Refusal {
             gate: "empty",

@@ -64,6 +64,28 @@ fn where_nobody_can_look_after_a_delete_the_record_keeps_the_line() {
 }
 
 #[test]
+fn a_selector_that_picks_nothing_of_what_would_all_go_asks_for_no_consent() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), "");
+    let labelled = "apiVersion: fake\nkind: thing\nmetadata: {name: c, labels: {team: x}}\nspec: {size: 1}\n";
+    sandbox.write("manifests/c.yaml", labelled).commit("three things");
+    sandbox.run(["apply", "--yes"]).exits(0);
+    for name in ["a", "b", "c"] {
+        sandbox.remove(&format!("manifests/{name}.yaml"));
+    }
+    // An empty file keeps the folder.
+    sandbox.write("manifests/none.yaml", "# nothing\n").commit("nothing");
+    let planned = sandbox.run(["plan", "-l", "team=none"]).exits(0).says("fits-nothing");
+    assert!(!format!("{}{}", planned.stdout, planned.stderr).contains("allow-deletes"), "{}", planned.stdout);
+    // What is picked counts, and no more than that.
+    let planned = sandbox.run(["plan", "-l", "team=x", "-o", "json"]).exits(7).json();
+    assert!(planned["refusals"].to_string().contains("all that it owns (1)"), "{planned}");
+    let sum = planned["deletes_checksum"].as_str().unwrap();
+    sandbox.run(["apply", "--yes", "-l", "team=x", "--allow-deletes", sum]).exits(0).says("1 deleted");
+    assert_eq!(fake.names(), ["a", "b"]);
+}
+
+#[test]
 fn several_deletes_are_seen_by_one_list() {
     let fake = Fake::honest();
     let sandbox = project(&fake.url(), "");

@@ -185,7 +185,7 @@ fn a_revision_goes_into_the_body_of_a_write_and_the_query_of_a_delete() {
         let (status, body) = match asked.method.as_str() {
             "GET" if path == "/_all_dbs" => (200, json!(["_users", "shop"])),
             "POST" => {
-                let skip = sent["skip"].as_u64().unwrap_or(0) as usize;
+                let skip = usize::try_from(sent["skip"].as_u64().unwrap_or(0)).unwrap();
                 (200, json!({"docs": things.values().skip(skip).collect::<Vec<_>>()}))
             }
             "GET" => things.get(&name).map_or((404, json!({})), |thing| (200, thing.clone())),

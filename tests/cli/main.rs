@@ -23,6 +23,7 @@ mod input;
 mod mutations;
 mod nested;
 mod operate;
+mod paging;
 mod record;
 mod safety;
 mod trust;

@@ -176,6 +176,9 @@ impl<X: Transport> HttpTarget<X> {
             if tally.parts > 0 && answer.status == 410 {
                 return Err(Fault::Restart(answer.unreadable("the list's pages went stale twice (410)")));
             }
+            if now.proof && answer.status == 404 {
+                break;
+            }
             if tally.parts == 0 && rule.empty_statuses.contains(&answer.status) {
                 tally.parts = 1;
                 break;
@@ -253,7 +256,7 @@ impl<X: Transport> HttpTarget<X> {
         }
         tally.ended = true;
         listing.pages = tally.parts;
-        if rule.revalidate == Revalidate::Page && tally.parts != 1 {
+        if rule.revalidate == Revalidate::Page && (tally.parts != 1 || now.proof) {
             // The tag of one page says nothing of the others.
             listing.cursor = None;
         }
@@ -295,7 +298,8 @@ impl<X: Transport> HttpTarget<X> {
         let items = self.items(shape, answer)?.unwrap_or_default();
         let mut pages = Pages::new(&list.page, &self.origin, self.limits.pages);
         let first = pages.first();
-        let got = Got { count: items.len(), seen: items.len(), ..Got::default() };
+        // That the count agrees with the total is seen once the list is brought up to date.
+        let got = Got { count: items.len(), seen: items.len(), total: Some(items.len()), last: None };
         let more = pages.after(&first, "", &answer.headers, text, got).map_err(unreadable)?;
         let Some(Value::Number(total)) = scan::value_at(text, &rule.total).map_err(unreadable)? else {
             return Err(Fault::Whole);

@@ -16,6 +16,8 @@ pub(super) struct Ask {
     pub(super) query: Vec<(String, String)>,
     /// Replaces path and query.
     pub(super) url: Option<String>,
+    /// True if nobody said that there is such a page: that there is none (404) is an answer, too, and the end.
+    pub(super) proof: bool,
     number: u64,
     offset: u64,
 }
@@ -40,13 +42,15 @@ pub(super) struct Pages<'a> {
     seen: BTreeSet<String>,
     /// What the page before held, where pages are counted.
     held: Option<u64>,
+    /// True once a page held as many items as were asked for: from then on a shorter one may be believed to be the last.
+    full: bool,
     /// How many there may be.
     most: usize,
 }
 
 impl<'a> Pages<'a> {
     pub(super) fn new(rule: &'a PageRule, origin: &'a str, most: usize) -> Self {
-        Self { rule, origin, seen: BTreeSet::new(), held: None, most }
+        Self { rule, origin, seen: BTreeSet::new(), held: None, full: false, most }
     }
 
     /// The first page.
@@ -111,7 +115,8 @@ impl<'a> Pages<'a> {
         body: &str,
         got: Got,
     ) -> Result<Option<Ask>, String> {
-        let next = match self.rule {
+        let rule = self.rule;
+        let next = match rule {
             PageRule::Whole => None,
             PageRule::Link => link_next(headers)?.map(|url| self.follow(&url, path, false, ask)).transpose()?,
             PageRule::Header(name) => match headers.get(name.as_str()) {
@@ -138,20 +143,22 @@ impl<'a> Pages<'a> {
                 Some(other) => return Err(format!("the next page's token at `{at}` is {}", other.noun())),
             },
             PageRule::Number { name, start, size, end } => {
-                let more = goes_on(end, ask.number, body, size.as_ref().map(|(_, size)| *size), &got)?;
+                let more = self.goes_on(end, ask.number, body, size.as_ref().map(|(_, size)| *size), &got)?;
                 more.then(|| {
                     let mut query: Vec<_> = size.iter().map(|(n, c)| (n.clone(), c.to_string())).collect();
                     query.push((name.clone(), (start + ask.number).to_string()));
-                    Ask { query, number: ask.number + 1, ..Ask::default() }
+                    Ask { query, number: ask.number + 1, proof: unsaid(end, &got), ..Ask::default() }
                 })
             }
-            PageRule::Offset { name, start, size, end } => goes_on(end, ask.number + 1, body, Some(size.1), &got)?
-                .then(|| {
+            PageRule::Offset { name, start, size, end } => {
+                let more = self.goes_on(end, ask.number + 1, body, Some(size.1), &got)?;
+                more.then(|| {
                     let offset = ask.offset + got.count as u64;
                     let at = (start + offset).to_string();
                     let query = vec![(size.0.clone(), size.1.to_string()), (name.clone(), at)];
-                    Ask { query, number: ask.number + 1, offset, ..Ask::default() }
-                }),
+                    Ask { query, number: ask.number + 1, offset, proof: unsaid(end, &got), ..Ask::default() }
+                })
+            }
             PageRule::After { name, size, more, short, .. } => {
                 let goes_on = match (more, size) {
                     (Some(at), _) => match scan::value_at(body, at)? {
@@ -159,7 +166,7 @@ impl<'a> Pages<'a> {
                         Some(Value::Bool(true)) => true,
                         Some(other) => return Err(format!("`{at}` is {}, not true or false", other.noun())),
                     },
-                    (None, Some((_, size))) if *short => got.count as u64 >= *size,
+                    (None, Some((_, size))) if *short => self.is_followed(got.count, Some(*size)),
                     (None, _) => got.count > 0,
                 };
                 match (goes_on, got.last) {
@@ -183,6 +190,34 @@ impl<'a> Pages<'a> {
             }
         }
         Ok(next)
+    }
+
+    /// Whether there is a page after this one, which is the `number`th and was asked for `size` items.
+    fn goes_on(
+        &mut self,
+        end: &PageEnd,
+        number: u64,
+        body: &str,
+        size: Option<u64>,
+        got: &Got,
+    ) -> Result<bool, String> {
+        match (end, got.total) {
+            (PageEnd::At(at), _) => match scan::value_at(body, at)? {
+                Some(Value::Number(n)) if n.as_u64().is_some() => Ok(n.as_u64().is_some_and(|last| number < last)),
+                _ => Err(format!("`{at}` does not say how many pages there are")),
+            },
+            (PageEnd::Short | PageEnd::Empty, Some(total)) => Ok(got.count > 0 && got.seen < total),
+            (PageEnd::Short, None) => Ok(self.is_followed(got.count, size)),
+            (PageEnd::Empty, None) => Ok(got.count > 0),
+        }
+    }
+
+    /// Whether to go on after a page of `count` items where `size` were asked for, and a short page is said to be the last.
+    /// As long as none was full, the other side may give fewer than it is asked for, and a short one proves nothing.
+    fn is_followed(&mut self, count: usize, size: Option<u64>) -> bool {
+        let full = size.is_some_and(|size| count as u64 >= size);
+        self.full |= full;
+        full || (count > 0 && !self.full)
     }
 
     /// A next page by URL: it must be on the same origin.
@@ -209,18 +244,9 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// Whether there is a page after this one, which is the `number`th and was asked for `size` items.
-fn goes_on(end: &PageEnd, number: u64, body: &str, size: Option<u64>, got: &Got) -> Result<bool, String> {
-    match (end, got.total) {
-        (PageEnd::At(at), _) => match scan::value_at(body, at)? {
-            Some(Value::Number(n)) if n.as_u64().is_some() => Ok(n.as_u64().is_some_and(|last| number < last)),
-            _ => Err(format!("`{at}` does not say how many pages there are")),
-        },
-        // A server may give fewer than it is asked for: a short page alone is not the end.
-        (PageEnd::Short | PageEnd::Empty, Some(total)) => Ok(got.count > 0 && got.seen < total),
-        (PageEnd::Short, None) => Ok(got.count > 0 && size.is_some_and(|size| got.count as u64 >= size)),
-        (PageEnd::Empty, None) => Ok(got.count > 0),
-    }
+/// True if a page that follows is only asked for because nothing says that there is none.
+fn unsaid(end: &PageEnd, got: &Got) -> bool {
+    got.total.is_none() && matches!(end, PageEnd::Short | PageEnd::Empty)
 }
 
 /// What follows the origin in `url`, if it is that origin.
@@ -394,7 +420,9 @@ mod tests {
         assert_eq!(next(PageEnd::Short, 1, &capped), ("1 51 101".to_owned(), true), "the total decides");
         let unsaid = [(50, 50, None), (20, 70, None), (0, 70, None), (0, 70, None)];
         assert_eq!(next(PageEnd::Empty, 0, &unsaid), ("0 50 70".to_owned(), true), "an empty page is the end");
-        assert_eq!(next(PageEnd::Short, 0, &unsaid), ("0".to_owned(), true));
+        assert_eq!(next(PageEnd::Short, 0, &unsaid), ("0 50 70".to_owned(), true), "no page was full");
+        let once = [(100, 100, None), (20, 120, None), (0, 120, None)];
+        assert_eq!(next(PageEnd::Short, 0, &once), ("0 100".to_owned(), true), "one was");
         let gone = [(50, 50, Some(120)), (0, 50, Some(120)), (0, 0, None)];
         assert_eq!(next(PageEnd::Empty, 0, &gone), ("0 50".to_owned(), true), "and the count does not agree then");
     }
@@ -441,7 +469,7 @@ mod tests {
         assert_eq!(next(&said, "{}", 2, Some("b")), Ok(None), "a missing flag is false");
         assert!(next(&said, r#"{"more":"yes"}"#, 2, Some("b")).is_err());
         assert!(next(&said, r#"{"more":true}"#, 0, None).is_err(), "an empty page that is not the last");
-        assert_eq!(next(&rule(None, true), "{}", 1, Some("b")), Ok(None), "a short page is the last");
+        assert_eq!(next(&rule(None, true), "{}", 1, Some("b")), Ok(Some("b".to_owned())), "no page was full yet");
         assert_eq!(next(&rule(None, false), "{}", 1, Some("b")), Ok(Some("b".to_owned())), "only an empty one is");
         assert_eq!(next(&rule(None, false), "{}", 0, None), Ok(None));
         let mut pages = Pages::new(&said, "http://h", 10);

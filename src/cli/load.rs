@@ -18,7 +18,7 @@ use crate::model::{
 };
 use crate::net::Git;
 use crate::source::{Source, SourceError, SourceOptions};
-use crate::target::http::audit;
+use crate::target::http::{CLEAR_SECRET, audit, clear_secrets};
 
 /// An API description and where it came from.
 #[derive(Clone, Debug)]
@@ -343,7 +343,12 @@ impl Loaded {
                     !owner.element && desired.body.as_str().contains(field)
                 });
             let ty = api.description.types.get(&desired.id.kind);
-            if rules.ignore.is_empty() && !states_mark && !ty.is_some_and(ApiType::names_what_it_sends) {
+            let names = ty.is_some_and(ApiType::names_what_it_sends);
+            // Most bodies state no secret field, and parsing all of them would be felt.
+            let may_be_clear = rules.fields.iter().filter(|(_, rule)| rule.secret.is_some()).any(|(path, _)| {
+                path.segments().last().is_some_and(|name| name == "*" || desired.body.as_str().contains(name.as_str()))
+            });
+            if rules.ignore.is_empty() && !states_mark && !names && !may_be_clear {
                 continue;
             }
             for diagnostic in audit(&api.description, desired) {
@@ -352,7 +357,9 @@ impl Loaded {
                     continue;
                 }
                 let source = self.text(&desired.origin.path, &desired.origin.blob);
-                let span = source.as_ref().and_then(|s| manifest::body_span(s, &desired.origin, &FieldPath::root()));
+                let clear = (diagnostic.code == CLEAR_SECRET).then(|| clear_secrets(rules, &desired.body.value()));
+                let at = clear.into_iter().flatten().next().unwrap_or_else(FieldPath::root);
+                let span = source.as_ref().and_then(|s| manifest::body_span(s, &desired.origin, &at));
                 found.push(match (source, span) {
                     (Some(source), Some(span)) => diagnostic.in_source(&source, span, ""),
                     _ => diagnostic,

@@ -113,6 +113,8 @@ fn only_references(value: Value) -> Value {
         Value::Secret(_) => value,
         Value::Array(items) => Value::Array(items.into_iter().map(only_references).collect()),
         Value::Object(map) => Value::Object(map.into_iter().map(|(k, v)| (k, only_references(v))).collect()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Value::Null,
+        // Nobody can guess anything from these. Others stand in no manifest: they are refused when it is read.
+        Value::Null | Value::Bool(_) => value,
+        Value::Number(_) | Value::String(_) => Value::Null,
     }
 }

@@ -25,6 +25,7 @@ mod nested;
 mod operate;
 mod paging;
 mod record;
+mod refusals;
 mod safety;
 mod trust;
 mod unseen;

@@ -525,6 +525,12 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
          random text into a file that only you can read.",
     ),
     (
+        "secret-in-clear",
+        "A manifest states a text or a number in a field that the API description calls secret. Whoever can read the \
+         repository could read it, and so could whoever can read the record. Write `{$secret: NAME}`, give the \
+         operator's file the value, and change it at the server: what was once committed is known.",
+    ),
+    (
         "secret-refused",
         "A `{$secret: NAME}` goes only to the targets and kinds that the operator's file names for it, and only \
          where a shipped or pinned description calls the field secret.",

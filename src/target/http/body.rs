@@ -57,6 +57,13 @@ pub fn audit(api: &ApiDescription, desired: &Desired) -> Vec<Diagnostic> {
             found.push(bad.help("only a field that the description calls `secret` takes one"));
         }
     }
+    for path in clear_secrets(rules, &stated) {
+        let bad = bad(CLEAR_SECRET, format!("`{path}` is a secret, and stands here in clear"));
+        found.push(bad.help(
+            "write {$secret: NAME} and give the operator's file its value; what was committed is known to everybody who can \
+             read the repository: change it",
+        ));
+    }
     if rules.ignores(&stated) {
         found.push(bad("ignored-object", format!("the description never touches this {}", rules.kind)));
     }
@@ -84,6 +91,34 @@ fn unsent<'s>(ty: &ApiType, rules: &KindRules, stated: &'s Value) -> Vec<&'s Str
     let sent: BTreeSet<String> = paths.filter_map(|path| path.segments().first().cloned()).collect();
     let names = stated.as_object().into_iter().flat_map(BTreeMap::keys);
     names.filter(|name| !sent.contains(*name)).collect()
+}
+
+/// The code of an error about a secret that a manifest states in clear.
+pub const CLEAR_SECRET: &str = "secret-in-clear";
+
+/// Where texts and numbers stand in fields that the description calls secret. They would get into the record, and no
+/// checksum could tell one from another without giving it away.
+pub fn clear_secrets(rules: &KindRules, stated: &Value) -> Vec<FieldPath> {
+    fn walk(rules: &KindRules, value: &Value, at: &FieldPath, inside: bool, out: &mut Vec<FieldPath>) {
+        let inside = inside || rules.field(at).is_some_and(|rule| rule.secret.is_some());
+        match value {
+            Value::Object(map) => {
+                map.iter().for_each(|(name, member)| walk(rules, member, &at.join(name.as_str()), inside, out));
+            }
+            Value::Array(items) => {
+                let items = items.iter().enumerate();
+                items.for_each(|(i, item)| walk(rules, item, &at.join(i.to_string()), inside, out));
+            }
+            Value::String(text) if inside && !text.is_empty() => out.push(at.clone()),
+            Value::Number(_) if inside => out.push(at.clone()),
+            Value::String(_) | Value::Number(_) | Value::Null | Value::Bool(_) | Value::Secret(_) => {}
+        }
+    }
+    let mut out = Vec::new();
+    if rules.fields.values().any(|rule| rule.secret.is_some()) {
+        walk(rules, stated, &FieldPath::root(), false, &mut out);
+    }
+    out
 }
 
 fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {

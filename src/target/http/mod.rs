@@ -16,6 +16,6 @@ mod shipped;
 mod wire;
 mod write;
 
-pub use body::audit;
+pub use body::{CLEAR_SECRET, audit, clear_secrets};
 pub use driver::{HttpConfig, HttpTarget};
 pub use shipped::{shipped, shipped_text};

@@ -1,10 +1,13 @@
 //! `ctl validate`: checks manifests and descriptions; contacts nothing.
 
+use std::io::Read as _;
+use std::path::Path;
+
 use super::args::{Plain, ValidateArgs};
 use super::load::{self, Loaded};
 use super::{Context, Exit, Stop};
 use crate::manifest::api::ApiDescription;
-use crate::model::Diagnostic;
+use crate::model::{Diagnostic, Limits};
 use crate::report::diagnostics_json;
 
 /// Validates a project, or single descriptions.
@@ -64,14 +67,32 @@ fn told(
     Ok(exit)
 }
 
+/// A file, and of one that is too large a little more than the limit.
+fn read(path: &Path, limit: u64) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        // The end may stand within a character.
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
 fn descriptions(ctx: &Context, args: &ValidateArgs) -> Result<Exit, Stop> {
     let mut exit = Exit::Done;
+    let limit = ctx.operator()?.limits().file;
     for path in &args.api {
         let file = path.display().to_string();
-        let text = std::fs::read_to_string(ctx.path(path)).map_err(|e| {
+        let text = read(&ctx.path(path), limit).map_err(|e| {
             let message = format!("{file} cannot be read: {e}");
             Stop::with(Exit::Failed, Diagnostic::error("cannot-read", message).help("check the path"))
         })?;
+        if text.len() as u64 > limit {
+            let problem = Diagnostic::error("too-large", format!("{file} has more than {limit} bytes"));
+            ctx.tell(&[problem.help(Limits::help("file", "name another file"))]);
+            exit = Exit::Invalid;
+            continue;
+        }
         match ApiDescription::parse(&file, &text) {
             Ok((api, warnings)) => {
                 ctx.tell(&warnings);

@@ -214,10 +214,41 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Percent-encodes all but letters, digits, `-`, `.`, `_`, `~`, `@` and `*`.
+/// What stands in an address as it is: letters, digits, `-`, `.`, `_`, `~`, `@` and `*`.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~@*".contains(&byte)
+}
+
+/// An address as it would be written here: `%40` is `@`, and `%2f` is `%2F`. An escaped star stays one, and is no glob.
+pub fn spelled(address: &str) -> String {
+    let mut out = String::with_capacity(address.len());
+    let mut rest = address;
+    while let Some((before, after)) = rest.split_once('%') {
+        out.push_str(before);
+        let hex = after.get(..2).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+        rest = match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) if is_plain(byte) && byte != b'*' => {
+                out.push(char::from(byte));
+                &after[2..]
+            }
+            Some(byte) => {
+                out.push_str(&format!("%{byte:02X}"));
+                &after[2..]
+            }
+            None => {
+                out.push('%');
+                after
+            }
+        };
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Percent-encodes all that is not plain.
 fn write_encoded(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~@*".contains(&byte) {
+        if is_plain(byte) {
             write!(f, "{}", byte as char)?;
         } else {
             write!(f, "%{byte:02X}")?;
@@ -308,6 +339,19 @@ mod tests {
             key: Key::new(&[Value::from("/"), Value::from("a%2F b"), Value::object()]),
         };
         assert_eq!(id.to_string(), "mq:queue/%2F/a%252F%20b/%7B%7D");
+    }
+
+    #[test]
+    fn an_address_may_escape_more_than_it_has_to() {
+        for (written, expected) in [
+            ("user/a%40b", "user/a@b"),
+            ("queue/%2f/a%2Db", "queue/%2F/a-b"),
+            ("queue/%2A*", "queue/%2A*"),
+            ("queue/a%+1%zz%4", "queue/a%+1%zz%4"),
+            ("queue/a%25 ü%é", "queue/a%25 ü%é"),
+        ] {
+            assert_eq!(spelled(written), expected);
+        }
     }
 
     #[test]

@@ -57,6 +57,17 @@ pub struct GitStore {
 /// An open repository.
 struct Held(Repository);
 
+/// A remote's address as it can be asked for from another repository: a relative path counts from where git would stand in
+/// this one.
+pub(super) fn from_anywhere(url: &str, git_dir: &Path) -> String {
+    let named = url.contains("://") || url.find(':').is_some_and(|at| !url[..at].contains('/'));
+    if named || Path::new(url).is_absolute() {
+        return url.to_owned();
+    }
+    let top = if git_dir.ends_with(".git") { git_dir.parent().unwrap_or(git_dir) } else { git_dir };
+    top.join(url).display().to_string()
+}
+
 impl std::fmt::Debug for Held {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0.path().display())
@@ -97,6 +108,7 @@ impl GitStore {
             (Some(_), Some(push)) => {
                 // A remote's name means something in the user's repository only.
                 let url = store.child(["config", "--get", &format!("remote.{push}.url")], store.local).unwrap_or(push);
+                let url = from_anywhere(&url, &place.git_dir);
                 let name = Digest::of(place.git_dir.as_os_str().as_encoded_bytes()).short(32);
                 let dir = place.state_dir.join("records").join(name);
                 private_folder(&dir).map_err(|e| io_error(&dir, &e))?;

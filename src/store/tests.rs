@@ -495,6 +495,18 @@ fn a_lock_that_stays_at_the_remote_is_named_and_is_no_other_run() {
 }
 
 #[test]
+fn a_relative_remote_counts_from_the_repository_that_has_it() {
+    let asked = |url| super::git::from_anywhere(url, Path::new("/home/ann/shop/.git"));
+    assert_eq!(asked("../shop.git"), "/home/ann/shop/../shop.git");
+    assert_eq!(asked("records"), "/home/ann/shop/records");
+    assert_eq!(super::git::from_anywhere("x:y/z", Path::new("/srv/shop.git")), "x:y/z");
+    for absolute in ["/srv/shop.git", "https://forge.example/shop", "git@forge.example:shop", "file:///srv/x"] {
+        assert_eq!(asked(absolute), absolute);
+    }
+    assert_eq!(super::git::from_anywhere("./a:b", Path::new("/srv/shop.git")), "/srv/shop.git/./a:b");
+}
+
+#[test]
 fn a_remote_that_would_start_a_program_or_does_not_exist_is_refused() {
     let dir = TempDir::new().unwrap();
     let repo = local_repo(dir.path());

@@ -1,7 +1,10 @@
 //! What is refused, or taken, when it is read: nothing is contacted yet.
 
+use std::fs::File;
+
 use crate::fake::Fake;
-use crate::hostile::{project, thing};
+use crate::hostile::{API, project, project_at, thing};
+use crate::sandbox::Sandbox;
 
 #[test]
 fn a_secret_in_clear_is_refused_with_its_line_and_contacts_nobody() {
@@ -29,4 +32,33 @@ fn a_secret_in_clear_by_way_of_a_value_is_refused_too() {
     sandbox.write("manifests/a.yaml", &thing("a", "size: 1, password: {$value: pw}")).commit("a password");
     sandbox.run(["plan"]).exits(6).warns("secret-in-clear");
     assert!(fake.asked().is_empty());
+}
+
+#[test]
+fn a_description_of_any_size_is_not_read() {
+    let sandbox = Sandbox::new();
+    let file = File::create(sandbox.root().join("huge.yaml")).unwrap();
+    file.set_len(3 << 30).unwrap();
+    let huge = sandbox.root().join("huge.yaml").display().to_string();
+    let ran = sandbox.watched(&["validate", "--api", &huge, "--api", "/dev/zero"]).stays_small();
+    assert_eq!(ran.code, Some(6), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("too-large").count(), 2, "{}", ran.stderr);
+}
+
+#[test]
+fn an_address_in_depends_on_may_escape_what_it_need_not() {
+    let fake = Fake::honest();
+    let sandbox = Sandbox::new();
+    sandbox.write("apis/fake.yaml", API);
+    project_at(&sandbox, &fake.url(), "");
+    sandbox.write("manifests/a.yaml", &thing("\"a@b\"", "size: 1"));
+    sandbox.write(
+        "manifests/0.yaml",
+        "apiVersion: fake\nkind: thing\nmetadata: {name: \"0\", dependsOn: [thing/a%40b]}\nspec: {size: 1}\n",
+    );
+    sandbox.commit("one after the other");
+    let plan = sandbox.run(["plan", "-o", "json"]).exits(0).json();
+    let order: Vec<_> =
+        plan["operations"].as_array().unwrap().iter().map(|op| op["address"].as_str().unwrap()).collect();
+    assert_eq!(order, ["shop:thing/a@b", "shop:thing/0"]);
 }

@@ -9,7 +9,7 @@ use crate::manifest::document::ParsedDocument;
 use crate::manifest::hint;
 use crate::manifest::project::shown;
 use crate::model::{
-    DependsOn, FieldPath, Kind, Meta, OnRemove, ReplaceRule, TargetConfig, TargetName, Value, glob_matches,
+    DependsOn, FieldPath, Kind, Meta, OnRemove, ReplaceRule, TargetConfig, TargetName, Value, glob_matches, spelled,
 };
 
 pub(super) struct Envelope<'h> {
@@ -193,7 +193,7 @@ pub(super) fn meta(context: &Context<'_>, map: &BTreeMap<String, Value>, out: &m
             "previously" => {
                 for (path, text) in texts(value, &path, out) {
                     if is_address(text) {
-                        meta.previously.push(text.to_owned());
+                        meta.previously.push(spelled(text));
                     } else {
                         let message = format!("`{}` is not an address", shown(text));
                         out.tell("bad-address", path, message, some("write it as `kind/field/field`"));
@@ -269,5 +269,5 @@ fn depends_on(context: &Context<'_>, text: &str) -> Result<DependsOn, Option<Str
             }
         },
     };
-    Ok(DependsOn { target, address: address.to_owned() })
+    Ok(DependsOn { target, address: spelled(address) })
 }

@@ -62,3 +62,19 @@ fn an_address_in_depends_on_may_escape_what_it_need_not() {
         plan["operations"].as_array().unwrap().iter().map(|op| op["address"].as_str().unwrap()).collect();
     assert_eq!(order, ["shop:thing/a@b", "shop:thing/0"]);
 }
+
+#[test]
+fn a_rehearsal_may_be_told_by_its_body_alone() {
+    let fake = Fake::scripted(|asked| {
+        let dry = String::from_utf8_lossy(&asked.body).contains("\"dryRun\":true");
+        (dry && asked.method == "PUT").then(|| crate::fake::plain(422, "", r#"{"message":"too small"}"#))
+    });
+    let sandbox = Sandbox::new();
+    let validate = "    validate: {put: \"/things/{name}\", body: {\"*\": all, dryRun: true}}\n";
+    sandbox.write("apis/fake.yaml", &API.replace("    fields:\n", &format!("{validate}    fields:\n")));
+    project_at(&sandbox, &fake.url(), "");
+    sandbox.write("manifests/a.yaml", &thing("a", "size: 1, dryRun: false")).commit("one thing");
+    let ran = sandbox.run(["apply", "--yes"]).exits(7);
+    assert!(format!("{}{}", ran.stdout, ran.stderr).contains("the target would not take it"), "{}", ran.stderr);
+    assert!(fake.names().is_empty(), "no manifest takes away what makes it a rehearsal");
+}

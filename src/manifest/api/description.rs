@@ -489,6 +489,14 @@ impl Body {
         }
     }
 
+    /// The values that are sent as the description says them, whatever a manifest states, and where they stand.
+    pub fn fixed(&self) -> Vec<(FieldPath, Value)> {
+        match self {
+            Self::Template(template) => template.fixed(),
+            Self::None | Self::All | Self::Merged | Self::Changes | Self::Fields => Vec::new(),
+        }
+    }
+
     /// How what it holds is chosen: a template is as what it pours.
     pub fn choice(&self) -> Choice {
         match self {

@@ -180,6 +180,27 @@ impl Hole {
 }
 
 impl BodyTemplate {
+    /// The members that are sent as they stand here, and where. They win over what is poured.
+    pub fn fixed(&self) -> Vec<(FieldPath, Value)> {
+        fn walk(template: &BodyTemplate, at: &FieldPath, out: &mut Vec<(FieldPath, Value)>) {
+            match template {
+                BodyTemplate::Map(members, _) => {
+                    members.iter().for_each(|(name, member)| walk(member, &at.join(name.as_str()), out));
+                }
+                BodyTemplate::Literal(Value::Object(map)) => {
+                    let members = map.iter().map(|(name, value)| (at.join(name.as_str()), value.clone()));
+                    members.for_each(|(at, value)| walk(&BodyTemplate::Literal(value), &at, out));
+                }
+                BodyTemplate::Literal(Value::Null) => {}
+                BodyTemplate::Literal(value) => out.push((at.clone(), value.clone())),
+                BodyTemplate::Hole(_) | BodyTemplate::Text(_) | BodyTemplate::List(_) => {}
+            }
+        }
+        let mut out = Vec::new();
+        walk(self, &FieldPath::root(), &mut out);
+        out
+    }
+
     /// Reads a template that a description holds.
     pub fn parse(value: &Value) -> Result<Self, String> {
         Ok(match value {

@@ -87,6 +87,14 @@ fn what_is_wrong_is_said_with_a_place_and_a_suggestion() {
             "and needs `at`, where it is found",
         ),
         ("s: {path: \"/s/{n}\", write: {put: all}, validate: {put: \"/s/{n}\"}}", "this is the write itself"),
+        (
+            "s: {path: \"/s/{n}\", update: {put: all}, validate: {put: \"/s/{n}\", body: {\"*\": all, n: \"{n}\"}}}",
+            "this is the write itself",
+        ),
+        (
+            "s: {path: \"/s/{n}\", write: {put: \"/s/{n}\", body: {\"*\": all, force: true}}, validate: {put: \"/s/{n}\", body: {\"*\": all, force: true}}}",
+            "this is the write itself",
+        ),
         ("s: {path: \"/s/{n}\", validate: {delete: \"/s/{n}\"}}", "a rehearsal deletes nothing"),
         ("s: {path: \"/s/{n}\", validate: {post: all}}", "needs `path:`"),
         ("s: {path: \"/s/{n}\", update: {put: al}}", "takes a path, or one of"),

@@ -28,15 +28,24 @@ impl Reader<'_> {
         }
     }
 
-    /// A rehearsal that is the write itself would be one, before anybody noted that it is under way.
+    /// A rehearsal that is the write itself would be one, before anybody noted that it is under way. What tells it from the
+    /// write is fixed in the description, so that no manifest can take it away.
     pub(super) fn writes_nothing(&mut self, place: &str, validate: &ApiOperation, writes: [&Option<ApiOperation>; 2]) {
         let same = |write: &&ApiOperation| {
+            let headers =
+                |op: &ApiOperation| op.headers.iter().filter(|(_, v)| v.holes().next().is_none()).cloned().collect();
+            let (ours, theirs): (Vec<_>, Vec<_>) = (headers(validate), headers(write));
+            let (told, written) = (validate.body.fixed(), write.body.fixed());
             (write.method, &write.path, &write.query) == (validate.method, &validate.path, &validate.query)
+                && ours.iter().all(|header| theirs.contains(header))
+                && told.iter().all(|member| written.contains(member))
         };
         if validate.method == Method::Delete {
             self.error(place, "a rehearsal deletes nothing: post, put or patch");
         } else if writes.into_iter().flatten().find(same).is_some() {
-            self.error(place, "this is the write itself; say in `path` or `query` what makes it a rehearsal");
+            let problem = "this is the write itself; say in `path`, `query`, `headers` or a `body` what makes it a rehearsal \
+                           (`body: {\"*\": all, dryRun: true}`)";
+            self.error(place, problem);
         }
     }
 

@@ -1556,12 +1556,16 @@ _ctl() {
             return 0
             ;;
         ctl__subcmd__rollback)
-            opts="-y -o -C -q -v -h -V --yes --output --server --token-file --source --chdir --state --color --quiet --verbose --help --version"
+            opts="-y -o -C -q -v -h -V --reason --yes --output --server --token-file --source --chdir --state --color --quiet --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0

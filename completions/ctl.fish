@@ -240,6 +240,7 @@ complete -c ctl -n "__fish_ctl_using_subcommand resume" -s q -l quiet -d 'Say le
 complete -c ctl -n "__fish_ctl_using_subcommand resume" -s v -l verbose -d 'Say more on stderr: requests, retries (-vv: also what was read from where)'
 complete -c ctl -n "__fish_ctl_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ctl -n "__fish_ctl_using_subcommand resume" -s V -l version -d 'Print version'
+complete -c ctl -n "__fish_ctl_using_subcommand rollback" -l reason -d 'Why, for whoever looks at `ctl status`' -r
 complete -c ctl -n "__fish_ctl_using_subcommand rollback" -s o -l output -d 'How to print' -r -f -a "text\t'For people'
 json\t'One JSON document'"
 complete -c ctl -n "__fish_ctl_using_subcommand rollback" -l server -d 'The watcher\'s address [default: the one that the watcher of this project wrote down]' -r

@@ -158,7 +158,10 @@ impl Context {
         ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME"]
             .iter()
             .find_map(|name| self.env.get(*name).filter(|v| !v.is_empty()).cloned())
-            .unwrap_or_else(|| "unknown".to_owned())
+            .unwrap_or_else(|| {
+                let uid = rustix::process::getuid().as_raw();
+                name_of(uid, &std::fs::read_to_string("/etc/passwd").unwrap_or_default())
+            })
     }
 
     /// Asks a yes-or-no question on the terminal; anything but `yes` or `y` is no.
@@ -186,8 +189,28 @@ pub(super) fn to_stderr(text: &str) {
     let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
 }
 
+/// Who has this number, as `/etc/passwd` says it: containers and services run without `USER`.
+fn name_of(uid: u32, passwd: &str) -> String {
+    let number = uid.to_string();
+    let mut users = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let found =
+        users.find(|fields| fields.get(2) == Some(&number.as_str()) && fields.first().is_some_and(|n| !n.is_empty()));
+    found.and_then(|fields| fields.first().map(|name| (*name).to_owned())).unwrap_or_else(|| format!("uid {uid}"))
+}
+
 fn terminal_width(env: &BTreeMap<String, String>) -> usize {
     let from_env = env.get("COLUMNS").and_then(|c| c.parse::<usize>().ok());
     let from_tty = || rustix::termios::tcgetwinsize(std::io::stderr()).ok().map(|size| usize::from(size.ws_col));
     from_env.or_else(from_tty).filter(|w| *w >= 40).unwrap_or(100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_no_name_has_a_number() {
+        let passwd = "root:x:0:0::/root:/bin/sh\n# 7\n::7:7::/:\nann:x:1000:1000:Ann:/home/ann:/bin/sh\n";
+        assert_eq!([0, 1000, 7, 4711].map(|uid| name_of(uid, passwd)), ["root", "ann", "uid 7", "uid 4711"]);
+    }
 }

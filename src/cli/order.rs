@@ -27,15 +27,10 @@ pub(super) async fn retry(ctx: &Context, args: &RetryArgs) -> Result<Exit, Stop>
 
 /// Write nothing there.
 pub(super) async fn suspend(ctx: &Context, args: &SuspendArgs) -> Result<Exit, Stop> {
-    let reason = args.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
-    if let Some(reason) = reason.filter(|reason| reason.len() > REASON) {
-        let message = format!("the reason has {} bytes, and at most {REASON} are shown", reason.len());
-        let help = "say it shorter, and link to the rest";
-        return Err(Stop::with(Exit::Usage, Diagnostic::error("bad-order", message).help(help)));
-    }
+    let reason = reason(args.reason.as_deref())?;
     let seconds = args.time.map(|time| seconds("--for", time)).transpose()?;
     let watcher = remote::need(ctx, &args.order.remote)?;
-    let order = Order::Suspend { target: args.target.clone(), seconds, reason: reason.map(str::to_owned) };
+    let order = Order::Suspend { target: args.target.clone(), seconds, reason };
     give(ctx, &watcher, &args.order, &order).await
 }
 
@@ -48,6 +43,7 @@ pub(super) async fn resume(ctx: &Context, args: &ResumeArgs) -> Result<Exit, Sto
 /// Apply an older version and stay there.
 pub(super) async fn rollback(ctx: &Context, args: &RollbackArgs) -> Result<Exit, Stop> {
     let (name, version) = wanted(&args.to)?;
+    let reason = reason(args.reason.as_deref())?;
     let watcher = remote::need(ctx, &args.order.remote)?;
     let status = watcher.status(None).await?;
     let target = the_target(&status, name)?;
@@ -74,7 +70,7 @@ pub(super) async fn rollback(ctx: &Context, args: &RollbackArgs) -> Result<Exit,
             return Ok(Exit::Failed);
         }
     }
-    let order = Order::Rollback { target: target.target.clone(), version };
+    let order = Order::Rollback { target: target.target.clone(), version, reason };
     give(ctx, &watcher, &args.order, &order).await
 }
 
@@ -119,6 +115,17 @@ async fn give(ctx: &Context, watcher: &Watcher, args: &OrderArgs, order: &Order)
         }
     }
     Ok(Exit::Done)
+}
+
+/// A reason as it is sent; none where nothing is said.
+fn reason(text: Option<&str>) -> Result<Option<String>, Stop> {
+    let reason = text.map(str::trim).filter(|reason| !reason.is_empty());
+    if let Some(reason) = reason.filter(|reason| reason.len() > REASON) {
+        let message = format!("the reason has {} bytes, and at most {REASON} are shown", reason.len());
+        let help = "say it shorter, and link to the rest";
+        return Err(Stop::with(Exit::Usage, Diagnostic::error("bad-order", message).help(help)));
+    }
+    Ok(reason.map(str::to_owned))
 }
 
 /// `dns@12`, or `12`.

@@ -69,8 +69,9 @@ fn standing(orders: &Orders, target: &TargetName, now: i64) -> Vec<Diagnostic> {
     }
     if let Some(order) = orders.pinned.get(target.as_str()) {
         let commit = order.commit.get(..12).unwrap_or(&order.commit);
+        let why = order.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let message = format!(
-            "watchers hold {target} at version {} (commit {commit}): {} rolled it back {} ago",
+            "watchers hold {target} at version {} (commit {commit}): {} rolled it back {} ago{why}",
             order.version,
             order.who,
             ago(order.since)
@@ -108,7 +109,8 @@ mod tests {
         orders.suspend("dns".to_owned(), order(Some(2_800)));
         orders.suspend("mq".to_owned(), order(None));
         let commit = "9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c".to_owned();
-        orders.pin("web".to_owned(), Pinned { version: 3, commit, who: "bob".to_owned(), since: 1_000 });
+        let reason = Some("too slow".to_owned());
+        orders.pin("web".to_owned(), Pinned { version: 3, commit, who: "bob".to_owned(), since: 1_000, reason });
         let said = |target: &str, now| {
             let said = standing(&orders, &target.parse().unwrap(), now);
             said.into_iter().map(|diagnostic| (diagnostic.code, diagnostic.message)).collect::<Vec<_>>()
@@ -118,7 +120,7 @@ mod tests {
         assert_eq!(said("dns", 2_800), [], "its time is over");
         let mq = "watchers write nothing at mq: ann suspended it 30 min ago, until `ctl resume`: upgrade";
         assert_eq!(said("mq", 2_800), [("suspended", mq.to_owned())]);
-        let web = "watchers hold web at version 3 (commit 9f8e7d6c5b4a): bob rolled it back 30 min ago";
+        let web = "watchers hold web at version 3 (commit 9f8e7d6c5b4a): bob rolled it back 30 min ago: too slow";
         assert_eq!(said("web", 2_800), [("held", web.to_owned())]);
         assert_eq!(said("other", 2_800), []);
     }

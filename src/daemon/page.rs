@@ -317,6 +317,9 @@ impl Html {
             if let Some(held) = &target.held {
                 self.raw(" to version ").text(&held.version.to_string()).raw(" by ").text(&held.who).raw(", ");
                 self.ago(&held.since);
+                if let Some(reason) = &held.reason {
+                    self.raw(": ").text(reason);
+                }
             }
             self.raw(".</p>");
             self.raw("<p class=\"todo\"><code>ctl resume -t ")

@@ -51,6 +51,9 @@ pub struct Pinned {
     pub who: String,
     /// Since when.
     pub since: i64,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// One plan that is let through.
@@ -212,7 +215,7 @@ mod tests {
     }
 
     fn pinned(since: i64, commit: char) -> Pinned {
-        Pinned { version: 1, commit: commit.to_string().repeat(40), who: "ann".to_owned(), since }
+        Pinned { version: 1, commit: commit.to_string().repeat(40), who: "ann".to_owned(), since, reason: None }
     }
 
     fn resumed(since: i64) -> Resumed {

@@ -275,6 +275,8 @@ pub struct Holding {
     pub since: Stamp,
     /// Who.
     pub who: String,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// How one endpoint stands.
@@ -380,6 +382,9 @@ pub enum Order {
         target: String,
         /// Its version.
         version: u64,
+        /// Why.
+        #[serde(default)]
+        reason: Option<String>,
     },
     /// Let a refused plan through.
     Approve {

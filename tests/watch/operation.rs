@@ -176,7 +176,7 @@ fn a_rollback_holds_until_it_is_resumed_over_a_restart_too() {
     shop.converged(&first);
     let second = shop.services(&["a", "b"], 81).commit();
     shop.converged(&second);
-    shop.order(&["rollback", "edge@1", "--yes"]).exits(0);
+    shop.order(&["rollback", "edge@1", "--yes", "--reason", "b is slow"]).exits(0);
     within(SOON, "it is back at the first", || {
         (served.names() == ["a"] && served.field("a", "port") == Some(80.into())).then_some(())
     });
@@ -186,12 +186,31 @@ fn a_rollback_holds_until_it_is_resumed_over_a_restart_too() {
     shop.until("it sees the new commit", |status| status["source"]["commit"] == third);
     shop.kill();
     shop.restart();
-    shop.until("still held", |status| held(status) && status["source"]["commit"] == third.as_str());
+    let status = shop.until("still held", |status| held(status) && status["source"]["commit"] == third.as_str());
+    assert_eq!(only(&status)["held"]["reason"], "b is slow");
+    assert!(shop.order(&["status"]).stdout.contains("(b is slow)"));
     served.meddle("a", 9999);
     within(SOON, "drift is corrected to the old one", || (served.field("a", "port") == Some(80.into())).then_some(()));
     shop.order(&["resume"]).exits(0);
     shop.converged(&third);
     assert_eq!((served.names(), served.field("a", "port")), (vec!["a".to_owned(), "b".to_owned()], Some(82.into())));
+}
+
+#[test]
+fn a_rollback_finds_its_version_where_the_record_is_now() {
+    let served = Served::honest();
+    let mut shop = Shop::here(&[("edge", &served)]);
+    let first = shop.services(&["a"], 80).commit();
+    shop.watch(FAST);
+    shop.converged(&first);
+    let project = std::fs::read_to_string(shop.repository().join("ctl.yaml")).unwrap();
+    shop.write("ctl.yaml", &format!("{project}record: {{refs: refs/heads/ctl/}}\n"));
+    let second = shop.services(&["a"], 81).commit();
+    let status = shop.converged(&second);
+    assert_eq!(only(&status)["version"]["number"], 1, "its record begins anew");
+    shop.order(&["rollback", "edge@1", "--yes"]).exits(0);
+    shop.until("held", |status| only(status)["held_at"] == second.as_str());
+    assert_eq!(served.field("a", "port"), Some(81.into()));
 }
 
 #[test]

@@ -83,6 +83,9 @@ pub struct RollbackArgs {
     /// target@number, or the number alone in a project of one target
     #[arg(value_name = "VERSION")]
     pub to: String,
+    /// Why, for whoever looks at `ctl status`
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
     /// Do not ask
     #[arg(short, long, help_heading = "Safety")]
     pub yes: bool,

@@ -98,7 +98,7 @@ async fn what_asks_and_what_listens_understand_each_other() {
         Order::Retry { target: None },
         Order::Suspend { target: Some("d*".to_owned()), seconds: Some(60), reason: Some("because".to_owned()) },
         Order::Resume { target: None },
-        Order::Rollback { target: "dns".to_owned(), version: 3 },
+        Order::Rollback { target: "dns".to_owned(), version: 3, reason: None },
         Order::Approve { checksum: "ab".repeat(32), seconds: 3600 },
     ];
     for order in &orders {

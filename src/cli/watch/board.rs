@@ -164,8 +164,8 @@ pub(super) struct Board {
     pub hinted: Notify,
     /// What people ask for.
     pub asks: mpsc::Sender<Ask>,
-    /// Finds the commit of a target's version. Blocks.
-    pub versions: OnceLock<Versions>,
+    /// Finds the commit of a target's version, in the record as the project in force names it. Blocks.
+    pub versions: Mutex<Option<Versions>>,
     /// The election, once it began.
     pub leading: OnceLock<Leading>,
     beat: AtomicU64,
@@ -174,7 +174,7 @@ pub(super) struct Board {
 }
 
 /// Finds the commit of a target's version, or says why it cannot.
-pub(super) type Versions = Box<dyn Fn(&TargetName, u64) -> Result<Revision, String> + Send + Sync>;
+pub(super) type Versions = Arc<dyn Fn(&TargetName, u64) -> Result<Revision, String> + Send + Sync>;
 
 /// All that a board begins with.
 pub(super) struct Beginning {
@@ -220,7 +220,7 @@ impl Board {
             log,
             hinted: Notify::new(),
             asks,
-            versions: OnceLock::new(),
+            versions: Mutex::default(),
             leading: OnceLock::new(),
             hooks_refused: Mutex::default(),
             said: Mutex::default(),

@@ -1,9 +1,9 @@
 //! What people ask of the watcher, and what it answers.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use super::board::{Ask, Board};
+use super::board::{Ask, Board, Versions};
 use super::shared::{Change, logged};
 use crate::daemon::Control;
 use crate::event::{Entry, News};
@@ -116,13 +116,7 @@ impl Board {
             }
             Order::Suspend { target, seconds, reason } => {
                 let targets = self.chosen(target.as_deref())?;
-                // The command line asks the same; others may speak to the listener too.
-                if reason.as_ref().is_some_and(|reason| reason.len() > REASON) {
-                    return Err(refused(
-                        format!("the reason has more than {REASON} bytes"),
-                        "say it shorter, and link to the rest",
-                    ));
-                }
+                check_reason(reason.as_deref())?;
                 let seconds = seconds.map(|seconds| seconds.clamp(1, LONGEST));
                 let until = seconds.map(until);
                 // Here first: it must hold though nobody else can be told.
@@ -166,16 +160,19 @@ impl Board {
                 let elsewhere = self.led_elsewhere(&stopped);
                 Ok(Done::everywhere(format!("{} goes on with the newest commit{elsewhere}", named(&stopped))))
             }
-            Order::Rollback { target, version } => {
+            Order::Rollback { target, version, reason } => {
                 let targets = self.chosen(Some(&target))?;
+                check_reason(reason.as_deref())?;
                 let [target] = &targets[..] else {
                     let message = format!("`{target}` is {} targets", targets.len());
                     return Err(refused(message, "roll back one at a time"));
                 };
                 let commit = self.commit_of(target, version)?;
-                let pin = Pinned { version, commit: commit.as_str().to_owned(), who: who.to_owned(), since: now };
+                let why = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                let message = logged(&format!("rollback {target}@{version} to {commit}{why}"), who);
+                let pin =
+                    Pinned { version, commit: commit.as_str().to_owned(), who: who.to_owned(), since: now, reason };
                 let make = |orders: &mut Orders| orders.pin(target.to_string(), pin.clone());
-                let message = logged(&format!("rollback {target}@{version} to {commit}"), who);
                 self.change(&Change { message, targets: &targets, make: &make }, Ask::Reordered(targets.clone()))?;
                 let (commit, elsewhere) = (commit.short(), self.led_elsewhere(&targets));
                 let message = format!("{target} goes back to version {version}, commit {commit}, and stays there");
@@ -284,10 +281,26 @@ impl Board {
         }
     }
 
+    /// From now on versions are looked up so.
+    pub(super) fn find_versions(&self, versions: Versions) {
+        *self.versions.lock().unwrap_or_else(PoisonError::into_inner) = Some(versions);
+    }
+
     fn commit_of(&self, target: &TargetName, version: u64) -> Result<Revision, Refused> {
         let help = "`ctl history` lists the versions that there are";
-        let found = self.versions.get().ok_or_else(|| refused("nothing was loaded yet".to_owned(), help))?;
+        let found = self.versions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let found = found.ok_or_else(|| refused("nothing was loaded yet".to_owned(), help))?;
         tokio::task::block_in_place(|| found(target, version)).map_err(|why| refused(why, help))
+    }
+}
+
+/// The command line asks the same; others may speak to the listener too.
+fn check_reason(reason: Option<&str>) -> Result<(), Refused> {
+    match reason.is_some_and(|reason| reason.len() > REASON) {
+        true => {
+            Err(refused(format!("the reason has more than {REASON} bytes"), "say it shorter, and link to the rest"))
+        }
+        false => Ok(()),
     }
 }
 
@@ -326,7 +339,10 @@ fn words(order: &Order) -> String {
             format!("suspend{}{time}{why}", at(target))
         }
         Order::Resume { target } => format!("resume{}", at(target)),
-        Order::Rollback { target, version } => format!("rollback {target}@{version}"),
+        Order::Rollback { target, version, reason } => {
+            let why = reason.as_deref().map(|r| format!(": {r}")).unwrap_or_default();
+            format!("rollback {target}@{version}{why}")
+        }
         Order::Approve { checksum, seconds } => format!("approve {checksum} for {}", span(*seconds)),
     }
 }
@@ -405,6 +421,6 @@ pub(super) mod tests {
         assert!(until < board.clock.wall().as_second() + 2 * 366 * 86_400);
         let sum = Digest::of(b"a plan that nobody made").to_string();
         assert!(!board.order(Order::Approve { checksum: sum, seconds: 60 }, "ann").accepted);
-        assert!(!board.order(Order::Rollback { target: "dns".to_owned(), version: 1 }, "ann").accepted);
+        assert!(!board.order(Order::Rollback { target: "dns".to_owned(), version: 1, reason: None }, "ann").accepted);
     }
 }

@@ -217,11 +217,10 @@ impl Board {
             (Some(order), _, _) if before.suspended.get(key) != Some(order) => {
                 let time =
                     order.until.map(|until| format!(" for {} s", until.saturating_sub(wall))).unwrap_or_default();
-                let why = order.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-                (format!("suspend {name}{time}{why}"), &order.who)
+                (format!("suspend {name}{time}{}", why(order.reason.as_deref())), &order.who)
             }
             (_, Some(order), _) if before.pinned.get(key) != Some(order) => {
-                (format!("rollback {name}@{}", order.version), &order.who)
+                (format!("rollback {name}@{}{}", order.version, why(order.reason.as_deref())), &order.who)
             }
             (None, None, Some(order)) if before.resumed.get(key) != Some(order) => {
                 (format!("resume {name}"), &order.who)
@@ -249,16 +248,22 @@ impl Board {
     }
 }
 
+/// A reason as it follows an order.
+fn why(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
 /// What stands in the log where orders are carried over that only one watcher knew.
 fn carried(own: &Orders, names: &BTreeSet<String>) -> String {
     let suspended = names.iter().filter_map(|name| Some((name, own.suspended.get(name)?)));
-    let said = suspended.map(|(name, order)| {
-        let why = order.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        (format!("suspend {name}{why}"), order.who.as_str())
-    });
+    let said =
+        suspended.map(|(name, order)| (format!("suspend {name}{}", why(order.reason.as_deref())), order.who.as_str()));
     let pinned = names.iter().filter_map(|name| Some((name, own.pinned.get(name)?)));
     let said: Vec<(String, &str)> = said
-        .chain(pinned.map(|(name, order)| (format!("rollback {name}@{}", order.version), order.who.as_str())))
+        .chain(pinned.map(|(name, order)| {
+            let order_text = format!("rollback {name}@{}{}", order.version, why(order.reason.as_deref()));
+            (order_text, order.who.as_str())
+        }))
         .collect();
     match &said[..] {
         [] => logged("approve", "an earlier watcher"),

@@ -194,6 +194,7 @@ fn target(
             version: pin.version,
             since: now.wall(pin.since),
             who: pin.who.clone(),
+            reason: pin.reason.clone(),
         }),
         running: watched.running,
         last_cycle: watched.ended.map(|at| now.stamp(at)),

@@ -37,7 +37,8 @@ impl Page<'_> {
         if let Some(commit) = &target.held_at {
             let word = self.state(State::Suspended, "held");
             let by = target.held.as_ref().map(|held| {
-                format!(" to version {} by {} {} ago", held.version, line(&held.who), span(held.since.age))
+                let why = held.reason.as_ref().map(|r| format!(" ({})", line(r))).unwrap_or_default();
+                format!(" to version {} by {} {} ago{why}", held.version, line(&held.who), span(held.since.age))
             });
             out.push_str(&format!("{name} {word} at {} after a rollback{}\n", short(commit), by.unwrap_or_default()));
         }

@@ -159,7 +159,12 @@ fn everything() -> Status {
     edge.leader = false;
     let mut cdn = target("cdn", vec![endpoint(State::StaleSource)]);
     cdn.held_at = text("9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c");
-    cdn.held = Some(Holding { version: 3, since: ago(7300), who: "bob@desk".to_owned() });
+    cdn.held = Some(Holding {
+        version: 3,
+        since: ago(7300),
+        who: "bob@desk".to_owned(),
+        reason: Some("the new one is slow".to_owned()),
+    });
     cdn.version = None;
     let mut status = status(vec![dns, mq, web, db, edge, cdn, target("lb", vec![endpoint(State::Ok)])]);
     status.ready = false;

@@ -153,7 +153,7 @@ fn what_one_is_told_holds_at_the_others_with_who_and_why_until_anybody_takes_it_
 fn a_rollback_is_known_to_whoever_takes_over_after_a_restart_too() {
     let (_, mut a, b) = two();
     let commit = "9".repeat(40);
-    let pin = Pinned { version: 3, commit: commit.clone(), who: "ann".to_owned(), since: 5 };
+    let pin = Pinned { version: 3, commit: commit.clone(), who: "ann".to_owned(), since: 5, reason: None };
     let make = |orders: &mut Orders| orders.pin("dns".to_owned(), pin.clone());
     a.board.agree(&Change { message: "rollback".to_owned(), targets: &[dns()], make: &make }).unwrap();
     assert!(a.was_told());

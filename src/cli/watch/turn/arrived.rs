@@ -49,7 +49,7 @@ impl Turn {
                     self.board.machine().targets().map(|(name, _)| name.clone()).collect();
                 if let Some(moved) = moved {
                     self.board.hide_as(moved.basis.operator.redactor());
-                    self.board.versions.get_or_init(|| versions(&moved.basis));
+                    self.board.find_versions(versions(&moved.basis));
                     self.basis = Some(Arc::clone(&moved.basis));
                     if self.stand.is_some() {
                         self.board.share_at(&moved.basis);
@@ -159,7 +159,7 @@ impl Turn {
 /// Finds the commits of versions in the record.
 fn versions(basis: &Arc<Basis>) -> Versions {
     let (stores, project) = (Arc::clone(&basis.stores), basis.loaded.project.name.clone());
-    Box::new(move |target, number| {
+    Arc::new(move |target, number| {
         let name = RecordName { project: project.clone(), target: target.clone() };
         let history = stores.history(&name, VERSIONS).map_err(|error| error.to_string())?;
         let heads = || history.iter().filter_map(|(_, record)| record.head.as_ref());

@@ -383,7 +383,7 @@ pub enum Order {
         /// Its version.
         version: u64,
         /// Why.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     /// Let a refused plan through.

@@ -13,7 +13,7 @@ use super::read_back::{Job, ReadBack, read_back};
 use super::schedule::{Schedule, bad_word};
 use super::unheeded::{forget_dropped, unheeded, unheeded_unshown};
 use crate::event::{Ending, Event};
-use crate::model::{Canonical, FieldPath, Key, Observed, Scope};
+use crate::model::{Canonical, EndpointName, FieldPath, Key, Observed, ResourceId, Scope};
 use crate::plan::{Action, OpId, Operation, Plan};
 use crate::target::{Fence, Target};
 
@@ -176,6 +176,8 @@ struct Run<'a, T, J> {
     shared: BTreeMap<(usize, Scope), Arc<SharedRead>>,
     /// By endpoint: the scopes of several creates, which are looked up together if their answers are lost.
     lost: BTreeMap<(usize, Scope), Arc<LostCreates>>,
+    /// What goes and is not made again, by endpoint.
+    deletes: BTreeMap<(EndpointName, ResourceId), usize>,
     results: Vec<Option<OpResult>>,
     stopping: Option<String>,
 }
@@ -235,8 +237,13 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
             .filter(|((lane, scope), n)| *n > 1 && listed(*lane, scope))
             .map(|((lane, scope), _)| ((lane, scope.clone()), Arc::new(LostCreates::of(scope))))
             .collect();
+        let gone = operations
+            .iter()
+            .enumerate()
+            .filter(|(_, op)| op.change.action() == Action::Delete && !is_made_again(apply.plan, op));
+        let deletes = gone.map(|(i, op)| ((op.endpoint.clone(), op.resource.clone()), i)).collect();
         let results = vec![None; operations.len()];
-        Self { shared, lost, apply, context, schedule, lanes, results, stopping: None }
+        Self { shared, lost, apply, context, schedule, lanes, deletes, results, stopping: None }
     }
 
     /// Operations at refused endpoints, and at those that nobody can speak to, do not start; nor does what depends on
@@ -351,15 +358,32 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
         }
     }
 
-    /// True for a delete of which a look would tell nothing: what is made again under its name, or the lists lag behind.
+    /// True for a delete of which a look would tell nothing, or less than another: what is made again under its name, what
+    /// goes with what it is in, and what is in lists that lag behind.
     fn is_seen_otherwise(&self, op: &Operation) -> bool {
         if op.change.action() != Action::Delete {
             return false;
         }
         let place = (op.resource.target.clone(), op.endpoint.clone());
         let rules = self.apply.endpoints.get(&place).and_then(|peer| peer.driver.kinds().get(&op.resource.kind));
-        let again = op.replaces.and_then(|id| self.apply.plan.operation(id));
-        rules.is_some_and(|rules| rules.eventual) || again.is_some_and(|again| again.resource == op.resource)
+        rules.is_some_and(|rules| rules.eventual) || is_made_again(self.apply.plan, op) || self.around(op).is_some()
+    }
+
+    /// The delete of what the resource is in, if that goes too: some servers tell nothing of a place that is gone.
+    fn around(&self, op: &Operation) -> Option<usize> {
+        let place = (op.resource.target.clone(), op.endpoint.clone());
+        let rules = self.apply.endpoints.get(&place)?.driver.kinds().get(&op.resource.kind)?;
+        let (kind, key) = (rules.parent.as_ref()?.kind.clone(), rules.parent_key(&op.resource.key)?);
+        let id = ResourceId { target: op.resource.target.clone(), kind, key };
+        self.deletes.get(&(op.endpoint.clone(), id)).copied()
+    }
+
+    /// True once somebody has seen that it is gone, or that what it was in is.
+    fn is_seen_gone(&self, i: usize) -> bool {
+        let Some(result) = self.results[i].as_ref().filter(|result| result.ending == Ending::Done) else {
+            return false;
+        };
+        !result.unseen || self.around(&self.apply.plan.operations[i]).is_some_and(|around| self.is_seen_gone(around))
     }
 
     fn note_seen(&self, op: &Operation, result: &mut OpResult, found: Observed) {
@@ -442,7 +466,10 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
         }
     }
 
-    fn applied(self) -> Applied {
+    fn applied(mut self) -> Applied {
+        for i in self.deletes.values().copied().filter(|i| self.is_seen_gone(*i)).collect::<Vec<_>>() {
+            self.results[i].iter_mut().for_each(|result| result.unseen = false);
+        }
         let ids = self.apply.plan.operations.iter().map(|op| op.id);
         let results = self.results.into_iter().zip(ids);
         let results = results.map(|(r, id)| r.unwrap_or_else(|| skipped(id, "it was never reached".into()))).collect();
@@ -476,6 +503,11 @@ fn skipped(id: OpId, why: String) -> OpResult {
         attempts: 0,
         trouble: None,
     }
+}
+
+/// True for the first half of a replace, whose second half makes another under the same name.
+fn is_made_again(plan: &Plan, op: &Operation) -> bool {
+    op.replaces.and_then(|id| plan.operation(id)).is_some_and(|again| again.resource == op.resource)
 }
 
 /// The scope in which a resource is listed.

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    ctl::cli::speak_of_defects();
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());

@@ -6,6 +6,7 @@ mod cache;
 mod carry;
 mod computed;
 mod context;
+mod defect;
 mod events;
 mod exit;
 mod facts;
@@ -41,6 +42,7 @@ mod watch;
 
 pub use args::Cli;
 pub use context::{Context, Stop};
+pub use defect::speak_of_defects;
 pub use exit::Exit;
 pub use generate::{SHELLS, pages, script};
 pub use notify::Notifier;

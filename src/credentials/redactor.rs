@@ -124,4 +124,19 @@ mod tests {
     fn what_is_too_short_to_search_for_stays() {
         assert_eq!(redactor("abc").hide("abcabc"), "abcabc");
     }
+
+    #[test]
+    fn what_is_left_of_a_secret_where_a_text_was_cut_is_hidden() {
+        let redactor = redactor("tok-4711-wörd-0815");
+        for (text, shown) in [
+            ("xx tok-4711-wö…", "xx <secret canary>…"),
+            ("xx tok-4711-w...\n", "xx <secret canary>...\n"),
+            ("a …wörd-0815 b", "a …<secret canary> b"),
+            ("a …-0815yy… tok-…", "a …<secret canary>yy… <secret canary>…"),
+            // Three signs give little away, and stand anywhere by chance.
+            ("xx tok… …815", "xx tok… …815"),
+        ] {
+            assert_eq!(redactor.hide(text), shown);
+        }
+    }
 }

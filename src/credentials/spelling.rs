@@ -23,6 +23,9 @@ const LAZY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'
 /// What an escape begins with.
 const ESCAPES: [char; 3] = ['\\', '%', '&'];
 
+/// What stands where a long text was cut.
+const DOTS: [&str; 2] = ["…", "..."];
+
 /// How often a text is decoded: JSON in JSON in a URL is three.
 const LEVELS: usize = 3;
 
@@ -66,6 +69,11 @@ pub fn hidden(text: &str, spellings: &BTreeMap<String, String>) -> String {
         }
         start += line.len();
     }
+    for dots in DOTS {
+        for (at, _) in text.match_indices(dots) {
+            cut_hits(text, at, at + dots.len(), spellings, &mut hits);
+        }
+    }
     if hits.is_empty() {
         return text.to_owned();
     }
@@ -85,6 +93,26 @@ pub fn hidden(text: &str, spellings: &BTreeMap<String, String>) -> String {
     }
     out.push_str(text.get(shown..).unwrap_or_default());
     out
+}
+
+/// What of a spelling stands right before a cut, from `from` to `to`, or right behind it: whoever shortens a long text may
+/// do so in the middle of a secret.
+fn cut_hits<'s>(
+    text: &str,
+    from: usize,
+    to: usize,
+    spellings: &'s BTreeMap<String, String>,
+    hits: &mut Vec<(usize, usize, &'s str)>,
+) {
+    let (before, after) = (&text[..from], &text[to..]);
+    for (spelling, name) in spellings {
+        let places = || spelling.char_indices().map(|(at, _)| at);
+        let head = places().rev().filter(|at| *at >= SHORTEST).find(|at| before.ends_with(&spelling[..*at]));
+        hits.extend(head.map(|len| (from - len, from, name.as_str())));
+        let tail = places().skip(1).filter(|at| spelling.len() - at >= SHORTEST);
+        let tail = tail.map(|at| &spelling[at..]).find(|tail| after.starts_with(tail));
+        hits.extend(tail.map(|tail| (to, to + tail.len(), name.as_str())));
+    }
 }
 
 /// Where a spelling stands in what a reader makes of `line`, which begins at `start`.

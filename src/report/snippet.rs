@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use miette::{
@@ -83,7 +84,7 @@ impl Report {
         for (number, text) in text.lines().enumerate().skip(from).take(count) {
             let here: Vec<&Label> =
                 group.iter().map(|(label, _)| *label).filter(|l| l.span.line as usize == number + 1).collect();
-            let shown = ShownLine::of(text, here.first().map_or(0, |label| column(label)));
+            let shown = ShownLine::of(&without_userinfo(text), here.first().map_or(0, |label| column(label)));
             for label in here {
                 let (at, len) = shown.mark(text, label);
                 let offset = start + excerpt.text.len() + at;
@@ -162,6 +163,27 @@ impl ShownLine {
         let byte = |n: usize| self.text.char_indices().nth(n).map_or(self.text.len(), |(at, _)| at);
         (byte(begin), byte(begin + count) - byte(begin))
     }
+}
+
+/// `text` where a `*` stands for each character of a user name or a password in a URL: excerpts end up in CI's logs.
+fn without_userinfo(text: &str) -> Cow<'_, str> {
+    const SLASHES: &str = "://";
+    if !(text.contains(SLASHES) && text.contains('@')) {
+        return Cow::Borrowed(text);
+    }
+    let mut parts = text.split(SLASHES);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let word = part.split(|c: char| matches!(c, '"' | '\'') || c.is_whitespace()).next().unwrap_or_default();
+        let authority = word.split(['/', '?', '#']).next().unwrap_or_default();
+        // What is no port may be the begin of a password that holds a slash.
+        let odd = authority.rsplit_once(':').is_some_and(|(_, port)| !port.bytes().all(|b| b.is_ascii_digit()));
+        let hidden = if odd { word } else { authority }.rfind('@').unwrap_or(0);
+        out.push_str(SLASHES);
+        out.extend(part[..hidden].chars().map(|_| '*'));
+        out.push_str(&part[hidden..]);
+    }
+    Cow::Owned(out)
 }
 
 /// One line, made harmless; tabs take two columns.
@@ -262,5 +284,26 @@ impl miette::Diagnostic for Report {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         Some(Box::new(self.labels.iter().cloned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_and_a_password_in_a_url_are_not_shown_and_every_column_stays() {
+        for (text, shown) in [
+            ("url: http://me:pä/x@host/", "url: http://*******@host/"),
+            ("url: http://host:80/@x", "url: http://host:80/@x"),
+            ("url: http://me:päss@host/@x", "url: http://*******@host/@x"),
+            ("a: [\"https://tok@h\", 'ssh://u:p@w@h']", "a: [\"https://***@h\", 'ssh://*****@h']"),
+            ("url: http://host/a b@c", "url: http://host/a b@c"),
+            ("mail: a@b, http://x", "mail: a@b, http://x"),
+            ("://@://", "://@://"),
+        ] {
+            assert_eq!(without_userinfo(text), shown);
+            assert_eq!(text.chars().count(), shown.chars().count());
+        }
     }
 }

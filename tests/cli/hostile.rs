@@ -1,10 +1,11 @@
-//! Servers that lie, break off, send too much, or try to reach the reader's terminal.
+//! Servers that lie, break off or send too much.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::fake::{Answer, Fake, plain, raw};
-use crate::sandbox::{Ran, Sandbox};
+use crate::sandbox::Sandbox;
+use crate::told::told;
 
 /// A description of what the fake server keeps.
 pub(crate) const API: &str = "\
@@ -61,9 +62,10 @@ fn lying_list(answer: impl Fn() -> Answer + Send + Sync + 'static) -> (Fake, San
     (fake, sandbox)
 }
 
-/// Applies against a lying list: nothing may be written, and the reason must be said.
+/// Plans and applies against a lying list: nothing may be written, and the reason must be said, to the letter as `case`
+/// says.
 #[track_caller]
-fn concludes_nothing(answer: impl Fn() -> Answer + Send + Sync + 'static, code: i32, why: &str) -> Ran {
+fn concludes_nothing(case: &str, answer: impl Fn() -> Answer + Send + Sync + 'static, code: i32, why: &str) {
     let (fake, sandbox) = lying_list(answer);
     let before = (fake.writes(), fake.names());
     let planned = sandbox.watched(&["plan", "-o", "json"]).stays_small();
@@ -76,8 +78,19 @@ fn concludes_nothing(answer: impl Fn() -> Answer + Send + Sync + 'static, code: 
     }
     let applied = sandbox.watched(&["apply", "--yes"]).stays_small();
     assert_eq!(applied.code, Some(code), "{}{}", applied.stdout, applied.stderr);
+    assert!(applied.stdout.contains(why), "no {why:?} in:\n{}", applied.stdout);
+    told(&sandbox, case, &["apply", "--yes"], &applied);
     assert_eq!((fake.writes(), fake.names()), before, "something was written");
-    applied
+}
+
+/// One apply against a lying list that is large: refused while it is small, with the limit's name, and nothing written.
+#[track_caller]
+fn is_too_much(answer: impl Fn() -> Answer + Send + Sync + 'static, limit: &str) {
+    let (fake, sandbox) = lying_list(answer);
+    let before = (fake.writes(), fake.names());
+    let applied = sandbox.watched(&["apply", "--yes"]).stays_small().exits(3);
+    assert!(applied.stdout.contains(limit), "no {limit:?} in:\n{}", applied.stdout);
+    assert_eq!((fake.writes(), fake.names()), before, "something was written");
 }
 
 fn gzipped(zeros: usize) -> Vec<u8> {
@@ -104,23 +117,32 @@ fn rsp_01_an_empty_list_is_drift_and_no_reason_to_delete() {
     // `a` was to go and is gone already; `b` is missing; `c` is new.
     assert_eq!(planned["summary"]["delete"], 0, "{planned}");
     assert_eq!(planned["summary"]["create"], 2, "{planned}");
+    told(&sandbox, "RSP-01", &["plan"], &sandbox.run(["plan"]));
+    sandbox.run(["apply", "--yes"]);
+    assert!(fake.asked().iter().all(|asked| asked.method != "DELETE"), "{:?}", fake.asked());
     assert!(fake.names().contains(&"a".to_owned()));
 }
 
 #[test]
 fn rsp_02_a_login_page_with_200_is_no_list() {
     let page = "<!doctype html><html><body><form action=/login></form></body></html>";
-    concludes_nothing(move || plain(200, "", page), 3, "not JSON");
+    concludes_nothing("RSP-02", move || plain(200, "", page), 3, "not JSON");
 }
 
 #[test]
 fn rsp_03_an_error_with_200_is_no_list() {
-    concludes_nothing(|| plain(200, "", r#"{"error":"database is down"}"#), 3, "there is no list at `/items`");
+    concludes_nothing(
+        "RSP-03",
+        || plain(200, "", r#"{"error":"database is down"}"#),
+        3,
+        "there is no list at `/items`",
+    );
 }
 
 #[test]
 fn rsp_04_no_content_is_no_list() {
     concludes_nothing(
+        "RSP-04",
         || raw(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n".to_vec()),
         3,
         "answered 204 to a list",
@@ -129,15 +151,15 @@ fn rsp_04_no_content_is_no_list() {
 
 #[test]
 fn rsp_05_a_list_that_is_missing_or_null_is_no_list() {
-    concludes_nothing(|| plain(200, "", "{}"), 3, "there is no list at `/items`");
-    concludes_nothing(|| plain(200, "", r#"{"items":null}"#), 3, "expected a list at `/items`");
-    concludes_nothing(|| plain(200, "", r#"{"items":{}}"#), 3, "expected a list at `/items`");
-    concludes_nothing(|| plain(200, "", "[]"), 3, "there is no list at `/items`");
+    concludes_nothing("RSP-05", || plain(200, "", "{}"), 3, "there is no list at `/items`");
+    concludes_nothing("RSP-05-null", || plain(200, "", r#"{"items":null}"#), 3, "expected a list at `/items`");
+    concludes_nothing("RSP-05-object", || plain(200, "", r#"{"items":{}}"#), 3, "expected a list at `/items`");
+    concludes_nothing("RSP-05-bare", || plain(200, "", "[]"), 3, "there is no list at `/items`");
 }
 
 #[test]
 fn rsp_06_a_list_that_was_cut_short_is_no_list() {
-    concludes_nothing(|| plain(200, "", r#"{"items":[{"name":"b","size":2}"#), 3, "EOF while parsing a list");
+    concludes_nothing("RSP-06", || plain(200, "", r#"{"items":[{"name":"b","size":2}"#), 3, "EOF while parsing a list");
 }
 
 #[test]
@@ -146,30 +168,34 @@ fn rsp_07_a_chunked_answer_that_ends_early_is_no_answer() {
         raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nc\r\n{\"items\":[]}\r\n"
             .to_vec())
     };
-    concludes_nothing(answer, 8, "the answer broke off");
+    concludes_nothing("RSP-07", answer, 8, "the answer broke off");
 }
 
 #[test]
 fn rsp_08_a_length_that_is_wrong_is_no_answer() {
     let long = || raw(b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\nConnection: close\r\n\r\n{\"items\":[]}".to_vec());
-    concludes_nothing(long, 8, "the answer broke off");
     let short = || raw(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\n{\"items\":[]}".to_vec());
-    concludes_nothing(short, 3, "EOF while parsing an object");
     let two = || {
         raw(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\nContent-Length: 5\r\nConnection: close\r\n\r\n{\"items\":[]}"
             .to_vec())
     };
-    concludes_nothing(two, 8, "");
+    // What is not heard to its end is asked for again, after a pause each time: the three wait side by side.
+    std::thread::scope(|all| {
+        all.spawn(|| concludes_nothing("RSP-08", long, 8, "the answer broke off"));
+        all.spawn(|| concludes_nothing("RSP-08-short", short, 3, "EOF while parsing an object"));
+        all.spawn(|| concludes_nothing("RSP-08-two", two, 8, ""));
+    });
 }
 
 #[test]
 fn rsp_14_a_410_where_no_page_was_read_is_an_error() {
-    concludes_nothing(|| plain(410, "", "{}"), 3, "answered 410");
+    concludes_nothing("RSP-14", || plain(410, "", "{}"), 3, "answered 410");
 }
 
 /// The same for an API that pages with a token: `page` answers for each token (none for the first page).
 #[track_caller]
 fn pages_conclude_nothing(
+    case: &str,
     page: impl Fn(Option<&str>) -> Answer + Send + Sync + Clone + 'static,
     code: i32,
     why: &str,
@@ -182,11 +208,9 @@ fn pages_conclude_nothing(
     let sandbox = project(&fake.url(), "");
     sandbox.write("apis/fake.yaml", &API.replace("base: /v1\n", "base: /v1\npage: {token: /next, as: continue}\n"));
     sandbox.commit("pages");
-    let ran = sandbox.watched(&["apply", "--yes", "-o", "json"]).stays_small();
-    let text = format!("{}{}", ran.stdout, ran.stderr);
-    assert_eq!(ran.code, Some(code), "{text}");
-    let planned = sandbox.run(["plan", "-o", "json"]);
-    assert!(planned.stdout.contains(why), "no {why:?} in:\n{}", planned.stdout);
+    let ran = sandbox.watched(&["apply", "--yes"]).stays_small().exits(code);
+    assert!(ran.stdout.contains(why), "no {why:?} in:\n{}", ran.stdout);
+    told(&sandbox, case, &["apply", "--yes"], &ran);
     assert_eq!(fake.writes(), 0, "something was written");
     fake.asked().len()
 }
@@ -198,13 +222,13 @@ fn rsp_09_a_second_page_that_fails_makes_the_whole_list_unknown() {
         Some(_) => plain(500, "", r#"{"error":"disk"}"#),
     };
     // Nothing at all could be observed.
-    pages_conclude_nothing(page, 8, "answered 500");
+    pages_conclude_nothing("RSP-09", page, 8, "answered 500");
 }
 
 #[test]
 fn rsp_10_a_token_that_comes_again_is_a_circle() {
     let page = |_: Option<&str>| plain(200, "", r#"{"items":[],"next":"p2"}"#);
-    let asked = pages_conclude_nothing(page, 3, "the pages turn in a circle");
+    let asked = pages_conclude_nothing("RSP-10", page, 3, "the pages turn in a circle");
     assert!(asked <= 6, "{asked} requests");
 }
 
@@ -214,7 +238,7 @@ fn rsp_12_a_page_that_repeats_an_object_makes_the_list_unknown() {
         None => plain(200, "", r#"{"items":[{"name":"a","size":1}],"next":"p2"}"#),
         Some(_) => plain(200, "", r#"{"items":[{"name":"a","size":1}]}"#),
     };
-    pages_conclude_nothing(page, 3, "two objects with the same key");
+    pages_conclude_nothing("RSP-12", page, 3, "two objects with the same key");
 }
 
 #[test]
@@ -276,19 +300,27 @@ fn rsp_14_pages_that_go_stale_twice_are_unknown() {
         None => plain(200, "", r#"{"items":[],"next":"p2"}"#),
         Some(_) => plain(410, "", "{}"),
     };
-    pages_conclude_nothing(page, 3, "stale twice");
+    pages_conclude_nothing("RSP-14-pages", page, 3, "stale twice");
 }
 
 #[test]
 fn rsp_15_items_that_are_no_such_object_make_the_list_unknown() {
-    for item in ["null", "7", r#""b""#, "[]", "{}", r#"{"size":1}"#] {
+    for (case, item) in [
+        ("RSP-15-null", "null"),
+        ("RSP-15-number", "7"),
+        ("RSP-15-text", r#""b""#),
+        ("RSP-15-list", "[]"),
+        ("RSP-15-empty", "{}"),
+        ("RSP-15-nameless", r#"{"size":1}"#),
+    ] {
         let body = format!(r#"{{"items":[{item}]}}"#);
         let fake = Fake::scripted(move |asked| (asked.method == "GET").then(|| plain(200, "", &body)));
         let sandbox = project(&fake.url(), "");
         let ran = sandbox.run(["plan", "-o", "json"]);
         assert_eq!(ran.code, Some(3), "{item}: {}", ran.stdout);
         assert_eq!(ran.json()["summary"]["unknown"], 2, "{item}: {}", ran.stdout);
-        sandbox.run(["apply", "--yes"]).exits(3);
+        let ran = sandbox.run(["apply", "--yes"]).exits(3);
+        told(&sandbox, case, &["apply", "--yes"], &ran);
         assert_eq!(fake.writes(), 0, "{item}");
     }
 }
@@ -314,7 +346,8 @@ fn rsp_15_a_child_of_another_parent_makes_the_list_unknown() {
     let ran = sandbox.run(["plan", "-o", "json"]).exits(3);
     assert_eq!(ran.json()["summary"]["delete"], 0);
     assert_eq!(ran.json()["summary"]["create"], 0);
-    sandbox.run(["apply", "--yes"]).exits(3);
+    let ran = sandbox.run(["apply", "--yes"]).exits(3);
+    told(&sandbox, "RSP-15", &["apply", "--yes"], &ran);
     assert_eq!(fake.writes(), 0);
 }
 
@@ -336,29 +369,69 @@ fn conditional(etag: &'static str) -> (Fake, Sandbox) {
 
 #[test]
 fn rsp_17_without_a_strong_etag_nothing_is_written() {
-    for etag in ["", "ETag: W/\"1\"\r\n"] {
+    for (case, etag) in [("RSP-17", ""), ("RSP-17-weak", "ETag: W/\"1\"\r\n")] {
         let (fake, sandbox) = conditional(etag);
         let ran = sandbox.run(["apply", "--yes"]);
         let text = format!("{}{}", ran.stdout, ran.stderr);
         assert!(matches!(ran.code, Some(1 | 3)), "{text}");
         assert!(text.contains("carries no strong ETag"), "{text}");
+        told(&sandbox, case, &["apply", "--yes"], &ran);
         assert_eq!(fake.writes(), 0, "{etag}");
     }
 }
 
 #[test]
+fn rsp_17_an_etag_that_is_another_one_at_each_read_is_a_conflict_and_never_forced() {
+    let reads = std::sync::atomic::AtomicUsize::new(0);
+    let fake = Fake::scripted(move |asked| match (asked.method.as_str(), asked.path.as_str()) {
+        ("GET", "/v1/things") => Some(plain(200, "", r#"{"items":[{"name":"a","size":9},{"name":"b","size":2}]}"#)),
+        ("GET", _) => {
+            let read = reads.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Some(plain(200, &format!("ETag: \"{read}\"\r\n"), r#"{"name":"a","size":9}"#))
+        }
+        _ => Some(plain(412, "", r#"{"message":"it changed"}"#)),
+    });
+    let sandbox = project(&fake.url(), "");
+    sandbox.write("apis/fake.yaml", &API.replace("base: /v1\n", "base: /v1\netag: if-match\n"));
+    sandbox.commit("etags");
+    let ran = sandbox.run(["apply", "--yes"]).exits(3);
+    told(&sandbox, "RSP-17-restless", &["apply", "--yes"], &ran);
+    let asked = fake.asked();
+    let writes: Vec<_> = asked.iter().filter(|asked| asked.method != "GET").collect();
+    assert!((1..=6).contains(&writes.len()), "{writes:?}");
+    assert!(writes.iter().all(|asked| asked.head.to_lowercase().contains("\r\nif-match: \"")), "{writes:?}");
+}
+
+#[test]
+fn rsp_17_an_etag_that_is_always_the_same_does_not_hide_a_change() {
+    // The list shows one size, and the read before the write another one, under the tag that never changes.
+    let fake = Fake::scripted(|asked| match (asked.method.as_str(), asked.path.as_str()) {
+        ("GET", "/v1/things") => Some(plain(200, "", r#"{"items":[{"name":"a","size":9},{"name":"b","size":2}]}"#)),
+        ("GET", "/v1/things/a") => Some(plain(200, "ETag: \"1\"\r\n", r#"{"name":"a","size":8,"kept":true}"#)),
+        _ => None,
+    });
+    let sandbox = project(&fake.url(), "");
+    sandbox.write("apis/fake.yaml", &API.replace("base: /v1\n", "base: /v1\netag: if-match\n"));
+    sandbox.commit("etags");
+    let ran = sandbox.run(["apply", "--yes"]).exits(5).says("somebody changed it since the plan was made");
+    told(&sandbox, "RSP-17-constant", &["apply", "--yes"], &ran);
+    assert_eq!(fake.writes(), 0);
+}
+
+#[test]
 fn rsp_19_an_encoding_that_nobody_asked_for_is_no_list() {
     for encoding in ["br", "zstd", "deflate"] {
+        let case = format!("RSP-19-{encoding}");
         let answer =
             move || plain(200, &format!("Content-Encoding: {encoding}\r\n"), "\u{1}\u{2}\u{3} not what it says");
-        concludes_nothing(answer, 3, "not JSON");
+        concludes_nothing(&case, answer, 3, "not JSON");
     }
 }
 
 #[test]
 fn rsp_22_json_nested_a_hundred_thousand_deep_is_no_list() {
     let deep = format!(r#"{{"items":[{{"name":"b","size":{}{}}}]}}"#, "[".repeat(100_000), "]".repeat(100_000));
-    concludes_nothing(move || plain(200, "", &deep), 3, "nested more than 64 deep");
+    concludes_nothing("RSP-22", move || plain(200, "", &deep), 3, "nested more than 64 deep");
 }
 
 #[test]
@@ -374,6 +447,7 @@ fn rsp_23_numbers_beyond_2_to_the_53_are_compared_exactly() {
     sandbox.commit("one less");
     let other = sandbox.run(["plan", "-o", "json"]).exits(0).json();
     assert_eq!(other["summary"]["update"], 1, "{other}");
+    told(&sandbox, "RSP-23", &["plan"], &sandbox.run(["plan"]));
     sandbox.run(["apply", "--yes"]).exits(0);
     assert!(fake.heard(r#""size":9007199254740992"#));
 }
@@ -410,8 +484,14 @@ fn a_delete_that_was_only_accepted_leaves_the_object_ours_until_it_is_gone() {
 
 #[test]
 fn rsp_25_a_wait_that_is_absurd_neither_holds_the_run_for_hours_nor_makes_it_ask_without_a_pause() {
-    let cases = [("1000000000000", 20), ("-5", 90), ("Sun, 22 Nov 2020 10:00:30 GMT", 90), ("soon", 90), ("0", 90)];
-    let runs = cases.map(|(value, most)| {
+    let cases = [
+        ("RSP-25", "1000000000000", 20),
+        ("RSP-25-negative", "-5", 90),
+        ("RSP-25-past", "Sun, 22 Nov 2020 10:00:30 GMT", 90),
+        ("RSP-25-word", "soon", 90),
+        ("RSP-25-zero", "0", 90),
+    ];
+    let runs = cases.map(|(case, value, most)| {
         std::thread::spawn(move || {
             let fake = Fake::scripted(move |_| Some(plain(429, &format!("Retry-After: {value}\r\n"), "{}")));
             let sandbox = project(&fake.url(), "");
@@ -420,168 +500,24 @@ fn rsp_25_a_wait_that_is_absurd_neither_holds_the_run_for_hours_nor_makes_it_ask
             assert!(matches!(ran.code, Some(3 | 8)), "{value}: {:?} {}{}", ran.code, ran.stdout, ran.stderr);
             assert!(started.elapsed() < Duration::from_secs(most), "{value}: {:?}", started.elapsed());
             assert!(fake.asked().len() < 30, "{value}: {} requests", fake.asked().len());
+            told(&sandbox, case, &["plan"], &ran);
+            assert_eq!(fake.writes(), 0);
         })
     });
     runs.into_iter().for_each(|run| run.join().unwrap());
 }
 
-/// The bytes that must never reach a terminal from outside, and what else must not be taken for the program's own.
-#[track_caller]
-fn clean(text: &str) {
-    for c in text.chars() {
-        let bad = (c.is_control() && c != '\n')
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-        assert!(!bad, "{c:?} in {text:?}");
-    }
-    for line in text.lines() {
-        assert!(!line.starts_with("FORGED"), "{text}");
-        assert!(!line.starts_with("::error"), "{text}");
-    }
-}
-
-const TRM: [(&str, &str); 10] = [
-    ("trm_01_clear", "x\u{1b}[2Jy"),
-    ("trm_02_clipboard", "x\u{1b}]52;c;eA==\u{7}y"),
-    ("trm_03_link", "x\u{1b}]8;;http://evil\u{1b}\\y"),
-    ("trm_04_title", "x\u{1b}]0;t\u{7}y"),
-    ("trm_05_return", "bad\rgood"),
-    ("trm_06_backspace", "bad\u{8}\u{8}\u{8}good"),
-    ("trm_07_c1", "x\u{9b}2Jy"),
-    ("trm_08_bidi", "x\u{202e}y\u{2066}z\u{200f}"),
-    ("trm_09_line", "x\nFORGED Plan: 0 to delete\n::error::x"),
-    ("trm_10_prompt", "\u{1b}[2J\u{1b}[HFORGED Apply this plan? [y/N] "),
-];
-
-/// A text in double quotes, as JSON and YAML read it, in ASCII alone.
-fn json_text(text: &str) -> String {
-    let escaped = serde_json::Value::from(text).to_string();
-    let ascii = |c: char| if c.is_ascii() && c != '\u{7f}' { c.to_string() } else { format!("\\u{:04x}", c as u32) };
-    escaped.chars().map(ascii).collect()
-}
-
-#[test]
-fn trm_01_to_10_in_manifests_reach_no_output_as_commands() {
-    for (name, text) in TRM {
-        let fake = Fake::honest();
-        let sandbox = project(&fake.url(), "");
-        let spec = format!("size: 1, note: {0}, {0}: 3, list: [{0}]", json_text(text));
-        sandbox.write("manifests/a.yaml", &thing("a", &spec));
-        // What stands in an address is refused; what looks like something else only is not.
-        sandbox.write("manifests/c.yaml", &thing(&json_text(text), "size: 3")).commit("a name");
-        let ran = sandbox.run(["apply", "--yes"]);
-        clean(&ran.stdout);
-        clean(&ran.stderr);
-        if ran.code != Some(0) {
-            assert_eq!(ran.code, Some(6), "{name}: {}{}", ran.stdout, ran.stderr);
-            assert_eq!(fake.writes(), 0);
-            sandbox.remove("manifests/c.yaml");
-        }
-        sandbox.commit(text);
-        for output in ["text", "markdown"] {
-            let ran = sandbox.run(["plan", "-v", "-o", output]);
-            assert_eq!(ran.code, Some(0), "{name} {output}: {}{}", ran.stdout, ran.stderr);
-            clean(&ran.stdout);
-            clean(&ran.stderr);
-        }
-        let ran = sandbox.run(["apply", "-v", "--yes"]);
-        clean(&ran.stdout);
-        clean(&ran.stderr);
-        assert_eq!(ran.code, Some(0), "{name}: {}{}", ran.stdout, ran.stderr);
-        // JSON keeps the data exactly, escaped as JSON escapes.
-        sandbox.write("manifests/a.yaml", &thing("a", "size: 1, note: plain"));
-        sandbox.commit("plain");
-        let ran = sandbox.run(["plan", "-o", "json"]).exits(0);
-        assert!(ran.stdout.chars().all(|c| !c.is_control() || c == '\n'), "{name}: {}", ran.stdout);
-        let before = ran.json()["operations"].to_string();
-        assert!(before.contains("note"), "{before}");
-        let ran = sandbox.run(["plan"]).exits(0);
-        clean(&ran.stdout);
-    }
-}
-
-#[test]
-fn trm_01_to_10_in_a_servers_answers_reach_no_output_as_commands() {
-    let all = TRM.map(|(_, text)| text).join(" ");
-    for status in [200, 400, 403, 409, 422, 500] {
-        let body = format!(r#"{{"items":[{{"name":{0},"size":{0}}}],"message":{0}}} {all}"#, json_text(&all));
-        let fake = Fake::scripted(move |asked| match asked.method.as_str() {
-            "GET" if status == 200 => Some(plain(200, "", &body)),
-            "GET" => None,
-            _ => Some(plain(status, "", &body)),
-        });
-        let sandbox = project(&fake.url(), "");
-        for args in [&["plan", "-v"][..], &["apply", "-v", "--yes"], &["apply", "--yes", "-o", "markdown"]] {
-            let ran = sandbox.watched(args).stays_small();
-            assert!(ran.code != Some(0) || args[0] == "plan", "{status}");
-            clean(&ran.stdout);
-            clean(&ran.stderr);
-        }
-    }
-}
-
-#[test]
-fn trm_01_to_10_in_wrong_manifests_and_names_reach_no_output_as_commands() {
-    for (name, text) in TRM {
-        let fake = Fake::honest();
-        let sandbox = project(&fake.url(), "");
-        let quoted = json_text(text);
-        for (file, wrong) in [
-            ("kind", format!("apiVersion: fake\nkind: {quoted}\nspec: {{name: x}}\n")),
-            ("api", format!("apiVersion: {quoted}\nkind: thing\nspec: {{name: x}}\n")),
-            ("field", format!("apiVersion: fake\nkind: thing\n{quoted}: 1\nspec: {{name: x}}\n")),
-            (
-                "target",
-                format!("apiVersion: fake\nkind: thing\nmetadata: {{targets: [{quoted}]}}\nspec: {{name: x}}\n"),
-            ),
-            ("value", format!("apiVersion: fake\nkind: thing\nspec: {{name: x, y: {{$value: {quoted}}}}}\n")),
-            ("twice", format!("apiVersion: fake\nkind: thing\nspec: {{name: x, {quoted}: 1, {quoted}: 2}}\n")),
-            ("raw", format!("apiVersion: fake\nkind: thing\nspec: {{name: x}}\n# {text}\n: : {text}\n")),
-        ] {
-            sandbox.write("manifests/w.yaml", &wrong);
-            sandbox.commit("wrong");
-            for args in [&["plan"][..], &["plan", "--dirty"], &["apply", "--yes", "-o", "json"]] {
-                let ran = sandbox.watched(args).stays_small();
-                assert_eq!(ran.code, Some(6), "{name} {file}: {}{}", ran.stdout, ran.stderr);
-                clean(&ran.stdout);
-                clean(&ran.stderr);
-            }
-        }
-        assert!(fake.asked().is_empty(), "something was contacted");
-        // What the user typed may come from a script.
-        for args in [&["plan", "--rev", text][..], &["plan", "-t", text], &["plan", text], &["plan", "-l", text]] {
-            let ran = sandbox.watched(args).stays_small();
-            assert!(!matches!(ran.code, Some(0 | 101) | None), "{name} {args:?}: {:?}", ran.code);
-            clean(&ran.stdout);
-            clean(&ran.stderr);
-        }
-    }
-}
-
-#[test]
-fn a_file_name_that_holds_commands_reaches_no_output_as_commands() {
-    let fake = Fake::honest();
-    let sandbox = project(&fake.url(), "");
-    std::fs::write(sandbox.repo().join("manifests/\u{1b}[2Jx.yaml"), "a: 1\n").unwrap();
-    let ran = sandbox.run(["plan"]);
-    clean(&ran.stdout);
-    clean(&ran.stderr);
-    sandbox.commit("odd name");
-    let ran = sandbox.run(["plan"]).exits(6);
-    clean(&ran.stderr);
-    assert!(ran.stderr.contains("source-odd-entry"), "{}", ran.stderr);
-    assert_eq!(fake.writes(), 0);
-}
-
 #[test]
 fn rsp_16_two_objects_of_one_key_are_no_list() {
     let answer = || plain(200, "", r#"{"items":[{"name":"b","size":2},{"name":"b","size":3}]}"#);
-    concludes_nothing(answer, 3, "two objects with the same key thing/b");
+    concludes_nothing("RSP-16", answer, 3, "two objects with the same key thing/b");
 }
 
 #[test]
 fn rsp_18_a_gzip_bomb_is_stopped_while_it_is_small() {
-    let bomb = gzipped(2 << 30);
-    assert!(bomb.len() < 4 << 20);
+    // Larger than a run may be, and some 300 KiB on the wire.
+    let bomb = gzipped(300 << 20);
+    assert!(bomb.len() < 1 << 20);
     let answer = move || {
         let mut bytes = format!(
             "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -591,7 +527,7 @@ fn rsp_18_a_gzip_bomb_is_stopped_while_it_is_small() {
         bytes.extend_from_slice(&bomb);
         raw(bytes)
     };
-    concludes_nothing(answer, 3, "the answer is larger than 67108864 bytes (`limits.page`");
+    concludes_nothing("RSP-18", answer, 3, "the answer is larger than 67108864 bytes (`limits.page`");
 }
 
 #[test]
@@ -603,49 +539,54 @@ fn rsp_21_a_hundred_thousand_headers_are_refused() {
         }
         raw((text + "Content-Length: 12\r\n\r\n{\"items\":[]}").into_bytes())
     };
-    concludes_nothing(answer, 8, "");
+    concludes_nothing("RSP-21", answer, 8, "");
     let answer = || {
         let text =
             format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 12\r\n\r\n{{\"items\":[]}}", "y".repeat(1 << 20));
         raw(text.into_bytes())
     };
-    concludes_nothing(answer, 8, "");
+    concludes_nothing("RSP-21-long", answer, 8, "");
     // Few and large enough for the client that reads them, and still too many bytes.
     let answer = || {
         let line = |i: usize| format!("X-{i}: {}\r\n", "y".repeat(2500));
         let lines: String = (0..80).map(line).collect();
         plain(200, &lines, "{\"items\":[]}")
     };
-    concludes_nothing(answer, 3, "the headers of the answer are larger than 65536 bytes (`limits.header`");
+    concludes_nothing(
+        "RSP-21-large",
+        answer,
+        3,
+        "the headers of the answer are larger than 65536 bytes (`limits.header`",
+    );
 }
 
 #[test]
 fn an_object_or_a_page_that_is_too_large_names_the_limit() {
     let large = format!(r#"{{"items":[{{"name":"b","size":"{}"}}]}}"#, "x".repeat(1 << 20));
-    concludes_nothing(move || plain(200, "", &large), 3, "at most 1048576 are taken (`limits.object`");
+    is_too_much(move || plain(200, "", &large), "at most 1048576 are taken (`limits.object`");
     let blank = format!(r#"{{"items":[{}]}}"#, " ".repeat(65 << 20));
-    concludes_nothing(move || plain(200, "", &blank), 3, "larger than 67108864 bytes (`limits.page`");
+    is_too_much(move || plain(200, "", &blank), "larger than 67108864 bytes (`limits.page`");
 }
 
 #[test]
 fn a_list_of_very_many_small_objects_is_refused_while_it_is_small() {
     let tiny: String = (0..3_000_000).map(|n| format!(r#"{{"name":"{n:x}"}},"#)).collect();
     let body = format!(r#"{{"items":[{}]}}"#, tiny.trim_end_matches(','));
-    concludes_nothing(move || plain(200, "", &body), 3, "a list of more than 400000 objects (`limits.objects`");
+    is_too_much(move || plain(200, "", &body), "a list of more than 400000 objects (`limits.objects`");
     let empty = format!(r#"{{"items":[{}{{}}]}}"#, "{},".repeat(20 << 20));
-    concludes_nothing(move || plain(200, "", &empty), 3, "a list of more than 400000 objects (`limits.objects`");
+    is_too_much(move || plain(200, "", &empty), "a list of more than 400000 objects (`limits.objects`");
 }
 
 #[test]
 fn many_large_pages_are_refused_together() {
-    let page = |token: Option<&str>| {
+    let large = "x".repeat(1_000_000);
+    let page = move |token: Option<&str>| {
         let n: usize = token.and_then(|token| token.parse().ok()).unwrap_or(0);
-        let large = "x".repeat(1_000_000);
-        let item = |k: usize| format!(r#"{{"name":"{n}-{k}","size":"{large}"}}"#);
-        let items: Vec<String> = (0..40).map(item).collect();
+        let items = (0..40).map(|k| format!(r#"{{"name":"{n}-{k}","size":"{large}"}}"#));
+        let items: Vec<String> = items.collect();
         plain(200, "", &format!(r#"{{"items":[{}],"next":"{}"}}"#, items.join(","), n + 1))
     };
-    pages_conclude_nothing(page, 3, "the list has more than 134217728 bytes (`limits.list`");
+    pages_conclude_nothing("RSP-11-large", page, 3, "the list has more than 134217728 bytes (`limits.list`");
 }
 
 #[test]

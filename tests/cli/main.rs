@@ -11,22 +11,27 @@ mod fake;
 #[path = "../support/proxy.rs"]
 mod proxy;
 mod sandbox;
+mod told;
 
 mod apply;
 mod chaos;
 mod deletes;
+mod documents;
 mod folders;
 mod habits;
 mod hostile;
 mod ids;
 mod input;
 mod mutations;
+mod names;
 mod nested;
 mod operate;
 mod paging;
 mod record;
 mod refusals;
 mod safety;
+mod secrets;
+mod terminal;
 mod trust;
 mod unseen;
 mod versions;

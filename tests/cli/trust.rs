@@ -1,18 +1,19 @@
-//! What a repository may not do, and where a secret may not show.
+//! What a repository may not do with what the operator holds.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use base64::Engine as _;
 use sha2::Digest as _;
 
 use crate::fake::{Fake, plain};
 use crate::hostile::{API, project, project_at, thing};
-use crate::sandbox::{Ran, Sandbox};
+use crate::sandbox::Sandbox;
+use crate::secrets::forms;
+use crate::told::told;
 
 /// What no byte of may leave.
 const TOKEN: &str = "tok-CANARY-5f2d8a";
-const PASSWORD: &str = "pw-CANARY-91cc07";
+pub(crate) const PASSWORD: &str = "pw-CANARY-91cc07";
 
 fn digest(text: &str) -> String {
     sha2::Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
@@ -28,7 +29,7 @@ fn operator(sandbox: &Sandbox, text: &str, mode: u32) {
 
 /// A project at `url` whose target has a credential for `host`, pinned to the description, that grants things of the
 /// team; and a secret.
-fn guarded(url: &str, host: &str) -> Sandbox {
+pub(crate) fn guarded(url: &str, host: &str) -> Sandbox {
     let sandbox = project(url, "    credentials: shop\n").env("SHOP_TOKEN", TOKEN).env("DB_PASSWORD", PASSWORD);
     sandbox.remove("manifests/b.yaml");
     sandbox.write("manifests/a.yaml", &thing("team-a", "size: 1, password: {$secret: db}"));
@@ -39,6 +40,13 @@ fn guarded(url: &str, host: &str) -> Sandbox {
     );
     operator(&sandbox, &file, 0o600);
     sandbox
+}
+
+/// Gives the project of [`guarded`] another description, and the operator's file its digest.
+pub(crate) fn described(sandbox: &Sandbox, api: &str) {
+    sandbox.write("apis/fake.yaml", api);
+    let file = fs::read_to_string(sandbox.root().join("home/.config/ctl/credentials.yaml")).unwrap();
+    operator(sandbox, &file.replace(&digest(API), &digest(api)), 0o600);
 }
 
 /// Nothing of a secret was heard here.
@@ -397,12 +405,19 @@ fn rsp_24_a_redirect_is_never_followed_and_no_credential_is_sent_again() {
             "https://127.0.0.1:{port}/",
             "",
         ] {
+            // Each way to somewhere else for one status, two ways for the others.
+            if status != 302 && !(to.starts_with("{abroad}") || to == "/v1/elsewhere") {
+                continue;
+            }
             let location = to.replace("{abroad}", &abroad.url()).replace("{port}", &abroad.port.to_string());
             for method in ["GET", "PUT"] {
                 let header = if location.is_empty() { String::new() } else { format!("Location: {location}\r\n") };
                 let home = Fake::scripted(move |asked| (asked.method == method).then(|| plain(status, &header, "{}")));
                 let sandbox = guarded(&home.url(), &home.url());
                 let ran = sandbox.run(["apply", "--yes"]);
+                if matches!(status, 302 | 307 | 308) && to.starts_with("{abroad}") {
+                    told(&sandbox, &format!("RSP-24-{method}-{status}"), &["apply", "--yes"], &ran);
+                }
                 let text = format!("{}{}", ran.stdout, ran.stderr);
                 assert!(!matches!(ran.code, Some(0 | 101) | None), "{status} {location} {method}: {text}");
                 assert!(text.contains("redirects are not followed") || status == 304, "{status} {location}: {text}");
@@ -444,261 +459,6 @@ fn a_proxy_of_the_environment_gets_nothing_that_is_meant_for_this_machine() {
         assert!(proxy.asked().is_empty(), "{:?}", proxy.asked());
     }
     assert!(home.heard(TOKEN));
-}
-
-/// `%2F` as `%2f`, and the rest as it is.
-fn lower_escapes(url: &str) -> String {
-    let mut parts = url.split('%');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |out, part| format!("{out}%{}{}", part[..2].to_lowercase(), &part[2..]))
-}
-
-/// Every spelling of a secret that may give it away.
-fn forms(secret: &str) -> Vec<String> {
-    let json = serde_json::Value::from(secret).to_string();
-    let json = json[1..json.len() - 1].to_owned();
-    let url: String = percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string();
-    let hex: String = secret.bytes().map(|b| format!("{b:02x}")).collect();
-    let mut all = vec![
-        secret.to_owned(),
-        json.clone(),
-        json.replace('/', "\\/"),
-        lower_escapes(&url),
-        url,
-        hex.to_uppercase(),
-        hex,
-    ];
-    for skip in 0..3 {
-        let mut bytes = vec![b'x'; skip];
-        bytes.extend_from_slice(secret.as_bytes());
-        for engine in
-            [&base64::engine::general_purpose::STANDARD_NO_PAD, &base64::engine::general_purpose::URL_SAFE_NO_PAD]
-        {
-            let text = engine.encode(&bytes);
-            let (from, to) = ([0, 2, 3][skip], text.len() - usize::from(bytes.len() % 3 != 0));
-            all.push(text[from..to].to_owned());
-        }
-    }
-    let lines: Vec<String> = secret.lines().filter(|l| l.len() >= 12 && *l != secret).map(str::to_owned).collect();
-    all.extend(lines);
-    // Shorter pieces stand in any text by chance.
-    all.retain(|form| form == secret || form.len() >= 6);
-    all.sort();
-    all.dedup();
-    all
-}
-
-/// Shapes that secrets have.
-const SHAPES: [(&str, &str); 14] = [
-    ("short", "Zq7!"),
-    ("plain", "CANARYplain4711"),
-    ("spaces", "CANARY with spaces 4711"),
-    ("quotes", "CANARY\"quo'ted`4711"),
-    ("backslashes", "CANARY\\back\\slash\\n4711"),
-    ("unicode", "CANARY-wörd-密码-🔑-4711"),
-    ("percent", "CANARY%41%2F100%-4711"),
-    ("base64", "Q0FOQVJZLWJhc2U2NC00NzExL+8="),
-    ("url", "CANARY/p?a=b&c=d#e;f@g:h+4711"),
-    ("html", "CANARY<b>&amp;</b>4711"),
-    ("tabs", "CANARY\tand\ttabs\t4711"),
-    ("json", "{\"CANARY\": [\"json\", 4711]}"),
-    (
-        "pem",
-        "-----BEGIN PRIVATE KEY-----\nCANARYMIIEvQIBADANBgkqhkiG9w0BAQ4711\nCANARYsecondLineOfTheKey+/4711==\n-----END PRIVATE KEY-----",
-    ),
-    (
-        "long",
-        "CANARYlong-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef4711",
-    ),
-];
-
-/// Everything below `dir`, as one heap of bytes.
-fn heap(dir: &std::path::Path, skip: &str, out: &mut Vec<u8>) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.ends_with(skip) {
-            continue;
-        }
-        out.extend_from_slice(path.as_os_str().as_encoded_bytes());
-        if path.is_dir() {
-            heap(&path, skip, out);
-        } else {
-            out.extend(fs::read(&path).unwrap_or_default());
-        }
-    }
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
-}
-
-/// One secret through plan and apply, in every format, against a server that gives it back in every spelling.
-fn canary(shape: &str, secret: &str) {
-    let spellings = forms(secret);
-    let echo = spellings.join(" | ");
-    let header: String = secret.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
-    let in_header = if header == secret {
-        format!("X-Echo: {secret}\r\nETag: \"{}\"\r\n", secret.replace('"', ""))
-    } else {
-        String::new()
-    };
-    let mode = std::sync::Arc::new(std::sync::Mutex::new(("GET", 0_u16)));
-    let modes = std::sync::Arc::clone(&mode);
-    let body = serde_json::json!({"message": echo, "echo": secret}).to_string();
-    let raw_body = format!("{echo}\n{body}");
-    let listed = serde_json::json!({"items": [{"name": "team-a", "size": 9, "password": secret, "note": secret, "list": [secret, echo]}]}).to_string();
-    let home = Fake::scripted(move |asked| {
-        let (method, status) = *modes.lock().unwrap();
-        match (method, status) {
-            ("list", 200) if asked.method == "GET" && asked.path == "/v1/things" => {
-                Some(plain(200, &in_header, &listed))
-            }
-            (m, status) if m == asked.method && status != 0 && status % 2 == 0 => {
-                Some(plain(status, &in_header, &body))
-            }
-            (m, status) if m == asked.method && status != 0 => Some(plain(status - 1, &in_header, &raw_body)),
-            _ => None,
-        }
-    });
-    // A `git` that notes what it is called with.
-    let sandbox = guarded(&home.url(), &home.url()).env("DB_PASSWORD", secret);
-    let in_token = secret.is_ascii() && !secret.contains(['\n', '\t']);
-    let sandbox = if in_token { sandbox.env("SHOP_TOKEN", secret) } else { sandbox };
-    let bin = sandbox.root().join("bin");
-    fs::create_dir(&bin).unwrap();
-    let log = sandbox.root().join("arguments");
-    fs::write(
-        bin.join("git"),
-        format!("#!/bin/sh\nprintf '%s\\n' \"$@\" >> '{}'\nPATH=\"${{PATH#*:}}\" exec git \"$@\"\n", log.display()),
-    )
-    .unwrap();
-    fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    sandbox.write("manifests/a.yaml", &thing("team-a", "size: 1, note: n, list: [x], password: {$secret: db}"));
-    sandbox.commit("secret");
-    let sandbox = sandbox.env("PATH", path);
-
-    let mut seen: Vec<u8> = Vec::new();
-    let mut run = |args: &[&str]| {
-        let ran: Ran = sandbox.watched(args).stays_small();
-        for (name, text) in [("stdout", &ran.stdout), ("stderr", &ran.stderr)] {
-            for form in &spellings {
-                assert!(!text.contains(form.as_str()), "{shape}: `{form}` on {name} of {args:?}:\n{text}");
-            }
-        }
-        seen.extend_from_slice(ran.stdout.as_bytes());
-        seen.extend_from_slice(ran.stderr.as_bytes());
-        ran
-    };
-    let all: [&[&str]; 6] = [
-        &["plan", "-vv"],
-        &["plan", "-o", "json", "-v"],
-        &["apply", "--yes", "-vv"],
-        &["apply", "--yes", "-o", "json"],
-        &["apply", "--yes", "-o", "markdown"],
-        &["plan", "-o", "markdown"],
-    ];
-    // Odd numbers: the same status less one, and a body that is no JSON.
-    for (method, status) in [("PUT", 422), ("PUT", 423), ("PUT", 403), ("GET", 404), ("GET", 201), ("list", 200)] {
-        *mode.lock().unwrap() = (method, status);
-        for args in if method == "PUT" { &all[2..5] } else { &all[..] } {
-            run(args);
-        }
-    }
-    *mode.lock().unwrap() = ("GET", 0);
-    run(&["apply", "--yes", "-vv"]);
-    for args in [
-        &["validate"][..],
-        &["history"],
-        &["show", "shop:thing/team-a"],
-        &["record", "show"],
-        &["target", "list"],
-        &["target", "describe", "shop"],
-        &["version"],
-    ] {
-        run(args);
-    }
-    // It is no empty test: the server did get it.
-    assert!(
-        home.asked()
-            .iter()
-            .any(|a| { serde_json::from_slice::<serde_json::Value>(&a.body).is_ok_and(|b| b["password"] == secret) }),
-        "{shape}: never sent"
-    );
-    let mut rest = Vec::new();
-    heap(&sandbox.root().join("home"), "credentials.yaml", &mut rest);
-    heap(&sandbox.repo(), "nothing", &mut rest);
-    rest.extend(sandbox.git_try(&sandbox.repo(), &["cat-file", "--batch-all-objects", "--batch"]).stdout);
-    rest.extend(fs::read(&log).unwrap());
-    assert!(!sandbox.records().is_empty());
-    for form in &spellings {
-        assert!(!contains(&rest, form.as_bytes()), "{shape}: `{form}` in the state, the record or an argument");
-    }
-}
-
-#[test]
-fn sec_01_04_06_a_secret_of_any_shape_shows_nowhere() {
-    for (shape, secret) in SHAPES {
-        canary(shape, secret);
-    }
-}
-
-#[test]
-fn sec_02_a_secret_that_the_server_copies_into_another_field_is_hidden_there_too() {
-    let home = Fake::honest();
-    let sandbox = guarded(&home.url(), &home.url());
-    home.put("team-a", serde_json::json!({"name": "team-a", "size": 1, "note": format!("x {PASSWORD} y"), "labels": {"last-applied": format!("{{\"password\":\"{PASSWORD}\"}}")}}));
-    sandbox.write(
-        "manifests/a.yaml",
-        &thing("team-a", "size: 1, note: mine, labels: {last-applied: gone}, password: {$secret: db}"),
-    );
-    sandbox.commit("copies");
-    for output in ["text", "json", "markdown"] {
-        let ran = sandbox.run(["plan", "-o", output, "-vv"]).exits(0);
-        assert!(ran.stdout.contains("note"), "{}", ran.stdout);
-        assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(PASSWORD), "{}", ran.stdout);
-    }
-}
-
-#[test]
-fn rsp_26_an_error_that_echoes_a_secret_in_the_servers_own_spelling_does_not_show_it() {
-    let secret = "pä$\"w\\o<r>d+Canary/4711";
-    for echo in ["p\\u00e4$\\\"w\\\\o<r>d+Canary/4711", "p%C3%A4%24%22w%5Co%3Cr%3Ed%2BCanary/4711"] {
-        let home = Fake::scripted(move |asked| {
-            (asked.method == "PUT").then(|| plain(422, "", &format!("{{\"message\":\"not {echo}\"}}")))
-        });
-        let sandbox = guarded(&home.url(), &home.url()).env("DB_PASSWORD", secret);
-        sandbox.write("manifests/a.yaml", &thing("team-a", "size: 1, password: {$secret: db}"));
-        sandbox.commit("a secret");
-        let ran = sandbox.run(["apply", "--yes", "-vv"]);
-        let text = format!("{}{}", ran.stdout, ran.stderr);
-        assert!(text.contains("answered 422") && !text.contains("Canary"), "{text}");
-    }
-}
-
-#[test]
-fn sec_03_a_url_with_a_password_is_refused_and_not_shown() {
-    let home = Fake::honest();
-    let sandbox = project(&home.url(), "");
-    project_at(&sandbox, &format!("http://user:{PASSWORD}@127.0.0.1:{}", home.port), "");
-    sandbox.commit("userinfo");
-    let ran = sandbox.run(["plan"]).exits(6).warns("holds a user name");
-    assert!(home.asked().is_empty());
-    // The line of the file is the repository's own; the message itself does not repeat it.
-    let message = ran.stderr.lines().next().unwrap();
-    assert!(!message.contains(PASSWORD), "{message}");
-}
-
-#[test]
-fn sec_05_a_credential_that_fits_no_header_is_an_error_that_does_not_show_it() {
-    let home = Fake::honest();
-    let bad = "CANARY\r\nEvil: header-4711";
-    let sandbox = guarded(&home.url(), &home.url()).env("SHOP_TOKEN", bad);
-    let ran = sandbox.watched(&["apply", "--yes", "-vv"]).stays_small();
-    let text = format!("{}{}", ran.stdout, ran.stderr);
-    assert!(!matches!(ran.code, Some(0 | 101) | None), "{text}");
-    assert!(!text.contains("header-4711"), "{text}");
-    assert!(home.asked().is_empty());
 }
 
 #[test]

@@ -439,7 +439,9 @@ fn a_secret_that_a_server_sends_back_is_shown_nowhere() {
         .map(|entry| String::from_utf8_lossy(&std::fs::read(entry.unwrap().path()).unwrap()).into_owned())
         .collect();
     let pages = ["/metrics", "/v1/status", "/v1/events", "/readyz", "/"].map(|path| shop.page(path).unwrap().1);
-    for text in pages.into_iter().chain([shop.said(), kept, shop.order(&["status"]).stdout]) {
+    for text in
+        pages.into_iter().chain([shop.said(), kept, shop.order(&["status"]).stdout, shop.order(&["events"]).stdout])
+    {
         assert!(!text.contains("CANARY"), "{text}");
     }
 }

@@ -172,6 +172,12 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
          Take one of them out.",
     ),
     (
+        "defect",
+        "ctl met something that it should have been written for, and is not: a defect of ctl itself. The place in its \
+         source is named; the value is left out, for it may be secret. Run `ctl plan` to see how things stand: the next \
+         run looks at what this one left, and settles it. Report the place, the version and the command.",
+    ),
+    (
         "deletes",
         "More would be deleted than one run may: by default 30 % of what is owned (from ten on), and never more \
          than 100. Look whether the manifests are all there. If so, `--allow-deletes SUM` lets exactly this plan \

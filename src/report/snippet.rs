@@ -177,7 +177,8 @@ fn without_userinfo(text: &str) -> Cow<'_, str> {
         let word = part.split(|c: char| matches!(c, '"' | '\'') || c.is_whitespace()).next().unwrap_or_default();
         let authority = word.split(['/', '?', '#']).next().unwrap_or_default();
         // What is no port may be the begin of a password that holds a slash.
-        let odd = authority.rsplit_once(':').is_some_and(|(_, port)| !port.bytes().all(|b| b.is_ascii_digit()));
+        let odd = !authority.contains('@')
+            && authority.rsplit_once(':').is_some_and(|(_, port)| !port.bytes().all(|b| b.is_ascii_digit()));
         let hidden = if odd { word } else { authority }.rfind('@').unwrap_or(0);
         out.push_str(SLASHES);
         out.extend(part[..hidden].chars().map(|_| '*'));

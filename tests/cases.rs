@@ -99,7 +99,6 @@ fn every_case_that_is_demanded_has_a_test() {
 }
 
 #[test]
-#[expect(clippy::unwrap_used, reason = "a test that cannot read the sources ends here")]
 fn every_test_that_is_named_is_there_and_runs() {
     for (case, file, test) in CASES {
         let text = fs::read_to_string(root().join(file)).unwrap();
@@ -112,7 +111,6 @@ fn every_test_that_is_named_is_there_and_runs() {
 }
 
 #[test]
-#[expect(clippy::unwrap_used, reason = "a test that cannot read its folder ends here")]
 fn every_case_has_its_words_and_all_words_are_compared() {
     let sources: String = ["documents", "hostile", "input", "names", "secrets", "terminal", "trust"]
         .map(|file| fs::read_to_string(root().join(format!("cli/{file}.rs"))).unwrap())

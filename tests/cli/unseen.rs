@@ -216,18 +216,20 @@ fn a_list_that_holds_a_secret_and_stays_as_it_was_is_told() {
         };
         Some(plain(status, "", &body.to_string()))
     });
-    let sandbox = Sandbox::new();
-    sandbox.write(
-        "apis/fake.yaml",
-        "api: fake\ntypes:\n  thing:\n    path: \"/things/{name}\"\n    write: {put: all}\n    fields:\n      peers: {unordered: id}\n      /peers/*/key: {secret: readable}\n",
+    let api = "api: fake\ntypes:\n  thing:\n    path: \"/things/{name}\"\n    write: {put: all}\n    fields:\n      peers: {unordered: id}\n      /peers/*/key: {secret: readable}\n";
+    let (url, digest) = (fake.url(), ctl::model::Digest::of(api.as_bytes()));
+    let operator = format!(
+        "credentials:\n  c: {{hosts: [\"{url}\"], api: \"sha256:{digest}\"}}\nsecrets:\n  k: {{text: correct-horse, targets: [shop], kinds: [thing]}}\n"
     );
-    project_at(&sandbox, &fake.url(), "");
-    sandbox.write("manifests/a.yaml", &thing("a", "peers: [{id: x, key: correct-horse}]")).commit("one");
+    let sandbox = Sandbox::new().env("CTL_CREDENTIALS_YAML", operator);
+    sandbox.write("apis/fake.yaml", api);
+    project_at(&sandbox, &url, "    credentials: c\n");
+    sandbox.write("manifests/a.yaml", &thing("a", "peers: [{id: x, key: {$secret: k}}]")).commit("one");
     sandbox.run(["apply", "--yes"]).exits(0);
     let ran =
         sandbox.run(["apply", "--yes"]).exits(1).says("`/peers`, whose values are not shown, is as it was before");
     assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("correct-horse"));
-    let own = "peers: [{id: x, key: correct-horse}, {id: self}]";
+    let own = "peers: [{id: x, key: {$secret: k}}, {id: self}]";
     sandbox.write("manifests/a.yaml", &thing("a", own)).commit("two");
     sandbox.run(["plan"]).exits(0).says("Nothing to do");
 }

@@ -31,7 +31,9 @@ pub(super) fn line(event: &Event) -> Option<String> {
     let line = match event {
         Event::Listed { target, scope, pages, items } => {
             let parent = scope.parent.as_ref().map(|p| format!(" in {p}")).unwrap_or_default();
-            format!("{target}/{} {}{parent}: {items} items in {pages} pages", scope.endpoint, scope.kind)
+            let s = |n: usize| if n == 1 { "" } else { "s" };
+            let (item, page) = (s(*items), s(*pages));
+            format!("{target}/{} {}{parent}: {items} item{item} in {pages} page{page}", scope.endpoint, scope.kind)
         }
         Event::ListFailed { target, scope, why } => format!("{target}/{} {}: {why}", scope.endpoint, scope.kind),
         Event::Retrying { target, endpoint, attempt, wait, why, .. } => {

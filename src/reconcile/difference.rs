@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::mark::bears;
 use super::perform::{Judge, Replanned, Standing};
 use crate::diff;
 use crate::model::{
@@ -148,9 +149,4 @@ impl Judge for Differences<'_> {
 pub fn is_as_sent(rules: &KindRules, mark: Option<&Mark>, sent: &Canonical, found: &Observed) -> bool {
     bears(rules, mark, found)
         && found.value().is_ok_and(|value| diff::compare(&sent.value(), &value, None, rules).is_equal())
-}
-
-/// True if `found` bears `mark`, or resources of its kind bear none.
-pub(super) fn bears(rules: &KindRules, mark: Option<&Mark>, found: &Observed) -> bool {
-    rules.owner.is_none() || mark.is_none_or(|mark| found.mark.as_ref() == Some(mark))
 }

@@ -17,6 +17,7 @@ mod leader;
 mod lock;
 mod lookup;
 mod machine;
+mod mark;
 mod observe;
 mod outcome;
 mod peer;

@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::difference::bears;
 use super::leader::REQUEST;
 use super::lookup::{LostCreates, Waiting};
+use super::mark::bears;
 use super::observe::{Trouble, asked, list, note_wait};
 use super::peer::{Context, Peer};
 use super::retry::{Call, Tries, Verdict, verdict};

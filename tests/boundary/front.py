@@ -1,6 +1,7 @@
 """A server of TLS in front of a plain one: OpenSSL, as Python has it.
 
-front.py UPSTREAM-PORT CERTIFICATE KEY [AUTHORITY]    with an authority, clients must show a certificate of it
+front.py UPSTREAM-PORT CERTIFICATE KEY [AUTHORITY [1.2]]    with an authority, clients must show a certificate of it;
+                                                            1.2: no newer TLS than that
 
 Prints its port, and then a line for every connection: who the client is, or what went wrong.
 """
@@ -16,6 +17,8 @@ context.load_cert_chain(certificate, key)
 if len(sys.argv) > 4:
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(sys.argv[4])
+if sys.argv[5:] == ["1.2"]:
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
 
 
 def pour(source, sink):

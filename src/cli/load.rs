@@ -351,16 +351,20 @@ impl Loaded {
             if rules.ignore.is_empty() && !states_mark && !names && !may_be_clear {
                 continue;
             }
+            let clear = if may_be_clear { clear_secrets(rules, &desired.body.value()) } else { Vec::new() };
+            let mut clear = clear.into_iter();
             for diagnostic in audit(&api.description, desired) {
                 // Secrets in the wrong place are refused, not invalid: that is the plan's to say.
                 if diagnostic.code == "secret-in-plain-field" || (diagnostic.code == "mark-field" && !target.marks) {
                     continue;
                 }
                 let source = self.text(&desired.origin.path, &desired.origin.blob);
-                let clear = (diagnostic.code == CLEAR_SECRET).then(|| clear_secrets(rules, &desired.body.value()));
-                let at = clear.into_iter().flatten().next().unwrap_or_else(FieldPath::root);
+                let in_clear = diagnostic.code == CLEAR_SECRET;
+                let at = if in_clear { clear.next() } else { None }.unwrap_or_else(FieldPath::root);
                 let span = source.as_ref().and_then(|s| manifest::body_span(s, &desired.origin, &at));
                 found.push(match (source, span) {
+                    // The place, and not its line: what is secret stands there.
+                    (Some(_), Some(span)) if in_clear => diagnostic.at(span, ""),
                     (Some(source), Some(span)) => diagnostic.in_source(&source, span, ""),
                     _ => diagnostic,
                 });

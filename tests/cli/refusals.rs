@@ -18,7 +18,8 @@ fn a_secret_in_clear_is_refused_with_its_line_and_contacts_nobody() {
         let ran = sandbox.run(["validate"]);
         assert_eq!(ran.code, Some(if refused { 6 } else { 0 }), "{password}: {}", ran.stderr);
         if refused {
-            ran.warns("secret-in-clear").warns("manifests/a.yaml:4:");
+            let ran = ran.warns("secret-in-clear").warns("manifests/a.yaml:4:");
+            assert!(!ran.stderr.contains(password), "the line is not shown: {}", ran.stderr);
             sandbox.run(["plan"]).exits(6);
         }
     }

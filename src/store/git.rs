@@ -1,16 +1,20 @@
+mod files;
 mod orders;
+mod patch;
+mod written;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use git2::{ErrorCode, FileMode, ObjectType, Oid, Repository, Signature, Time};
+use git2::{ErrorCode, Oid, Repository, Signature, Time};
 
-use super::codec::{self, Files, HEAD, damaged};
+use self::files::{read_files, unreadable, whole_files, write_tree};
+use self::patch::Patch;
+use self::written::Written;
+use super::codec::{self, HEAD, damaged};
 use super::lock::{io_error, private_folder};
-use super::parallel::in_chunks;
-use super::patch::Patch;
 use super::refs::{self, Answer};
 use super::{RecordName, Salvage, Store, StoreError, Tip};
 use crate::model::{Digest, Limits, ProjectName, Record, RecordHead};
@@ -203,14 +207,12 @@ impl GitStore {
         }
         let repo = self.repository()?;
         let parent = parent.map(|tip| self.parent(&repo, tip)).transpose()?;
-        let mut written = Vec::new();
-        let patched = self.patched(&repo, name, parent.as_ref(), record, &mut written)?;
-        let tree = match patched {
+        let mut written = Written::default();
+        let tree = match self.patched(&repo, name, parent.as_ref(), record, &mut written)? {
             Some(tree) => tree,
             None => {
-                written.clear();
                 let files = codec::encode(record)?;
-                write_tree(&repo, &files).map_err(|e| self.unwritable(&e))?
+                write_tree(&repo, &files, &mut written).map_err(|e| self.unwritable(&e))?
             }
         };
         let commit = {
@@ -222,10 +224,8 @@ impl GitStore {
                 .map_err(|e| self.unwritable(&e))?
         };
         drop(parent);
-        if patched.is_some() {
-            written.push(commit);
-        }
-        self.sync(&written)?;
+        written.note(commit);
+        self.sync(written)?;
         self.last().insert(name.clone(), (commit, record.clone()));
         Ok((repo, commit))
     }
@@ -237,7 +237,7 @@ impl GitStore {
         name: &RecordName,
         parent: Option<&git2::Commit<'_>>,
         record: &Record,
-        written: &mut Vec<Oid>,
+        written: &mut Written,
     ) -> Result<Option<Oid>, StoreError> {
         let Some(parent) = parent else { return Ok(None) };
         let Some((_, before)) = self.last().remove(name).filter(|(tip, _)| *tip == parent.id()) else {
@@ -257,36 +257,8 @@ impl GitStore {
         Oid::from_str(&tip.0).and_then(|id| repo.find_commit(id)).map_err(|_| StoreError::Moved)
     }
 
-    /// Puts the objects of a commit on the disk: these, or everything if none are named. One flush for all is quicker
-    /// than one for each of many, and waits for whatever else is to be written to that disk.
-    fn sync(&self, objects: &[Oid]) -> Result<(), StoreError> {
-        let objects_dir = self.git_dir.join("objects");
-        let mut dirs = BTreeSet::new();
-        for object in objects {
-            let hex = object.to_string();
-            let dir = objects_dir.join(&hex[..2]);
-            match std::fs::File::open(dir.join(&hex[2..])) {
-                Ok(file) => file.sync_all().map_err(|e| io_error(&self.git_dir, &e))?,
-                // It was there before, in a pack or elsewhere.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(io_error(&self.git_dir, &error)),
-            }
-            dirs.insert(dir);
-        }
-        if !objects.is_empty() {
-            dirs.insert(objects_dir);
-            for dir in dirs {
-                let synced = std::fs::File::open(&dir).and_then(|dir| dir.sync_all());
-                synced.map_err(|e| io_error(&self.git_dir, &e))?;
-            }
-            return Ok(());
-        }
-        let dir = std::fs::File::open(objects_dir).map_err(|e| io_error(&self.git_dir, &e))?;
-        #[cfg(target_os = "linux")]
-        rustix::fs::syncfs(&dir).map_err(|e| io_error(&self.git_dir, &e.into()))?;
-        #[cfg(not(target_os = "linux"))]
-        dir.sync_all().map_err(|e| io_error(&self.git_dir, &e))?;
-        Ok(())
+    fn sync(&self, written: Written) -> Result<(), StoreError> {
+        written.sync(&self.git_dir).map_err(|e| io_error(&self.git_dir, &e))
     }
 
     fn unwritable(&self, error: &git2::Error) -> StoreError {
@@ -504,13 +476,6 @@ impl Store for GitStore {
     }
 }
 
-fn unreadable(error: &git2::Error) -> StoreError {
-    StoreError::Unreachable {
-        why: error.message().to_owned(),
-        help: "see what `git fsck` says about the repository".to_owned(),
-    }
-}
-
 fn resolve(repo: &Repository, name: &str) -> Result<Option<Oid>, StoreError> {
     match repo.refname_to_id(name) {
         Ok(id) => Ok(Some(id)),
@@ -524,105 +489,6 @@ fn resolve(repo: &Repository, name: &str) -> Result<Option<Oid>, StoreError> {
 
 /// How many versions back a head is looked for.
 const HEADS: usize = 1_000;
-
-/// Writes the blobs and trees. One that is there already is not written again.
-fn write_tree<'f>(repo: &Repository, files: &'f Files) -> Result<Oid, git2::Error> {
-    let (dir, all) = (repo.path(), files.iter().collect::<Vec<_>>());
-    let blobs = in_chunks(&all, |chunk| {
-        // A repository's handle is for one thread.
-        let repo = Repository::open_bare(dir)?;
-        let odb = repo.odb()?;
-        let write = |(path, bytes): &(&'f String, &'f Vec<u8>)| {
-            Ok::<_, git2::Error>((path.as_str(), odb.write(ObjectType::Blob, bytes)?))
-        };
-        chunk.iter().map(write).collect()
-    })?;
-    let mut folders: BTreeMap<&str, Vec<(&str, Oid)>> = BTreeMap::new();
-    for (path, blob) in blobs {
-        let (folder, name) = path.split_once('/').unwrap_or(("", path));
-        folders.entry(folder).or_default().push((name, blob));
-    }
-    let mut root = repo.treebuilder(None)?;
-    for (folder, entries) in folders {
-        if folder.is_empty() {
-            for (name, id) in entries {
-                root.insert(name, id, FileMode::Blob.into())?;
-            }
-            continue;
-        }
-        let mut tree = repo.treebuilder(None)?;
-        for (name, id) in entries {
-            tree.insert(name, id, FileMode::Blob.into())?;
-        }
-        root.insert(folder, tree.write()?, FileMode::Tree.into())?;
-    }
-    root.write()
-}
-
-/// The files of a record that can be read, and what is wrong with the others. Fails where not even the commit is there,
-/// for nothing can be put on top of it.
-fn whole_files(repo: &Repository, commit: Oid) -> Result<(Files, Vec<String>), StoreError> {
-    let commit = repo.find_commit(commit).map_err(|e| StoreError::Damaged {
-        why: format!("{commit}: {}", e.message()),
-        help: "fetch its ref from another clone, or delete the ref and run `ctl record rebuild`".to_owned(),
-    })?;
-    let (mut files, mut damage) = (Files::new(), Vec::new());
-    let mut trees = vec![(String::new(), commit.tree_id())];
-    while let Some((folder, id)) = trees.pop() {
-        let tree = match repo.find_tree(id) {
-            Ok(tree) => tree,
-            Err(error) => {
-                damage.push(format!("{folder}: {}", error.message()));
-                continue;
-            }
-        };
-        for entry in &tree {
-            let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
-            match (entry.kind(), repo.find_blob(entry.id())) {
-                (Some(ObjectType::Tree), _) if folder.is_empty() => trees.push((format!("{path}/"), entry.id())),
-                (_, Ok(blob)) => drop(files.insert(path, blob.content().to_vec())),
-                (_, Err(error)) => damage.push(format!("{path}: {}", error.message())),
-            }
-        }
-    }
-    Ok((files, damage))
-}
-
-fn read_files(repo: &Repository, commit: Oid) -> Result<Files, StoreError> {
-    let missing = |e: &git2::Error| damaged(&commit.to_string(), None, e.message().to_owned());
-    let tree = repo.find_commit(commit).and_then(|c| c.tree()).map_err(|e| missing(&e))?;
-    let mut files = Vec::new();
-    let mut add = |folder: Option<&str>, entry: &git2::TreeEntry<'_>| -> Result<(), StoreError> {
-        let name = entry.name().map_err(|_| damaged("record", None, "a file's name is not UTF-8".to_owned()))?;
-        let path = folder.map_or_else(|| name.to_owned(), |folder| format!("{folder}/{name}"));
-        if entry.filemode() != i32::from(FileMode::Blob) {
-            return Err(damaged(&path, None, "it is not a plain file".to_owned()));
-        }
-        files.push((path, entry.id()));
-        Ok(())
-    };
-    for entry in &tree {
-        if entry.kind() != Some(ObjectType::Tree) {
-            add(None, &entry)?;
-            continue;
-        }
-        let folder = entry.name().map_err(|_| damaged("record", None, "a folder's name is not UTF-8".to_owned()))?;
-        let inner = repo.find_tree(entry.id()).map_err(|e| damaged(folder, None, e.message().to_owned()))?;
-        for entry in &inner {
-            add(Some(folder), &entry)?;
-        }
-    }
-    let dir = repo.path();
-    let read = in_chunks(&files, |chunk| {
-        let repo = Repository::open_bare(dir).map_err(|e| unreadable(&e))?;
-        let read = |(path, id): &(String, Oid)| {
-            let blob = repo.find_blob(*id).map_err(|e| damaged(path, None, e.message().to_owned()))?;
-            Ok((path.clone(), blob.content().to_vec()))
-        };
-        chunk.iter().map(read).collect()
-    })?;
-    Ok(read.into_iter().collect())
-}
 
 /// The commit's message: what the caller says, and the facts as trailers, each on one line.
 fn with_trailers(message: &str, record: &Record) -> String {

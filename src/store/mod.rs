@@ -12,7 +12,6 @@ mod memory;
 mod memory_coordinator;
 mod orders;
 mod parallel;
-mod patch;
 mod process;
 mod refs;
 mod salvage;

@@ -1,8 +1,9 @@
 //! Orders as commits on a ref of their own, `<records>/<project>/_orders`: no target has such a name, and the rules of a
 //! forge that let a token write the records let it write this. `git log` on it says who ordered what, and when.
 
-use git2::{FileMode, ObjectType, Oid, Repository, Signature, Time};
+use git2::{FileMode, Oid, Repository, Signature, Time};
 
+use super::written::Written;
 use super::{GitStore, resolve};
 use crate::model::{Digest, Orders, ProjectName};
 use crate::store::orders::{FILE, damaged, decode, encode};
@@ -49,19 +50,21 @@ impl GitStore {
     ) -> Result<Oid, StoreError> {
         let parent = parent.map(|tip| self.parent(repo, tip)).transpose()?;
         let write = || {
-            let blob = repo.odb()?.write(ObjectType::Blob, bytes)?;
+            let mut written = Written::default();
+            let blob = written.blob(repo, bytes)?;
             let mut root = repo.treebuilder(None)?;
             root.insert(FILE, blob, FileMode::Blob.into())?;
-            let tree = root.write()?;
+            let tree = written.tree(&root)?;
             let time = Time::new(self.clock.wall().as_second(), 0);
             let me = Signature::new("ctl", "ctl@localhost", &time)?;
             let parents: Vec<&git2::Commit<'_>> = parent.iter().collect();
             let commit = repo.commit(None, &me, &me, message, &repo.find_tree(tree)?, &parents)?;
-            Ok([blob, tree, commit])
+            written.note(commit);
+            Ok((written, commit))
         };
-        let written: [Oid; 3] = write().map_err(|e: git2::Error| self.unwritable(&e))?;
-        self.sync(&written)?;
-        Ok(written[2])
+        let (written, commit) = write().map_err(|e: git2::Error| self.unwritable(&e))?;
+        self.sync(written)?;
+        Ok(commit)
     }
 }
 

@@ -5,11 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use git2::{FileMode, ObjectType, Odb, Oid, Repository, Tree, TreeBuilder};
+use git2::{FileMode, Oid, Repository, Tree, TreeBuilder};
 
-use super::StoreError;
-use super::codec::{self, HEAD, INTENTS};
+use super::written::Written;
 use crate::model::{EndpointName, EndpointRecord, Record};
+use crate::store::StoreError;
+use crate::store::codec::{self, HEAD, INTENTS};
 
 /// With more changed files than this it is quicker to write all of them, on all cores.
 const MOST: usize = 64;
@@ -45,7 +46,7 @@ impl<'r> Patch<'r> {
         &self,
         repo: &Repository,
         before: &Tree<'_>,
-        written: &mut Vec<Oid>,
+        written: &mut Written,
     ) -> Result<Result<Oid, git2::Error>, StoreError> {
         let intents = codec::intent_files(self.record)?;
         let head = codec::head_bytes(self.record)?;
@@ -56,8 +57,7 @@ impl<'r> Patch<'r> {
             endpoints.push((*name, codec::encode_shards(name, now, Some(shards))?, shards, identity));
         }
         let mut make = || {
-            let odb = repo.odb()?;
-            let mut files = Files { odb, written };
+            let mut files = Files { repo, written };
             let mut root = repo.treebuilder(Some(before))?;
             files.put(&mut root, HEAD, &head)?;
             let folder = INTENTS.trim_end_matches('/');
@@ -88,29 +88,25 @@ impl<'r> Patch<'r> {
                 }
                 files.fold(&mut root, name.as_str(), &tree)?;
             }
-            let root = root.write()?;
-            files.written.push(root);
-            Ok(root)
+            files.written.tree(&root)
         };
         Ok(make())
     }
 }
 
-struct Files<'o, 'w> {
-    odb: Odb<'o>,
-    written: &'w mut Vec<Oid>,
+struct Files<'r, 'w> {
+    repo: &'r Repository,
+    written: &'w mut Written,
 }
 
 impl Files<'_, '_> {
     fn put(&mut self, into: &mut TreeBuilder<'_>, name: &str, bytes: &[u8]) -> Result<(), git2::Error> {
-        let id = self.odb.write(ObjectType::Blob, bytes)?;
-        self.written.push(id);
+        let id = self.written.blob(self.repo, bytes)?;
         into.insert(name, id, FileMode::Blob.into()).map(drop)
     }
 
     fn fold(&mut self, into: &mut TreeBuilder<'_>, name: &str, tree: &TreeBuilder<'_>) -> Result<(), git2::Error> {
-        let id = tree.write()?;
-        self.written.push(id);
+        let id = self.written.tree(tree)?;
         into.insert(name, id, FileMode::Tree.into()).map(drop)
     }
 }

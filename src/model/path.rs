@@ -1,4 +1,4 @@
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 /// Where inside a value: the steps of a JSON Pointer (RFC 6901). A list element is named by its index.
@@ -58,7 +58,12 @@ impl FromIterator<String> for FieldPath {
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for step in &*self.0 {
-            write!(f, "/{}", step.replace('~', "~0").replace('/', "~1"))?;
+            f.write_char('/')?;
+            if step.contains(['~', '/']) {
+                f.write_str(&step.replace('~', "~0").replace('/', "~1"))?;
+            } else {
+                f.write_str(step)?;
+            }
         }
         Ok(())
     }

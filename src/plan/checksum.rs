@@ -1,5 +1,8 @@
 use super::change::{Action, Change, Operation, Plan};
-use crate::model::{Canonical, Digest, Value};
+use crate::model::{Canonical, Digest, Value, on_all_cores, write_string};
+
+/// How many lines are held at a time.
+const AT_ONCE: usize = 4096;
 
 impl Plan {
     /// The SHA-256 of canonical JSON lines, one per operation, sorted by target, endpoint, kind, key and action. It has
@@ -47,21 +50,23 @@ fn sum<'a>(operations: impl Iterator<Item = &'a Operation>) -> Digest {
             .then_with(|| a.resource.key.cmp(&b.resource.key))
             .then_with(|| a.change.action().as_str().cmp(b.change.action().as_str()))
     });
-    Digest::of_parts(sorted.into_iter().map(|op| {
-        let mut text = Vec::with_capacity(512);
-        line(op, &mut text);
-        text.push(b'\n');
-        text
+    // Some at a time: all of their lines together would be as large as the plan.
+    Digest::of_parts(sorted.chunks(AT_ONCE).flat_map(|some| {
+        on_all_cores(some, |op| {
+            let mut text = Vec::with_capacity(512);
+            line(op, &mut text);
+            text.push(b'\n');
+            text
+        })
     }))
 }
 
 /// One canonical JSON object, members sorted. It is put together from canonical parts: a plan may hold 100,000 of them.
 fn line(op: &Operation, out: &mut Vec<u8>) {
-    let text = |text: &str, out: &mut Vec<u8>| out.extend_from_slice(Value::from(text).canonical().as_bytes());
     out.extend_from_slice(b"{\"action\":");
-    text(op.change.action().as_str(), out);
+    write_string(op.change.action().as_str(), out);
     out.extend_from_slice(b",\"endpoint\":");
-    text(op.endpoint.as_str(), out);
+    write_string(op.endpoint.as_str(), out);
     let deleted = match &op.change {
         Change::Delete { entry, .. } => Some(entry),
         _ => None,
@@ -75,7 +80,7 @@ fn line(op: &Operation, out: &mut Vec<u8>) {
             out.extend_from_slice(b",\"before\":");
             side(field.before.as_ref(), field.secret, out);
             out.extend_from_slice(b",\"path\":");
-            text(&field.path.to_string(), out);
+            write_string(&field.path.to_string(), out);
             out.push(b'}');
         }
         out.push(b']');
@@ -83,16 +88,16 @@ fn line(op: &Operation, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"key\":");
     out.extend_from_slice(op.resource.key.canonical().as_bytes());
     out.extend_from_slice(b",\"kind\":");
-    text(op.resource.kind.as_str(), out);
+    write_string(op.resource.kind.as_str(), out);
     if let Some(entry) = deleted {
         out.extend_from_slice(b",\"recorded\":");
         match entry {
-            Some(entry) => text(&entry.digest.to_string(), out),
+            Some(entry) => write_string(&entry.digest.to_string(), out),
             None => out.extend_from_slice(b"null"),
         }
     }
     out.extend_from_slice(b",\"target\":");
-    text(op.resource.target.as_str(), out);
+    write_string(op.resource.target.as_str(), out);
     out.push(b'}');
 }
 

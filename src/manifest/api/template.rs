@@ -44,6 +44,33 @@ pub enum Codec {
     After,
     /// The next text there can be: this one with a NUL behind it.
     Next,
+    /// The last segment of an address: the id in it.
+    Last,
+}
+
+impl Codec {
+    /// All of them, by the words of a description.
+    const WORDS: [(&str, Self); 7] = [
+        ("b64", Self::B64),
+        ("csv", Self::Csv),
+        ("int", Self::Int),
+        ("json", Self::Json),
+        ("after", Self::After),
+        ("next", Self::Next),
+        ("last", Self::Last),
+    ];
+
+    fn parse(word: &str) -> Result<Self, String> {
+        let known = Self::WORDS.iter().find(|(known, _)| *known == word);
+        known.map(|(_, codec)| *codec).ok_or_else(|| {
+            let words: Vec<&str> = Self::WORDS.iter().map(|(word, _)| *word).collect();
+            format!("`{word}` is not a codec: {}", words.join(", "))
+        })
+    }
+
+    fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, codec)| *codec == self).map_or("", |(word, _)| word)
+    }
 }
 
 /// A body with holes.
@@ -147,8 +174,17 @@ impl std::fmt::Display for Template {
         }
         self.parts.iter().try_for_each(|part| match part {
             Part::Text(text) => f.write_str(text),
-            Part::Hole(hole) => write!(f, "{{{}}}", hole.name),
+            Part::Hole(hole) => write!(f, "{hole}"),
         })
+    }
+}
+
+/// As it was written.
+impl std::fmt::Display for Hole {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{{{}", self.name)?;
+        self.codecs.iter().try_for_each(|codec| write!(f, "|{}", codec.word()))?;
+        f.write_str("}")
     }
 }
 
@@ -159,17 +195,7 @@ impl Hole {
         if name.is_empty() {
             return Err("a hole without a name".to_owned());
         }
-        let codecs = words
-            .map(|word| match word.trim() {
-                "b64" => Ok(Codec::B64),
-                "csv" => Ok(Codec::Csv),
-                "int" => Ok(Codec::Int),
-                "json" => Ok(Codec::Json),
-                "after" => Ok(Codec::After),
-                "next" => Ok(Codec::Next),
-                other => Err(format!("`{other}` is not a codec: b64, csv, int, json, after, next")),
-            })
-            .collect::<Result<_, _>>()?;
+        let codecs = words.map(|word| Codec::parse(word.trim())).collect::<Result<_, _>>()?;
         Ok(Self { name: name.to_owned(), codecs })
     }
 
@@ -280,6 +306,7 @@ mod tests {
     fn a_hole_may_name_codecs_and_nothing_else() {
         let template = Template::parse("{prefix|after|b64}").unwrap();
         assert_eq!(template.holes().next().unwrap().codecs, [Codec::After, Codec::B64]);
+        assert_eq!(template.to_string(), "{prefix|after|b64}");
         assert!(Template::parse("{prefix|upper}").unwrap_err().contains("is not a codec"));
         assert!(Template::parse("/a/{b").is_err() && Template::parse("/a/b}").is_err());
         assert!(Template::parse("//id/{@id}").unwrap().rooted);

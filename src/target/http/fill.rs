@@ -177,6 +177,7 @@ fn encode(codec: Codec, value: &Value) -> Result<Value, String> {
         },
         Codec::After => after(&text()?),
         Codec::Next => format!("{}\0", text()?),
+        Codec::Last => last_segment(&text()?).ok_or("what `last` is taken of is no address with an id at its end")?,
     }))
 }
 
@@ -248,6 +249,14 @@ mod tests {
         for name in ["", ".", ".."] {
             assert!(path(name).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn an_id_may_be_known_by_its_address_alone() {
+        let template = Template::parse("/things/{name|last}/").unwrap();
+        assert_eq!(scene("http://h/v1/things/a%2Fb/").path(&template).unwrap(), "/things/a%2Fb/");
+        assert!(scene("/").path(&template).unwrap_err().contains("no address"));
+        assert!(scene("/things/..").path(&template).is_err());
     }
 
     #[test]

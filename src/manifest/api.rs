@@ -6,6 +6,7 @@
 mod description;
 mod links;
 mod nearest;
+mod reach;
 mod read;
 mod reader;
 mod rules;

@@ -13,7 +13,7 @@ use serde_yaml::Value as Yaml;
 use super::reader::{Map, Reader, to_u32};
 use super::{
     AbsentRule, ApiDescription, ApiType, AuthRule, Body, Choice, Content, EtagRule, Method, PageRule, Place, Shape,
-    Template, links, rules,
+    Template, links, reach, rules,
 };
 use crate::model::{Diagnostic, Digest, FieldPath, Kind, KindTable, Span, Value};
 
@@ -175,6 +175,7 @@ impl Reader<'_> {
         links::check(self, &tables);
         let auth = map.get("auth").map_or(Some(AuthRule::Unsaid), |v| self.auth("auth", v))?;
         let api = ApiDescription {
+        reach::check(self, &kinds, &tables, &defaults.params);
             name,
             base,
             auth,

@@ -296,9 +296,17 @@ pub enum PageRule {
     /// One answer holds everything.
     Whole,
     /// `Link: <…>; rel="next"`.
-    Link,
+    Link {
+        /// How many to ask for.
+        size: Option<(String, u64)>,
+    },
     /// A URL in a header.
-    Header(String),
+    Header {
+        /// Its name.
+        name: String,
+        /// How many to ask for.
+        size: Option<(String, u64)>,
+    },
     /// A URL in the body. With `query_only` just its query is taken (its host may be wrong behind a proxy).
     Next {
         /// Where.
@@ -315,6 +323,8 @@ pub enum PageRule {
         /// The query's name for it.
         name: String,
         /// How many to ask for.
+    /// Nothing is said of pages: one answer holds everything, unless it says itself that there is more.
+    Unsaid,
         size: Option<(String, u64)>,
     },
     /// Page numbers.

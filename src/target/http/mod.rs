@@ -7,6 +7,7 @@ mod driver;
 mod fill;
 mod hide;
 mod ids;
+mod more;
 mod observe;
 mod pages;
 mod response;

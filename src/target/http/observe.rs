@@ -13,6 +13,7 @@ use crate::target::TargetError;
 use super::driver::{Call, HttpTarget};
 use super::fill::{Scene, last_segment, text_of};
 use super::ids::{key_with_ids, with_ids};
+use super::more;
 use super::pages::{Ask, Got, Pages, announced};
 use super::response::Answer;
 use super::scan;
@@ -50,6 +51,19 @@ enum Fault {
 impl From<TargetError> for Fault {
     fn from(error: TargetError) -> Self {
         Self::Error(error)
+    }
+}
+
+/// Where an answer has a list, for those who look for it in the wrong place.
+fn elsewhere(text: &str) -> String {
+    let members = scan::members(text).unwrap_or_default();
+    let mut lists = members.iter().filter(|(_, raw)| raw.starts_with('['));
+    match (lists.next(), lists.next()) {
+        (Some((name, _)), None) => {
+            let at = FieldPath::root().join(name.as_str());
+            format!("; there is one at `{at}`: `list: {{items: {at}}}` in the description")
+        }
+        _ => String::new(),
     }
 }
 
@@ -217,6 +231,15 @@ impl<X: Transport> HttpTarget<X> {
             };
             let (count, last_item) = (items.len(), self.last(shape, &answer, &items)?);
             let text = rest.as_deref().unwrap_or(text);
+            if rule.page == PageRule::Unsaid
+                && let Some(sign) = more::sign(&answer.headers, text, &rule.items, count)
+            {
+                let why = format!(
+                    "{sign} says that there is more than these {count}, and the description says nothing of pages: say how \
+                     the next one is asked for (`page:`), or `page: none` if this is all"
+                );
+                return Err(answer.unreadable(why).into());
+            }
             if tally.parts == 0 && rule.revalidate != Revalidate::No {
                 listing.cursor = answer.etag().map(|tag| Cursor(tag.to_owned()));
             }
@@ -378,18 +401,18 @@ impl<X: Transport> HttpTarget<X> {
         let rule = &shape.ty.list;
         let text = answer.text()?;
         let found = scan::at(text, &rule.items).map_err(|why| answer.unreadable(why))?.map(str::trim);
+        let place = || if rule.items.is_root() { "the answer's root".to_owned() } else { format!("`{}`", rule.items) };
         let found = match found {
             None if rule.missing_is_empty => return Ok(None),
             Some("null") if rule.missing_is_empty => return Ok(None),
-            None => return Err(answer.unreadable(format!("there is no list at `{}`", rule.items))),
+            None => {
+                return Err(answer.unreadable(format!("there is no list at {}{}", place(), elsewhere(text))));
+            }
             Some(found) => found,
         };
         let wrong = |expected: &str| {
-            answer.unreadable(format!(
-                "expected {expected} at `{}`, found `{}`",
-                rule.items,
-                &found[..found.len().min(1)]
-            ))
+            let there = &found[..found.len().min(1)];
+            answer.unreadable(format!("expected {expected} at {}, found `{there}`{}", place(), elsewhere(text)))
         };
         let items = match rule.shape {
             ListShape::Array if found.starts_with('[') => {

@@ -57,10 +57,12 @@ impl<'a> Pages<'a> {
     pub(super) fn first(&self) -> Ask {
         let sized = |size: &Option<(String, u64)>| size.iter().map(|(n, c)| (n.clone(), c.to_string())).collect();
         match self.rule {
-            PageRule::Whole | PageRule::Link | PageRule::Header(_) => Ask::default(),
-            PageRule::Next { size, .. } | PageRule::Token { size, .. } | PageRule::After { size, .. } => {
-                Ask { query: sized(size), ..Ask::default() }
-            }
+            PageRule::Unsaid | PageRule::Whole => Ask::default(),
+            PageRule::Link { size }
+            | PageRule::Header { size, .. }
+            | PageRule::Next { size, .. }
+            | PageRule::Token { size, .. }
+            | PageRule::After { size, .. } => Ask { query: sized(size), ..Ask::default() },
             PageRule::Number { name, start, size, .. } => {
                 let mut query: Vec<_> = sized(size);
                 query.push((name.clone(), start.to_string()));
@@ -77,8 +79,12 @@ impl<'a> Pages<'a> {
     pub(super) fn counts(&self, name: &str) -> bool {
         let sized = |size: &Option<(String, u64)>| size.as_ref().is_some_and(|(n, _)| n == name);
         match self.rule {
-            PageRule::Whole | PageRule::Link | PageRule::Header(_) => false,
-            PageRule::Next { size, .. } | PageRule::Token { size, .. } | PageRule::After { size, .. } => sized(size),
+            PageRule::Unsaid | PageRule::Whole => false,
+            PageRule::Link { size }
+            | PageRule::Header { size, .. }
+            | PageRule::Next { size, .. }
+            | PageRule::Token { size, .. }
+            | PageRule::After { size, .. } => sized(size),
             PageRule::Number { name: own, size, .. } => own == name || sized(size),
             PageRule::Offset { name: own, size, .. } => own == name || size.0 == name,
         }
@@ -89,9 +95,10 @@ impl<'a> Pages<'a> {
     pub(super) fn repeats(&mut self, items: impl Iterator<Item = impl Hash>) -> bool {
         match self.rule {
             PageRule::Number { .. } | PageRule::Offset { .. } => {}
-            PageRule::Whole
-            | PageRule::Link
-            | PageRule::Header(_)
+            PageRule::Unsaid
+            | PageRule::Whole
+            | PageRule::Link { .. }
+            | PageRule::Header { .. }
             | PageRule::Next { .. }
             | PageRule::Token { .. }
             | PageRule::After { .. } => return false,
@@ -117,9 +124,9 @@ impl<'a> Pages<'a> {
     ) -> Result<Option<Ask>, String> {
         let rule = self.rule;
         let next = match rule {
-            PageRule::Whole => None,
-            PageRule::Link => link_next(headers)?.map(|url| self.follow(&url, path, false, ask)).transpose()?,
-            PageRule::Header(name) => match headers.get(name.as_str()) {
+            PageRule::Unsaid | PageRule::Whole => None,
+            PageRule::Link { .. } => link_next(headers)?.map(|url| self.follow(&url, path, false, ask)).transpose()?,
+            PageRule::Header { name, .. } => match headers.get(name.as_str()) {
                 None => None,
                 Some(url) => {
                     let url = url.to_str().map_err(|_| format!("the header `{name}` is not text"))?;
@@ -263,7 +270,7 @@ fn strip_origin<'u>(url: &'u str, origin: &str) -> Option<&'u str> {
 }
 
 /// The URL of `rel="next"` in the `Link` headers.
-fn link_next(headers: &HeaderMap) -> Result<Option<String>, String> {
+pub(super) fn link_next(headers: &HeaderMap) -> Result<Option<String>, String> {
     for value in headers.get_all(http::header::LINK) {
         let text = value.to_str().map_err(|_| "the Link header is not text".to_owned())?;
         let mut rest = text;
@@ -328,7 +335,7 @@ mod tests {
 
     #[test]
     fn a_next_link_stays_on_the_origin() {
-        let rule = PageRule::Header("next-page".into());
+        let rule = PageRule::Header { name: "next-page".into(), size: None };
         for (url, expected) in [
             ("http://api.example:80/v1/r?_token=a", Some("/v1/r?_token=a")),
             ("http://API.example/v1/r?x#f", Some("/v1/r?x")),

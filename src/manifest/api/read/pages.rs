@@ -4,6 +4,18 @@ use crate::manifest::api::reader::{Map, Reader};
 use crate::manifest::api::{PageEnd, PageRule, Place};
 use crate::model::Value;
 
+/// Whether a word of `page` says anything where pages are asked for in this style.
+fn belongs(style: &str, word: &str) -> bool {
+    let own: &[&str] = match style {
+        "next" => &["use"],
+        "token" => &["as"],
+        "number" | "offset" => &["start", "until", "last"],
+        "after" => &["as", "more", "until"],
+        _ => &[],
+    };
+    word == style || word == "size" || word == "total" || own.contains(&word)
+}
+
 impl Reader<'_> {
     pub(super) fn size(&mut self, place: &str, value: Option<&Value>) -> Option<(String, u64)> {
         match value? {
@@ -26,7 +38,10 @@ impl Reader<'_> {
     }
 
     pub(super) fn page(&mut self, place: &str, value: Option<&Value>) -> (PageRule, Option<Place>) {
-        let Some(value) = value.filter(|value| value.as_str() != Some("none")) else { return (PageRule::Whole, None) };
+        let Some(value) = value else { return (PageRule::Unsaid, None) };
+        if value.as_str() == Some("none") {
+            return (PageRule::Whole, None);
+        }
         let known = [
             "link", "header", "next", "use", "token", "as", "number", "size", "last", "until", "offset", "after",
             "more", "total", "start",
@@ -48,15 +63,18 @@ impl Reader<'_> {
             return (PageRule::Whole, total);
         };
         let value = &map[style];
+        for word in map.keys().filter(|word| !belongs(style, word)) {
+            self.error(place, format!("`{word}` means nothing beside `{style}`"));
+        }
         let rule = match style {
             "link" => match value.as_str() {
-                Some("next") => Some(PageRule::Link),
+                Some("next") => Some(PageRule::Link { size }),
                 _ => {
                     self.error(place, "`link` takes `next`");
                     None
                 }
             },
-            "header" => self.text(place, value).map(PageRule::Header),
+            "header" => self.text(place, value).map(|name| PageRule::Header { name, size }),
             "next" => self.pointer(place, value).map(|at| PageRule::Next {
                 at,
                 query_only: map.get("use").and_then(Value::as_str) == Some("query"),

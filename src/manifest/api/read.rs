@@ -238,7 +238,7 @@ impl Reader<'_> {
         if write.is_some() && map.contains_key("create") && map.contains_key("update") {
             self.error(&format!("{place}/write"), "`write` means create and update alike, and both stand here too");
         }
-        let create = match map.get("create").or(single).or(write) {
+        let create = match map.get("create").or(write).or(single) {
             Some(Value::String(word)) if word == "none" => None,
             Some(value) => Some(self.operation(
                 &format!("{place}/create"),

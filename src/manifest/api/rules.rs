@@ -104,8 +104,12 @@ pub(super) fn read(
             if !is_one_field(reader, &format!("{place}/fields"), name) {
                 continue;
             }
-            let rule = field(reader, &format!("{place}/fields/{name}"), value);
-            rules.fields.insert(FieldPath::parse(name), rule);
+            let (path, rule) = (FieldPath::parse(name), field(reader, &format!("{place}/fields/{name}"), value));
+            if rule.initial.is_some() && path.segments().iter().any(|step| step == "*") {
+                let message = "`initial` is sent at a place of its own: it takes no `*`";
+                reader.error(&format!("{place}/fields/{name}"), message);
+            }
+            rules.fields.insert(path, rule);
         }
     }
     for KeyField { path, form, default, .. } in &mut rules.key {
@@ -145,7 +149,7 @@ pub(super) fn read(
         Some(said) => said != Some("none"),
         None => !single,
     };
-    rules.can_create = can("create");
+    rules.can_create = can("create") || (map.contains_key("write") && !map.contains_key("create"));
     rules.can_delete = can("delete");
     rules.listed_by_key = map.get("list").and_then(Value::as_str) == Some("keys");
     rules.ignore = matches(reader, &format!("{place}/ignore"), map.get("ignore"));
@@ -283,6 +287,11 @@ fn refs(
     out
 }
 
+/// `[a-z]*`, `[!C]*`: sets of characters elsewhere, and nothing here.
+fn is_bracketed(glob: &str) -> bool {
+    glob.split_once('[').is_some_and(|(_, rest)| rest.find(']').is_some_and(|end| end > 0))
+}
+
 fn matches(reader: &mut Reader<'_>, place: &str, value: Option<&Value>) -> Vec<Match> {
     let mut out = Vec::new();
     match value {
@@ -295,6 +304,12 @@ fn matches(reader: &mut Reader<'_>, place: &str, value: Option<&Value>) -> Vec<M
                 };
                 if map.is_empty() {
                     reader.error(place, "an empty condition fits everything");
+                }
+                for glob in map.values().filter_map(Value::as_str).filter(|glob| is_bracketed(glob)) {
+                    let message =
+                        format!("in `{glob}` the brackets stand for themselves: `*` and `?` are all that is special");
+                    let help = "name what is meant one by one, or by its beginning: `[{name: \"a*\"}, {name: \"b*\"}]`";
+                    reader.warn("literal-brackets", place, &message, help);
                 }
                 let fields = map.iter().map(|(name, glob)| {
                     let glob = match glob {

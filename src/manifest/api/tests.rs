@@ -97,7 +97,12 @@ fn what_is_wrong_is_said_with_a_place_and_a_suggestion() {
         ),
         ("s: {path: \"/s/{n}\", validate: {delete: \"/s/{n}\"}}", "a rehearsal deletes nothing"),
         ("s: {path: \"/s/{n}\", validate: {post: all}}", "needs `path:`"),
-        ("s: {path: \"/s/{n}\", update: {put: al}}", "takes a path, or one of"),
+        ("s: {path: \"/s/{n}\", update: {put: al}}", "takes a path, a body, or one of"),
+        ("s: {path: \"/s/{n}\", update: {put: changes, body: {\"*\": all}}}", "and `body` says it too"),
+        ("s: {path: \"/s/{n}\", page: {link: next, until: short}}", "`until` means nothing beside `link`"),
+        ("s: {path: \"/s/{n}\", page: {token: /t, as: t, start: 0}}", "`start` means nothing beside `token`"),
+        ("s: {path: \"/s/{n}\", fields: {\"/a/*/b\": {initial: 1}}}", "it takes no `*`"),
+        ("s: {path: \"/s/{n}\", ignore: [{n: \"[!a]*\"}]}", "the brackets stand for themselves"),
         ("s: {path: \"/s/{n}\"}", "nothing guards against a write in between"),
     ] {
         let said = complaint(&format!("api: t\ntypes:\n  {types}\n"));
@@ -193,4 +198,17 @@ types:
     let (api, _) = ApiDescription::parse("t.yaml", text).unwrap();
     let rules = api.table().get(&Kind::new("s")).unwrap();
     assert_eq!(rules.ancestors.iter().map(|a| a.hole.as_str()).collect::<Vec<_>>(), ["p.id"]);
+}
+
+#[test]
+fn a_write_of_one_object_makes_it_too_where_nothing_else_is_said() {
+    for (writes, can) in
+        [("write: {put: all}", true), ("update: {put: all}", false), ("write: {put: all}, create: none", false)]
+    {
+        let text = format!("api: t\netag: if-match\ntypes:\n  s: {{path: /s, key: [], {writes}}}\n");
+        let (api, _) = ApiDescription::parse("t.yaml", &text).unwrap();
+        let kind = Kind::new("s");
+        let (rules, ty) = (api.table().get(&kind).unwrap(), &api.types[&kind]);
+        assert_eq!((rules.can_create, ty.create.is_some(), rules.can_delete), (can, can, false), "{writes}");
+    }
 }

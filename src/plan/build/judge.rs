@@ -42,7 +42,9 @@ impl<'b> Builder<'b, '_> {
         let Some(observed) = observed else {
             if !rules.can_create {
                 let message = format!("{id} is not there, and the API cannot create one");
-                self.refuse("create", which, message, "make it by the API's own means, or remove its manifest");
+                let help = "make it by the API's own means, or remove its manifest; if it comes with what it is in, or a write \
+                            makes it, say `create:` in the description as `update:` says it";
+                self.refuse("create", which, message, help);
             }
             return Some(Fate::Create);
         };

@@ -293,6 +293,11 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
          127.0.0.1:9090; beyond this machine it needs `--token-file`.",
     ),
     (
+        "literal-brackets",
+        "A condition of `ignore` or `keep` holds `[...]`, which elsewhere stands for a set of characters. Here only `*` and `?` \
+         are special, so that it fits texts with these very brackets. Name what is meant one by one, or by its beginning.",
+    ),
+    (
         "locked",
         "Another run holds the record: its intent is open, and its time has not run out. `--wait 5m` waits for it. \
          Nothing has to be unlocked by hand: the intent of a process that is gone is settled by the next run.",

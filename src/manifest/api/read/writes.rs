@@ -81,10 +81,16 @@ impl Reader<'_> {
             Some("fields") => mode = Some(Body::Fields),
             Some("none") => mode = Some(Body::None),
             Some(text) if text.starts_with('/') => found = self.path(place, &map[word]),
+            None if matches!(map[word], Value::Object(_)) => mode = Some(Body::Template(self.body(place, &map[word])?)),
             _ => {
-                self.error(place, format!("`{word}` takes a path, or one of all, merged, changes, fields, none"));
+                let known = format!("`{word}` takes a path, a body, or one of all, merged, changes, fields, none");
+                self.error(place, known);
                 return None;
             }
+        }
+        if mode.is_some() && map.contains_key("body") {
+            let message = format!("`{word}` says what is sent, and `body` says it too; write the path at `{word}`");
+            self.error(place, message);
         }
         let body = match map.get("body") {
             None => mode,

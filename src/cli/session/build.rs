@@ -121,6 +121,7 @@ impl Session {
             self.note_orphans(&mut plan);
         }
         self.note_intents(&mut plan);
+        self.note_uncleared(&mut plan);
         for (target, why) in &self.locked {
             plan.refusals.push(Refusal {
                 gate: "locked",

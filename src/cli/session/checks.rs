@@ -12,7 +12,7 @@ use crate::cli::{Context, Exit, Stop};
 use crate::credentials::{UNREADABLE, Writing};
 use crate::model::{Canonical, Diagnostic, EndpointName, FieldPath, Key, Kind, TargetName, Value};
 use crate::net::without_credentials;
-use crate::plan::{self, Change, EdgeReason, OpId, Operation, Plan, Refusal};
+use crate::plan::{self, Action, Change, EdgeReason, OpId, Operation, Plan, Refusal};
 use crate::reconcile::{Peer, Place, Sighting};
 use crate::source::Ancestry;
 use crate::target::{Rehearsal, Target, TargetError, Write};
@@ -282,6 +282,29 @@ impl Session {
         let shut: BTreeMap<Place, String> =
             left.iter().filter_map(|(id, why)| Some((place(plan.operation(*id)?), why.clone()))).collect();
         plan.operations.iter().filter_map(|op| Some((op.id, shut.get(&place(op))?.clone()))).collect()
+    }
+
+    /// Updates that would take a field away, and cannot say so: told with the plan, for they fail when it is carried out.
+    pub(super) fn note_uncleared(&self, plan: &mut Plan) {
+        let mut found = Vec::new();
+        for op in plan.operations.iter().filter(|op| op.change.action() == Action::Update) {
+            let Some(api) = self.loaded.apis.get(&op.resource.target) else { continue };
+            let kind = &op.resource.kind;
+            let (Some(ty), Some(rules)) = (api.description.types.get(kind), api.description.table().get(kind)) else {
+                continue;
+            };
+            let gone = op.fields.iter().filter(|field| field.after.is_none()).map(|field| &field.path);
+            let stays = gone.filter(|path| ty.cannot_clear(rules, path));
+            found.extend(stays.map(|path| {
+                let message = format!(
+                    "{}: `{path}` is no longer stated, and the description does not say what clears it: this update fails",
+                    op.resource
+                );
+                let help = format!("say it there: `fields: {{\"{path}\": {{absent: null}}}}`, or what else stands for nothing");
+                Diagnostic::warning("not-cleared", message).help(help)
+            }));
+        }
+        plan.diagnostics.extend(found);
     }
 
     /// A record whose target is gone from `ctl.yaml` is shown by each plan.

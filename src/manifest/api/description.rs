@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::{Digest, FieldPath, Kind, KindTable, Value};
+use crate::model::{Digest, FieldPath, Kind, KindRules, KindTable, Value};
 
 use super::{BodyTemplate, Splat, Template};
 
@@ -176,7 +176,7 @@ pub struct ApiType {
     pub uid: Option<FieldPath>,
     /// What means that an object is not there.
     pub absent: AbsentRule,
-    /// What is sent for a field that is no longer stated.
+    /// What is sent for a field that is no longer stated; see [`ApiType::clears`].
     pub cleared: BTreeMap<FieldPath, Value>,
     /// Sent with every request of this kind.
     pub headers: Vec<(String, Template)>,
@@ -224,6 +224,28 @@ pub struct ListRule {
 }
 
 impl ApiType {
+    /// What is sent for a field that is no longer stated, if the description says so for it, or for all like it (`*`).
+    pub fn clears(&self, path: &FieldPath) -> Option<&Value> {
+        let like = || self.cleared.iter().find(|(rule, _)| rule.matches(path)).map(|(_, value)| value);
+        self.cleared.get(path).or_else(like)
+    }
+
+    /// True if an update that takes this field away has nothing to say so with: it names only what changes, or has a place
+    /// for the field, and nothing says what stands for a field that is no longer stated.
+    pub fn cannot_clear(&self, rules: &KindRules, path: &FieldPath) -> bool {
+        let Some(update) = &self.update else { return false };
+        if self.clears(path).is_some() || rules.field(path).is_some_and(|rule| rule.default.is_some()) {
+            return false;
+        }
+        let is_top = path.segments().len() == 1;
+        match (&update.body, update.body.choice()) {
+            (_, Choice::Changes) => update.method != Method::Patch,
+            (_, Choice::Fields) => update.method != Method::Patch && is_top,
+            (Body::Template(body), Choice::Stated) => body.holes().iter().any(|hole| &hole.path() == path),
+            (_, Choice::Stated | Choice::Merged | Choice::Nothing) => false,
+        }
+    }
+
     /// True if something is sent, and each body names all that is in it: then a field that none names is never sent.
     pub fn names_what_it_sends(&self) -> bool {
         let mut writes = [&self.create, &self.update].into_iter().flatten().peekable();
@@ -293,6 +315,8 @@ pub enum Place {
 /// How the next page of a list is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PageRule {
+    /// Nothing is said of pages: one answer holds everything, unless it says itself that there is more.
+    Unsaid,
     /// One answer holds everything.
     Whole,
     /// `Link: <…>; rel="next"`.
@@ -323,8 +347,6 @@ pub enum PageRule {
         /// The query's name for it.
         name: String,
         /// How many to ask for.
-    /// Nothing is said of pages: one answer holds everything, unless it says itself that there is more.
-    Unsaid,
         size: Option<(String, u64)>,
     },
     /// Page numbers.

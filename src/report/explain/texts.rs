@@ -360,6 +360,12 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
          credential in the operator's file, and what it may do at the server.",
     ),
     (
+        "not-cleared",
+        "A field was sent once and is no longer stated, and the update of this kind has no way to say so: it names only \
+         what changes, or has a fixed place for the field. Say in the description what stands for nothing: `absent: null`, \
+         or `default:` with what the server has then. Until then this update is not sent, and the field stays as it is.",
+    ),
+    (
         "not-ours",
         "The resource's manifest is gone, but what is there is not what was applied: it was made anew by somebody \
          else, or carries another mark. It is not deleted. Delete it by hand, or let `ctl release` forget it.",

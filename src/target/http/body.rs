@@ -178,7 +178,7 @@ pub(super) fn whole(shape: &Shape<'_>, update: &Update<'_>) -> Value {
         out.remove(path);
     }
     for path in update.remove {
-        if let Some(cleared) = shape.ty.cleared.get(path) {
+        if let Some(cleared) = shape.ty.clears(path) {
             out.set(path, cleared.clone());
         }
     }
@@ -190,7 +190,7 @@ pub(super) fn merged(shape: &Shape<'_>, update: &Update<'_>) -> Value {
     let mut out = update.base.clone();
     merge(shape.rules, &FieldPath::root(), &mut out, &whole(shape, update));
     for path in update.remove {
-        match shape.ty.cleared.get(path) {
+        match shape.ty.clears(path) {
             Some(cleared) => drop(out.set(path, cleared.clone())),
             None => drop(out.remove(path)),
         }
@@ -269,8 +269,8 @@ pub(super) fn changes(shape: &Shape<'_>, update: &Update<'_>, method: Method) ->
         }
     }
     for path in update.remove {
-        let default = shape.rules.fields.get(path).and_then(|rule| rule.default.clone());
-        match shape.ty.cleared.get(path).cloned().or(default) {
+        let default = shape.rules.field(path).and_then(|rule| rule.default.clone());
+        match shape.ty.clears(path).cloned().or(default) {
             Some(value) => drop(out.set(path, value)),
             None if method == Method::Patch => drop(out.set(path, Value::Null)),
             None => {

@@ -170,6 +170,14 @@ impl<X: Transport> HttpTarget<X> {
             Write::Update { base, .. } => Some(*base),
             Write::Delete { owned, .. } | Write::Unmark { owned, .. } => Some(owned.observed()),
         };
+        if let Write::Update { remove, .. } = write
+            && let Some(path) = remove.iter().find(|path| shape.ty.cannot_clear(shape.rules, path))
+        {
+            let why = format!(
+                "`{path}` is no longer stated, and the description does not say what clears it (`absent:` or `default:`)"
+            );
+            return Err(refused(id, why));
+        }
         let base_value = match base {
             Some(base) => Some(base.value().map_err(|e| refused(id, format!("what was observed is not JSON: {e}")))?),
             None => None,

@@ -89,6 +89,8 @@ pub struct KindRules {
     pub listed_by_key: bool,
     /// The list may lag behind writes: nothing is deleted because of it.
     pub eventual: bool,
+    /// Each object has an address of its own besides the list, which might show less of it.
+    pub listed_apart: bool,
 }
 
 /// Names that an exact kind leaves out of the comparison.
@@ -360,6 +362,7 @@ impl KindRules {
             owner: None,
             listed_by_key: false,
             eventual: false,
+            listed_apart: false,
         }
     }
 

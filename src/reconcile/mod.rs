@@ -20,6 +20,7 @@ mod machine;
 mod mark;
 mod observe;
 mod outcome;
+mod partial;
 mod peer;
 mod perform;
 mod read_back;
@@ -47,6 +48,7 @@ pub use machine::{
 };
 pub use observe::{Before, Fresh, Scopes, Sighting, Trouble, observe, observe_again, observe_with_keys};
 pub use outcome::{Facts, intent_ops, record_after};
+pub use partial::doubt;
 pub use peer::{Context, Peer, Peers, Place};
 pub use perform::{Gate, Judge, Replanned, Standing};
 pub use retry::{Call, PATIENCE, RetryBudget, Tries, Verdict, verdict};

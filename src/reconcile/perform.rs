@@ -6,10 +6,11 @@ use super::leader::REQUEST;
 use super::lookup::{LostCreates, Waiting};
 use super::mark::bears;
 use super::observe::{Trouble, asked, list, note_wait};
+use super::partial::is_less;
 use super::peer::{Context, Peer};
 use super::retry::{Call, Tries, Verdict, verdict};
 use crate::event::{Ending, Event};
-use crate::model::{Canonical, Desired, Digest, FieldPath, Key, Observed, Owned, Scope, TargetName};
+use crate::model::{Canonical, Desired, Digest, FieldPath, Key, Observed, Owned, ResourceId, Scope, TargetName};
 use crate::plan::{Change, Operation};
 use crate::target::{Fence, Outcome, Target, TargetError, Write};
 
@@ -111,7 +112,16 @@ enum Step {
 #[derive(Debug)]
 pub(super) struct SharedRead {
     scope: Scope,
-    latest: tokio::sync::Mutex<Option<(Duration, BTreeMap<Key, Observed>)>>,
+    latest: tokio::sync::Mutex<Latest>,
+}
+
+/// What is known of the list that is shared.
+#[derive(Debug, Default)]
+struct Latest {
+    read: Option<(Duration, BTreeMap<Key, Observed>)>,
+    /// Whether it shows less of an object than its own address does, once that was seen: such a list serves nobody, for what
+    /// it leaves out would be taken away by a write that sends back what was read.
+    is_less: Option<bool>,
 }
 
 /// How long before it was asked for a list may have started, and still count as a read right before a write.
@@ -122,25 +132,31 @@ impl SharedRead {
         Self { scope, latest: tokio::sync::Mutex::default() }
     }
 
-    /// What is there under `key`; an error if the list failed. Those who come while it is read wait for it.
+    /// What is there under the key of `id`; an error if the list failed or is no use. Those who come while it is read wait
+    /// for it.
     async fn get<T: Target>(
         &self,
-        key: &Key,
+        id: &ResourceId,
         endpoint: &Peer<T>,
         context: Context<'_>,
     ) -> Result<Option<Observed>, String> {
         let asked = context.clock.boot();
         let mut latest = self.latest.lock().await;
-        let young = latest.as_ref().filter(|(at, _)| asked.saturating_sub(*at) <= FRESH);
-        if let Some((_, items)) = young {
-            return Ok(items.get(key).cloned());
+        let is_young = latest.read.as_ref().is_some_and(|(at, _)| asked.saturating_sub(*at) <= FRESH);
+        if !is_young && latest.is_less != Some(true) {
+            let now = context.clock.boot();
+            let listing = list(endpoint, &self.scope, context).await.map_err(|(_, why)| why)?.into_inner();
+            let items = listing.items.into_iter().map(|item| (item.key.clone(), item)).collect();
+            latest.read = Some((now, items));
         }
-        let now = context.clock.boot();
-        let listing = list(endpoint, &self.scope, context).await.map_err(|(_, why)| why)?.into_inner();
-        let items: BTreeMap<Key, Observed> = listing.items.into_iter().map(|item| (item.key.clone(), item)).collect();
-        let found = items.get(key).cloned();
-        *latest = Some((now, items));
-        Ok(found)
+        let found = latest.read.as_ref().and_then(|(_, items)| items.get(&id.key)).cloned();
+        if let (Some(found), None) = (&found, latest.is_less) {
+            latest.is_less = Some(is_less(endpoint, id, found, context).await.map_err(|error| error.to_string())?);
+        }
+        match latest.is_less {
+            Some(true) => Err("the list shows less than each object by itself".to_owned()),
+            Some(false) | None => Ok(found),
+        }
     }
 }
 
@@ -320,7 +336,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
     /// The read that comes right before a write that is not conditional.
     async fn check_afresh(&self, step: &mut Step, first: bool) -> Result<Option<Performed>, TargetError> {
         let shared = match &self.shared {
-            Some(shared) if first => shared.get(&self.op.resource.key, self.endpoint, self.context).await.ok(),
+            Some(shared) if first => shared.get(&self.op.resource, self.endpoint, self.context).await.ok(),
             _ => None,
         };
         let found = match shared {

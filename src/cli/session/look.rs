@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::model::{EndpointRecord, IntentOp, Key, Own, Scope, TargetName};
 use crate::plan;
 use crate::reconcile::{
-    self, Before, PATIENCE, Peer, Place, Revisited, Scopes, Sighting, Trouble, observe_again, revisit,
+    self, Before, PATIENCE, Peer, Place, Revisited, Scopes, Sighting, Trouble, doubt, observe_again, revisit,
 };
 use crate::report::Progress;
 
@@ -61,8 +61,11 @@ impl Session {
         let desired = self.desired();
         let planner = |peer: &Peer<Driver>, known: &Scopes| self.scopes_for(&desired, peer, known, everything);
         let keys = |peer: &Peer<Driver>, scope: &Scope| self.keys_for(&desired, peer, scope);
-        let sightings = observe_again(&self.fleet.peers, before, planner, keys, context).await;
-        let plan = self.build(&desired, &sightings);
+        let mut sightings = observe_again(&self.fleet.peers, before, planner, keys, context).await;
+        let mut plan = self.build(&desired, &sightings);
+        if doubt(&self.fleet.peers, &plan, &mut sightings, context).await {
+            plan = self.build(&desired, &sightings);
+        }
         let not_understood = plan.diagnostics.iter().any(|diagnostic| diagnostic.code == plan::UNREADABLE);
         let exit = reading_exit(&sightings).and(self.fleet.exit);
         let exit = if not_understood { exit.and(Exit::Partial) } else { exit };

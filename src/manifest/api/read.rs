@@ -165,17 +165,19 @@ impl Reader<'_> {
             let place = format!("types/{name}");
             let Some(map) = self.members(&place, value, TYPE, TYPE_LATER) else { continue };
             let kind = Kind::new(name.as_str());
-            let Some(rules) = rules::read(self, &place, &kind, map, &keys) else { continue };
+            let Some(mut rules) = rules::read(self, &place, &kind, map, &keys) else { continue };
             let Some(ty) = self.kind(&place, &kind, map, &rules, &defaults) else { continue };
+            rules.listed_apart =
+                ty.get.is_some() && ty.list.shape != Shape::One && !ty.list.summary && !rules.listed_by_key;
             tables.insert(kind.clone(), rules);
             kinds.insert(kind, ty);
         }
         rules::check(self, &tables);
         links::ancestors(self, &kinds, &mut tables, &defaults.params);
         links::check(self, &tables);
+        reach::check(self, &kinds, &tables, &defaults.params);
         let auth = map.get("auth").map_or(Some(AuthRule::Unsaid), |v| self.auth("auth", v))?;
         let api = ApiDescription {
-        reach::check(self, &kinds, &tables, &defaults.params);
             name,
             base,
             auth,

@@ -48,7 +48,9 @@ pub(super) fn show(field: &FieldDiff, style: &Style, room: Option<usize>) -> Sho
     let after = field.after.as_ref().map(Canonical::value);
     if field.secret {
         let (before, after) = (before.as_ref().map(hidden), after.as_ref().map(hidden));
-        return Shown::Line(pair(before, after, style));
+        // What no server shows is there all the same: a delete takes it along.
+        let nothing = before.is_none() && after.is_none();
+        return Shown::Line(if nothing { "<secret>".to_owned() } else { pair(before, after, style) });
     }
     let block = match (&before, &after) {
         (Some(Value::String(a)), Some(Value::String(b))) if a.contains('\n') || b.contains('\n') => Some(diff(a, b)),

@@ -25,6 +25,7 @@ mod input;
 mod mutations;
 mod names;
 mod nested;
+mod newcomer;
 mod operate;
 mod paging;
 mod record;

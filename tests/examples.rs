@@ -23,7 +23,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 fn the_example_project_is_a_valid_snapshot() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/manifests");
     let text = std::fs::read_to_string(root.join("ctl.yaml")).unwrap();
-    let (project, warnings) = read_project(&Arc::new(SourceFile { path: "ctl.yaml".into(), text })).unwrap();
+    let (project, warnings) = read_project(&Arc::new(SourceFile::new("ctl.yaml", text))).unwrap();
     assert_eq!(warnings, Vec::new());
     let (api, warnings) = ApiDescription::parse("ctl", ctl::server::API).unwrap();
     assert_eq!(warnings, Vec::new());

@@ -58,7 +58,7 @@ targets:
 ";
 
 fn project(text: &str) -> Result<(Project, Vec<Diagnostic>), Vec<Diagnostic>> {
-    read_project(&Arc::new(SourceFile { path: "ctl.yaml".into(), text: text.into() }))
+    read_project(&Arc::new(SourceFile::new("ctl.yaml", text)))
 }
 
 fn snapshot(project: &Project, files: &[(String, Vec<u8>)]) -> Result<Snapshot, Vec<Diagnostic>> {
@@ -77,7 +77,7 @@ fn snapshot_of(kinds: KindTable, project: &Project, files: &[(String, Vec<u8>)])
     };
     let texts = |entry: &TreeEntry| {
         let (path, bytes) = files.iter().find(|(path, _)| *path == entry.path)?;
-        Some(Arc::new(SourceFile { path: path.clone(), text: String::from_utf8(bytes.clone()).ok()? }))
+        Some(Arc::new(SourceFile::new(path.clone(), String::from_utf8(bytes.clone()).ok()?)))
     };
     let input = SetInput {
         project,
@@ -355,7 +355,7 @@ proptest! {
             let tree: Vec<TreeEntry> = contents.iter().map(entry).collect();
             let texts = |entry: &TreeEntry| {
                 let (_, text) = contents.get(&entry.path)?;
-                Some(Arc::new(SourceFile { path: entry.path.clone(), text: text.clone() }))
+                Some(Arc::new(SourceFile::new(entry.path.clone(), text.clone())))
             };
             let revision = Revision::parse(&format!("{step:040x}")).unwrap();
             let tally = Tally { parts: 1, items: 1, announced: None, ended: true };

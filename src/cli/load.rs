@@ -13,12 +13,12 @@ use crate::credentials::ApiOrigin;
 use crate::manifest::api::{ApiDescription, ApiType};
 use crate::manifest::{self, PROJECT_FILE, ParsedFile, SetInput};
 use crate::model::{
-    Complete, Desired, Diagnostic, FieldPath, KindTable, Limits, Project, Revision, Snapshot, SourceFile, Span,
-    TargetName, Tree, TreeEntry,
+    Complete, Desired, Diagnostic, KindTable, Limits, Project, Revision, Snapshot, SourceFile, Span, TargetName, Tree,
+    TreeEntry,
 };
 use crate::net::Git;
 use crate::source::{Source, SourceError, SourceOptions};
-use crate::target::http::{CLEAR_SECRET, audit, clear_secrets};
+use crate::target::http::{Finding, audit};
 
 /// An API description and where it came from.
 #[derive(Clone, Debug)]
@@ -199,7 +199,12 @@ impl Loaded {
         }
     }
 
-    /// The text of a blob, for showing a line of it.
+    /// A manifest as messages may show it: without lines that hold a secret in clear.
+    pub(super) fn shown(&self, file: &SourceFile) -> Arc<SourceFile> {
+        Arc::new(manifest::shown(file.path.clone(), file.text.clone(), &self.tables()))
+    }
+
+    /// The text of a blob, for finding a place in it.
     pub(super) fn text(&self, path: &str, blob: &str) -> Option<Arc<SourceFile>> {
         let key = format!("{blob} {path}");
         if let Some(known) = self.texts.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
@@ -209,9 +214,7 @@ impl Loaded {
             Some(bytes) => Some(bytes.clone()),
             None => self.source.read(&[blob]).ok().and_then(|mut all| all.pop()),
         };
-        let file = bytes
-            .and_then(|b| String::from_utf8(b).ok())
-            .map(|text| Arc::new(SourceFile { path: path.to_owned(), text }));
+        let file = bytes.and_then(|b| String::from_utf8(b).ok()).map(|text| Arc::new(SourceFile::new(path, text)));
         self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(key, file.clone());
         file
     }
@@ -305,7 +308,7 @@ impl Loaded {
                 files.iter().filter(|(_, file)| !file.is_cut()).map(|(entry, file)| (entry.blob.as_str(), file)),
             );
         }
-        let texts = |entry: &TreeEntry| self.text(&entry.path, &entry.blob);
+        let texts = |entry: &TreeEntry| self.text(&entry.path, &entry.blob).map(|file| self.shown(&file));
         // The tree is complete, every manifest of it was read and parsed: so is the set.
         let input = Complete::as_ref(&self.tree).map(|_| SetInput {
             project: &self.project,
@@ -351,20 +354,14 @@ impl Loaded {
             if rules.ignore.is_empty() && !states_mark && !names && !may_be_clear {
                 continue;
             }
-            let clear = if may_be_clear { clear_secrets(rules, &desired.body.value()) } else { Vec::new() };
-            let mut clear = clear.into_iter();
-            for diagnostic in audit(&api.description, desired) {
+            for Finding { diagnostic, at } in audit(&api.description, desired) {
                 // Secrets in the wrong place are refused, not invalid: that is the plan's to say.
                 if diagnostic.code == "secret-in-plain-field" || (diagnostic.code == "mark-field" && !target.marks) {
                     continue;
                 }
-                let source = self.text(&desired.origin.path, &desired.origin.blob);
-                let in_clear = diagnostic.code == CLEAR_SECRET;
-                let at = if in_clear { clear.next() } else { None }.unwrap_or_else(FieldPath::root);
+                let source = self.text(&desired.origin.path, &desired.origin.blob).map(|file| self.shown(&file));
                 let span = source.as_ref().and_then(|s| manifest::body_span(s, &desired.origin, &at));
                 found.push(match (source, span) {
-                    // The place, and not its line: what is secret stands there.
-                    (Some(_), Some(span)) if in_clear => diagnostic.at(span, ""),
                     (Some(source), Some(span)) => diagnostic.in_source(&source, span, ""),
                     _ => diagnostic,
                 });
@@ -412,7 +409,7 @@ fn text_file(path: &str, bytes: Vec<u8>) -> Result<Arc<SourceFile>, Stop> {
         let message = format!("{path} is not UTF-8 text");
         invalid(vec![Diagnostic::error("not-utf8", message).help("save it as UTF-8")])
     })?;
-    Ok(Arc::new(SourceFile { path: path.to_owned(), text }))
+    Ok(Arc::new(SourceFile::new(path, text)))
 }
 
 fn joined(folder: &str, path: &str) -> String {

@@ -268,9 +268,10 @@ impl<'a> Sorting<'a> {
         let kept = || {
             let bytes = self.good?.blob(&entry.blob)?;
             let text = String::from_utf8(bytes.to_vec()).ok()?;
-            Some(Arc::new(SourceFile { path: entry.path.clone(), text }))
+            Some(Arc::new(SourceFile::new(entry.path.as_str(), text)))
         };
-        self.loaded.text(&entry.path, &entry.blob).or_else(kept)
+        let file = self.loaded.text(&entry.path, &entry.blob).or_else(kept)?;
+        Some(self.loaded.shown(&file))
     }
 
     /// What a file said when the state was last good.

@@ -155,11 +155,18 @@ pub fn spans(source: &Arc<SourceFile>, document: usize) -> Spans {
     places(source, document).values
 }
 
-/// Gives each label the text it points into, so that the line can be shown.
+/// Gives each label the text it points into, so that the line can be shown. Where the line is hidden, what is quoted of it
+/// is taken out of the words as well.
 pub(super) fn attach(mut diagnostics: Vec<Diagnostic>, source: &Arc<SourceFile>) -> Vec<Diagnostic> {
-    for label in diagnostics.iter_mut().flat_map(|d| &mut d.labels) {
-        if *label.span.file == *source.path {
+    for diagnostic in &mut diagnostics {
+        for label in diagnostic.labels.iter_mut().filter(|label| *label.span.file == *source.path) {
             label.source = Some(Arc::clone(source));
+            let span = &label.span;
+            let quoted = source.text.get(span.offset..span.offset + span.len).filter(|quoted| !quoted.is_empty());
+            if let Some(quoted) = quoted.filter(|_| source.hidden.contains(&span.line)) {
+                diagnostic.message = diagnostic.message.replace(quoted, "<secret>");
+                diagnostic.help = diagnostic.help.take().map(|help| help.replace(quoted, "<secret>"));
+            }
         }
     }
     diagnostics

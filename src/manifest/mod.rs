@@ -11,6 +11,7 @@
 pub mod api;
 mod budget;
 mod cache;
+mod clear;
 mod document;
 mod entries;
 mod fields;
@@ -23,6 +24,7 @@ mod resource;
 mod scalar;
 mod set;
 
+pub use clear::shown;
 pub use document::{ParsedDocument, ParsedFile, ReadDocument, parse_all, parse_file, places, read_documents, spans};
 pub use entries::{ManifestEntries, manifest_entries};
 pub use incremental::{Incremental, NextSet};

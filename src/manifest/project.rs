@@ -527,7 +527,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<(Project, Vec<Diagnostic>), Vec<Diagnostic>> {
-        read_project(&Arc::new(SourceFile { path: "shop/ctl.yaml".into(), text: text.into() }))
+        read_project(&Arc::new(SourceFile::new("shop/ctl.yaml", text)))
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +11,21 @@ pub struct SourceFile {
     pub path: String,
     /// The whole text.
     pub text: String,
+    /// Lines (from 1) that nobody is shown.
+    pub hidden: BTreeSet<u32>,
+}
+
+impl SourceFile {
+    /// A file of which every line may be shown.
+    pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { path: path.into(), text: text.into(), hidden: BTreeSet::new() }
+    }
+
+    /// The line (from 1), unless nobody is shown it.
+    pub fn line(&self, number: u32) -> Option<&str> {
+        let line = self.text.lines().nth((number as usize).checked_sub(1)?)?;
+        (!self.hidden.contains(&number)).then_some(line)
+    }
 }
 
 /// A place in a file.

@@ -81,7 +81,12 @@ impl Report {
             marks: Vec::new(),
         };
         let count = (last.span.line as usize + AROUND).saturating_sub(from);
+        let hidden = first.source.as_ref().map(|source| &source.hidden);
         for (number, text) in text.lines().enumerate().skip(from).take(count) {
+            if hidden.is_some_and(|hidden| u32::try_from(number + 1).is_ok_and(|line| hidden.contains(&line))) {
+                excerpt.text.push_str("<a secret in clear>\n");
+                continue;
+            }
             let here: Vec<&Label> =
                 group.iter().map(|(label, _)| *label).filter(|l| l.span.line as usize == number + 1).collect();
             let shown = ShownLine::of(&without_userinfo(text), here.first().map_or(0, |label| column(label)));
@@ -127,8 +132,8 @@ fn groups(labels: &[Label]) -> Vec<Vec<(&Label, &str)>> {
 
 /// The text in which a label's line can be shown.
 pub(super) fn text_of(label: &Label) -> Option<&str> {
-    let text = label.source.as_ref()?.text.as_str();
-    text.lines().nth((label.span.line as usize).checked_sub(1)?).map(|_| text)
+    let source = label.source.as_ref()?;
+    source.line(label.span.line).map(|_| source.text.as_str())
 }
 
 /// A label's column, from 0.

@@ -478,7 +478,7 @@ fn outside_of_fences(markdown: &str) -> String {
 #[test]
 fn a_diagnostic_shows_its_line_and_its_help() {
     let text = "kind: queue\nspec:\n  nmae: \u{1b}[2Jorders\n";
-    let source = Arc::new(SourceFile { path: "shop/mq.yaml".into(), text: text.into() });
+    let source = Arc::new(SourceFile::new("shop/mq.yaml", text));
     let span = Span { file: "shop/mq.yaml".into(), line: 3, column: 3, offset: 20, len: 4 };
     let found = diagnostics_text(
         &[
@@ -500,7 +500,7 @@ fn a_diagnostic_shows_its_line_and_its_help() {
 
 #[test]
 fn a_diagnostic_shows_places_of_several_files() {
-    let file = |path: &str, text: &str| Arc::new(SourceFile { path: path.into(), text: text.into() });
+    let file = |path: &str, text: &str| Arc::new(SourceFile::new(path, text));
     let at = |file: &Arc<SourceFile>, line, column, len| Span {
         file: file.path.as_str().into(),
         line,
@@ -533,7 +533,7 @@ proptest::proptest! {
         line in 0..6_u32,
         columns in proptest::collection::vec((0..80_u32, 0..90_usize), 1..4),
     ) {
-        let source = Arc::new(SourceFile { path: "a.yaml".into(), text });
+        let source = Arc::new(SourceFile::new("a.yaml", text));
         let mut diagnostic = Diagnostic::error("x", "y").help("z");
         for (column, len) in columns {
             let span = Span { file: "a.yaml".into(), line, column, offset: 0, len };

@@ -125,7 +125,7 @@ fn no_manifest_and_no_project_panics() {
         assert!(manifest::ParsedFile::decode("m.yaml", &encoded).is_some_and(|again| again == parsed));
         let _ = manifest::ParsedFile::decode("m.yaml", bytes);
         if let Ok(text) = String::from_utf8(bytes.to_vec()) {
-            let file = Arc::new(SourceFile { path: "ctl.yaml".to_owned(), text });
+            let file = Arc::new(SourceFile::new("ctl.yaml", text));
             let _ = manifest::read_project(&file);
             let _ = manifest::read_documents(&file);
         }

@@ -79,3 +79,33 @@ fn a_rehearsal_may_be_told_by_its_body_alone() {
     assert!(format!("{}{}", ran.stdout, ran.stderr).contains("the target would not take it"), "{}", ran.stderr);
     assert!(fake.names().is_empty(), "no manifest takes away what makes it a rehearsal");
 }
+
+#[test]
+fn no_line_with_a_secret_in_clear_is_shown_for_a_neighbours_sake() {
+    let api = API
+        .replace("{secret: true}", "{secret: true}\n      token: {secret: true}")
+        .replace("    write:", "    known: [size]\n    write:");
+    for (spec, code) in [
+        ("  password: hunter2-in-git\n  size: 1\n  token: hunter2-too", "secret-in-clear"),
+        ("  password: hunter2-in-git\n  sise: 1\n  token: hunter2-too", "unknown-field"),
+        ("  password: hunter2-in-git\n  size: !x 1\n  token: hunter2-too", "custom-tag"),
+        ("  password: hunter2-in-git\n  size: 1\n    broken: 1\n  token: hunter2-too", "yaml-syntax"),
+        ("  pasword: hunter2-in-git\n  token: !vault hunter2-too\n", "custom-tag"),
+        ("  password: 0777\n  token: 01_hunter2\n  size: 0b12", "ambiguous-scalar"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("apis/fake.yaml", &api);
+        project_at(&sandbox, "http://127.0.0.1:9", "");
+        sandbox.write(
+            "manifests/a.yaml",
+            &format!("apiVersion: fake\nkind: thing\nmetadata: {{name: a}}\nspec:\n{spec}\n"),
+        );
+        sandbox.commit("secrets");
+        for args in [["validate", "."], ["plan", "-v"], ["apply", "--yes"]] {
+            let ran = sandbox.run(args).exits(6).warns(code).warns("manifests/a.yaml:");
+            for secret in ["hunter2", "0777"] {
+                assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(secret), "{spec}: {}", ran.stderr);
+            }
+        }
+    }
+}

@@ -7,45 +7,58 @@ use crate::model::{
 
 use super::shape::{Shape, find_mark, mark_value};
 
+/// One thing that the API cannot hold, or that must not be sent to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// What, without its place in a file.
+    pub diagnostic: Diagnostic,
+    /// The field of the body that it is about; the root where it is the object as a whole.
+    pub at: FieldPath,
+}
+
 /// What cannot be held by the API, or must not be sent to it.
-pub fn audit(api: &ApiDescription, desired: &Desired) -> Vec<Diagnostic> {
+pub fn audit(api: &ApiDescription, desired: &Desired) -> Vec<Finding> {
     let mut found = Vec::new();
-    let bad = |code: &'static str, message: String| Diagnostic::error(code, format!("{}: {message}", desired.id));
+    let bad = |code: &'static str, at: &FieldPath, message: String, help: Option<String>| Finding {
+        diagnostic: Diagnostic { help, ..Diagnostic::error(code, format!("{}: {message}", desired.id)) },
+        at: at.clone(),
+    };
+    let whole = FieldPath::root();
+    let near = |word: &str, known: &mut dyn Iterator<Item = &str>| {
+        let known: Vec<&str> = known.collect();
+        Some(match nearest(word, known.iter().copied()) {
+            Some(hint) => format!("did you mean `{hint}`?"),
+            None => format!("it has {}", list(known.into_iter())),
+        })
+    };
     let Some(rules) = api.table().get(&desired.id.kind) else {
-        let hint = nearest(desired.id.kind.as_str(), api.types.keys().map(|k| k.as_str()));
-        let bad = bad("unknown-kind", format!("the API `{}` has no such kind", api.name));
-        return vec![match hint {
-            Some(hint) => bad.help(format!("did you mean `{hint}`?")),
-            None => bad.help(format!("it has {}", list(api.types.keys().map(|k| k.as_str())))),
-        }];
+        let help = near(desired.id.kind.as_str(), &mut api.types.keys().map(|k| k.as_str()));
+        return vec![bad("unknown-kind", &whole, format!("the API `{}` has no such kind", api.name), help)];
     };
     let stated = desired.body.value();
     if let Some(known) = &rules.known {
         for name in stated.as_object().into_iter().flat_map(BTreeMap::keys).filter(|name| !known.contains(*name)) {
-            let bad = bad("unknown-field", format!("`{name}` is not a field of `{}`", rules.kind));
-            found.push(match nearest(name, known.iter().map(String::as_str)) {
-                Some(hint) => bad.help(format!("did you mean `{hint}`?")),
-                None => bad.help(format!("it has {}", list(known.iter().map(String::as_str)))),
-            });
+            let help = near(name, &mut known.iter().map(String::as_str));
+            let message = format!("`{name}` is not a field of `{}`", rules.kind);
+            found.push(bad("unknown-field", &whole.join(name.as_str()), message, help));
         }
     }
     for name in api.types.get(&desired.id.kind).map(|ty| unsent(ty, rules, &stated)).unwrap_or_default() {
-        let bad = bad("unknown-field", format!("no request of `{}` sends a field `{name}`", rules.kind));
-        found.push(bad.help("take it out of the manifest, or put it into the description's bodies (`\"*\": rest`)"));
+        let help = "take it out of the manifest, or put it into the description's bodies (`\"*\": rest`)".to_owned();
+        let message = format!("no request of `{}` sends a field `{name}`", rules.kind);
+        found.push(bad("unknown-field", &whole.join(name.as_str()), message, Some(help)));
     }
     let server = rules.fields.iter().filter(|(_, rule)| rule.server).map(|(path, _)| path);
-    for path in rules.server.iter().chain(server) {
-        if stated.get(path).is_some() {
-            let bad = bad("server-field", format!("`{path}` is written by the server alone"));
-            found.push(bad.help("take it out of the manifest"));
-        }
+    for path in rules.server.iter().chain(server).filter(|path| stated.get(path).is_some()) {
+        let help = Some("take it out of the manifest".to_owned());
+        found.push(bad("server-field", path, format!("`{path}` is written by the server alone"), help));
     }
     if let Some(owner) = &rules.owner
         && !owner.element
         && stated.get(&owner.at).is_some()
     {
-        let bad = bad("mark-field", format!("`{}` holds the ownership mark", owner.at));
-        found.push(bad.help("take it out of the manifest, or say `marks: off` for this target"));
+        let help = "take it out of the manifest, or say `marks: off` for this target".to_owned();
+        found.push(bad("mark-field", &owner.at, format!("`{}` holds the ownership mark", owner.at), Some(help)));
     }
     let mut secrets = Vec::new();
     if desired.body.may_hold_secret() {
@@ -53,19 +66,19 @@ pub fn audit(api: &ApiDescription, desired: &Desired) -> Vec<Diagnostic> {
     }
     for (path, name) in secrets {
         if rules.field(&path).and_then(|rule| rule.secret.as_ref()).is_none() {
-            let bad = bad("secret-in-plain-field", format!("{name} stands at `{path}`, which is not a secret field"));
-            found.push(bad.help("only a field that the description calls `secret` takes one"));
+            let help = "only a field that the description calls `secret` takes one".to_owned();
+            let message = format!("{name} stands at `{path}`, which is not a secret field");
+            found.push(bad("secret-in-plain-field", &path, message, Some(help)));
         }
     }
     for path in clear_secrets(rules, &stated) {
-        let bad = bad(CLEAR_SECRET, format!("`{path}` is a secret, and stands here in clear"));
-        found.push(bad.help(
-            "write {$secret: NAME} and give the operator's file its value; what was committed is known to everybody who can \
-             read the repository: change it",
-        ));
+        let help = "write {$secret: NAME} and give the operator's file its value; what was committed is known to \
+                    everybody who can read the repository: change it";
+        let message = format!("`{path}` is a secret, and stands here in clear");
+        found.push(bad("secret-in-clear", &path, message, Some(help.to_owned())));
     }
     if rules.ignores(&stated) {
-        found.push(bad("ignored-object", format!("the description never touches this {}", rules.kind)));
+        found.push(bad("ignored-object", &whole, format!("the description never touches this {}", rules.kind), None));
     }
     found
 }
@@ -93,12 +106,9 @@ fn unsent<'s>(ty: &ApiType, rules: &KindRules, stated: &'s Value) -> Vec<&'s Str
     names.filter(|name| !sent.contains(*name)).collect()
 }
 
-/// The code of an error about a secret that a manifest states in clear.
-pub const CLEAR_SECRET: &str = "secret-in-clear";
-
 /// Where texts and numbers stand in fields that the description calls secret. They would get into the record, and no
 /// checksum could tell one from another without giving it away.
-pub fn clear_secrets(rules: &KindRules, stated: &Value) -> Vec<FieldPath> {
+fn clear_secrets(rules: &KindRules, stated: &Value) -> Vec<FieldPath> {
     fn walk(rules: &KindRules, value: &Value, at: &FieldPath, inside: bool, out: &mut Vec<FieldPath>) {
         let inside = inside || rules.field(at).is_some_and(|rule| rule.secret.is_some());
         match value {

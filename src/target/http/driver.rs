@@ -433,7 +433,7 @@ impl<X: Transport> Target for HttpTarget<X> {
     }
 
     fn audit(&self, wanted: &[&Desired]) -> Vec<Diagnostic> {
-        wanted.iter().flat_map(|desired| body::audit(&self.api, desired)).collect()
+        wanted.iter().flat_map(|desired| body::audit(&self.api, desired)).map(|finding| finding.diagnostic).collect()
     }
 
     async fn greet(&self) -> Result<Greeting, TargetError> {

@@ -17,6 +17,6 @@ mod shipped;
 mod wire;
 mod write;
 
-pub use body::{CLEAR_SECRET, audit, clear_secrets};
+pub use body::{Finding, audit};
 pub use driver::{HttpConfig, HttpTarget};
 pub use shipped::{shipped, shipped_text};

@@ -242,6 +242,10 @@ impl Watcher {
                     None => "does it run, and does --server name its --listen address?".to_owned(),
                 },
             ),
+            NetError::Distrusted { why } => (
+                format!("the watcher at {base} and this command do not trust each other: {why}"),
+                "what answers there for the watcher needs a certificate that this machine trusts".to_owned(),
+            ),
             NetError::Unanswered { why } if order => (
                 format!("nobody knows whether the order arrived at {base}: {why}"),
                 "look at `ctl status`, and give the order again if it is not there".to_owned(),

@@ -176,6 +176,10 @@ impl Transport for HttpTransport {
 /// A connection that never stood sent nothing. Everything later may have arrived, also where a kept connection was
 /// closed before the first byte of an answer.
 fn classify(error: &reqwest::Error) -> NetError {
+    let distrust = error.is_connect().then(|| causes(error).find_map(distrust::told)).flatten();
+    if let Some(why) = distrust {
+        return NetError::Distrusted { why };
+    }
     let why = chain(error);
     if error.is_connect() || error.is_builder() { NetError::Unsent { why } } else { NetError::Unanswered { why } }
 }
@@ -186,16 +190,17 @@ const WRAPPERS: [&str; 4] =
 
 /// The innermost causes, which say more than the outer ones; the URL is left to the caller.
 fn chain(error: &reqwest::Error) -> String {
-    let mut causes = Vec::new();
-    let mut here = error.source();
-    while let Some(cause) = here {
-        if let Some(told) = distrust::told(cause) {
-            return told;
-        }
-        causes.push(cause.to_string());
-        here = cause.source();
-    }
-    told(causes)
+    causes(error).find_map(distrust::told).unwrap_or_else(|| told(causes(error).map(ToString::to_string).collect()))
+}
+
+/// What is behind `error`, the outermost cause first.
+fn causes<'e>(error: &'e reqwest::Error) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    let mut next = error.source();
+    std::iter::from_fn(move || {
+        let cause: &'e (dyn std::error::Error + 'static) = next?;
+        next = cause.source();
+        Some(cause)
+    })
 }
 
 /// `Connection refused` rather than `client error (Connect): tcp connect error: Connection refused (os error 111)`.

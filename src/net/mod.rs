@@ -44,6 +44,12 @@ pub enum NetError {
         /// The cause, in words.
         why: String,
     },
+    /// No byte of the request left: one side does not take the other's certificate. To try again in some seconds is no use.
+    #[error("{why}")]
+    Distrusted {
+        /// Whose certificate, and why.
+        why: String,
+    },
     /// The request (or part of it) left and no whole answer came.
     #[error("{why}")]
     Unanswered {

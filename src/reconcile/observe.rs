@@ -48,6 +48,7 @@ impl Trouble {
         match error {
             TargetError::Denied { .. } => Self::Authentication,
             TargetError::Unsent { .. }
+            | TargetError::Distrusted { .. }
             | TargetError::Unanswered { .. }
             | TargetError::Throttled { .. }
             | TargetError::Failed { .. } => Self::Unreachable,

@@ -533,6 +533,9 @@ pub(super) fn is_another(op: &Operation, found: &Observed) -> bool {
 fn help_for(error: &TargetError) -> Option<String> {
     let help = match error {
         TargetError::Unsent { .. } => "see whether the endpoint is up, then apply again",
+        TargetError::Distrusted { .. } => {
+            "have the certificate mended, or name its authority with `ca` in the operator's file; then apply again"
+        }
         TargetError::Denied { .. } => {
             "see in the operator's file which credential goes there, and at the server what it may do"
         }

@@ -108,7 +108,10 @@ pub fn verdict(fault: &TargetError, call: Call, tries: &Tries, patience: Duratio
             Call::Create(g) if !g.can_look_up => Verdict::InDoubt,
             Call::Create(_) | Call::Change(_) => Verdict::LookFirst(Duration::ZERO),
         },
-        TargetError::Denied { .. } | TargetError::Invalid { .. } | TargetError::Refused { .. } => Verdict::GiveUp,
+        TargetError::Distrusted { .. }
+        | TargetError::Denied { .. }
+        | TargetError::Invalid { .. }
+        | TargetError::Refused { .. } => Verdict::GiveUp,
     }
 }
 
@@ -120,6 +123,7 @@ pub(super) fn asked_for(fault: &TargetError, chance: &Entropy) -> Option<Duratio
         }
         TargetError::Throttled { .. }
         | TargetError::Unsent { .. }
+        | TargetError::Distrusted { .. }
         | TargetError::Unanswered { .. }
         | TargetError::Conflict { .. }
         | TargetError::Failed { .. }

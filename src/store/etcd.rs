@@ -144,7 +144,7 @@ impl<T: Transport> Etcd<T> {
             .map_err(|e| CoordinatorError::Odd { why: e.to_string() })?;
         let answer = match member.transport.send(request, within, ANSWER).await {
             Ok(answer) => answer,
-            Err(error @ (NetError::Unsent { .. } | NetError::Unanswered { .. })) => {
+            Err(error @ (NetError::Unsent { .. } | NetError::Distrusted { .. } | NetError::Unanswered { .. })) => {
                 return Err(CoordinatorError::Unreachable { why: error.to_string() });
             }
             Err(error @ (NetError::TooLarge { .. } | NetError::HeadersTooLarge { .. })) => {

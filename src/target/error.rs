@@ -13,6 +13,14 @@ pub enum TargetError {
         /// The cause.
         why: String,
     },
+    /// No byte left, as one side does not take the other's certificate: it takes somebody to mend that.
+    #[error("{request}: {why}")]
+    Distrusted {
+        /// Method and URL.
+        request: String,
+        /// Whose certificate, and why.
+        why: String,
+    },
     /// Sent and not answered: may have happened.
     #[error("{request}: {why}")]
     Unanswered {

@@ -309,6 +309,9 @@ impl<X: Transport> HttpTarget<X> {
                 Ok(Answer { request: request_name, status, headers: parts.headers, body, hider })
             }
             Err(NetError::Unsent { why }) => Err(TargetError::Unsent { why: hider.clean(&why), request: request_name }),
+            Err(NetError::Distrusted { why }) => {
+                Err(TargetError::Distrusted { why: hider.clean(&why), request: request_name })
+            }
             Err(NetError::Unanswered { why }) => {
                 Err(TargetError::Unanswered { why: hider.clean(&why), request: request_name })
             }

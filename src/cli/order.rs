@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 /// Try again now.
 pub(super) async fn retry(ctx: &Context, args: &RetryArgs) -> Result<Exit, Stop> {
     let watcher = remote::need(ctx, &args.order.remote)?;
-    give(ctx, &watcher, &args.order, &Order::Retry { target: args.target.clone() }).await
+    give(ctx, &watcher, &args.order, &Order::Retry { target: args.only.target.clone() }).await
 }
 
 /// Write nothing there.
@@ -30,14 +30,14 @@ pub(super) async fn suspend(ctx: &Context, args: &SuspendArgs) -> Result<Exit, S
     let reason = reason(args.reason.as_deref())?;
     let seconds = args.time.map(|time| seconds("--for", time)).transpose()?;
     let watcher = remote::need(ctx, &args.order.remote)?;
-    let order = Order::Suspend { target: args.target.clone(), seconds, reason };
+    let order = Order::Suspend { target: args.only.target.clone(), seconds, reason };
     give(ctx, &watcher, &args.order, &order).await
 }
 
 /// Go on.
 pub(super) async fn resume(ctx: &Context, args: &ResumeArgs) -> Result<Exit, Stop> {
     let watcher = remote::need(ctx, &args.order.remote)?;
-    give(ctx, &watcher, &args.order, &Order::Resume { target: args.target.clone() }).await
+    give(ctx, &watcher, &args.order, &Order::Resume { target: args.only.target.clone() }).await
 }
 
 /// Apply an older version and stay there.

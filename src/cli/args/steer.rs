@@ -18,6 +18,14 @@ pub struct OrderArgs {
     pub remote: RemoteArgs,
 }
 
+/// What an order to a part of the project takes.
+#[derive(Args, Debug)]
+pub struct OnlyArgs {
+    /// Only this target (a glob)
+    #[arg(short, long, value_name = "TARGET", help_heading = "Selection")]
+    pub target: Option<String>,
+}
+
 /// `ctl retry`
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
@@ -25,9 +33,9 @@ Examples:
   ctl retry                   everything that waits for its next try
   ctl retry -t dns            one target")]
 pub struct RetryArgs {
-    /// Only this target (a glob)
-    #[arg(short, long, value_name = "TARGET", help_heading = "Selection")]
-    pub target: Option<String>,
+    /// Which target
+    #[command(flatten)]
+    pub only: OnlyArgs,
     /// Which watcher
     #[command(flatten)]
     pub order: OrderArgs,
@@ -42,9 +50,9 @@ Examples:
 
 What is in flight is finished. Drift is still reported. `ctl resume` goes on.")]
 pub struct SuspendArgs {
-    /// Only this target (a glob)
-    #[arg(short, long, value_name = "TARGET", help_heading = "Selection")]
-    pub target: Option<String>,
+    /// Which target
+    #[command(flatten)]
+    pub only: OnlyArgs,
     /// It ends by itself after: 90s, 30m, 2h, 1d [default: only with `ctl resume`]
     #[arg(long = "for", value_name = "DUR", value_parser = duration)]
     pub time: Option<Duration>,
@@ -63,9 +71,9 @@ Examples:
   ctl resume                  after `ctl suspend` or `ctl rollback`
   ctl resume -t dns           one target")]
 pub struct ResumeArgs {
-    /// Only this target (a glob)
-    #[arg(short, long, value_name = "TARGET", help_heading = "Selection")]
-    pub target: Option<String>,
+    /// Which target
+    #[command(flatten)]
+    pub only: OnlyArgs,
     /// Which watcher
     #[command(flatten)]
     pub order: OrderArgs,

@@ -27,6 +27,8 @@ pub(super) struct Api {
     pub description: Arc<ApiDescription>,
     /// Shipped or not, and its digest.
     pub origin: ApiOrigin,
+    /// What is odd about it.
+    warnings: Vec<Diagnostic>,
 }
 
 /// A project at a commit, before its manifests are read.
@@ -156,6 +158,15 @@ impl Loaded {
         Opened { project: self.project.clone(), apis: self.apis.clone(), diagnostics: self.diagnostics.clone() }
     }
 
+    /// Nothing is said of descriptions that none of `targets` uses.
+    pub(super) fn speak_only_of(&mut self, targets: &[TargetName]) {
+        let (of, others): (Vec<_>, Vec<_>) = self.apis.iter().partition(|(name, _)| targets.contains(name));
+        let told: Vec<&Diagnostic> = of.iter().flat_map(|(_, api)| &api.warnings).collect();
+        let left_out = others.iter().flat_map(|(_, api)| &api.warnings).filter(|warning| !told.contains(warning));
+        let left_out: Vec<&Diagnostic> = left_out.collect();
+        self.diagnostics.retain(|diagnostic| !left_out.contains(&diagnostic));
+    }
+
     /// The files of the commit.
     pub(super) fn tree(&self) -> &Arc<Complete<Tree>> {
         &self.tree
@@ -247,11 +258,10 @@ impl Loaded {
             };
             match ApiDescription::parse(&file, &text) {
                 Ok((description, warnings)) => {
-                    if !shipped_here {
-                        self.diagnostics.extend(warnings);
-                    }
+                    let warnings = if shipped_here { Vec::new() } else { warnings };
+                    self.diagnostics.extend(warnings.iter().cloned());
                     let origin = ApiOrigin { shipped: shipped_here, digest: description.digest() };
-                    let api = Api { description: Arc::new(description), origin };
+                    let api = Api { description: Arc::new(description), origin, warnings };
                     by_name.insert(name, api.clone());
                     apis.insert(target, api);
                 }

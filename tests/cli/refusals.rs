@@ -91,7 +91,7 @@ fn no_line_with_a_secret_in_clear_is_shown_for_a_neighbours_sake() {
         ("  password: hunter2-in-git\n  size: !x 1\n  token: hunter2-too", "custom-tag"),
         ("  password: hunter2-in-git\n  size: 1\n    broken: 1\n  token: hunter2-too", "yaml-syntax"),
         ("  pasword: hunter2-in-git\n  token: !vault hunter2-too\n", "custom-tag"),
-        ("  password: 0777\n  token: 01_hunter2\n  size: 0b12", "ambiguous-scalar"),
+        ("  password: 0777\n  token: 017\n  sise: 1", "ambiguous-scalar"),
     ] {
         let sandbox = Sandbox::new();
         sandbox.write("apis/fake.yaml", &api);
@@ -108,4 +108,19 @@ fn no_line_with_a_secret_in_clear_is_shown_for_a_neighbours_sake() {
             }
         }
     }
+}
+
+#[test]
+fn only_the_descriptions_of_picked_targets_are_warned_of() {
+    let fake = Fake::honest();
+    let sandbox = project(&fake.url(), &format!("  odd: {{api: odd, url: {}}}\n", fake.url()));
+    sandbox.write(
+        "apis/odd.yaml",
+        &API.replace("api: fake", "api: odd").replace("write: {put: all}", "write: {put: merged}"),
+    );
+    sandbox.commit("another target");
+    assert!(!sandbox.run(["plan", "-t", "shop"]).exits(0).stderr.contains("odd"));
+    sandbox.run(["plan", "-t", "odd"]).exits(0).warns("merged-without-etag").warns("apis/odd.yaml:");
+    sandbox.run(["plan"]).exits(0).warns("merged-without-etag");
+    sandbox.run(["validate"]).exits(0).warns("merged-without-etag");
 }

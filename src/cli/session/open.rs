@@ -77,6 +77,7 @@ impl Session {
         };
         let selection = Selection::read(&wishes.selection.selectors)?;
         let targets = choose(&loaded.project, &wishes.selection.targets)?;
+        loaded.speak_only_of(&targets);
         let operator = ctx.operator()?;
         agree(&mut loaded, &operator);
         let stores = Stores::open(ctx, &loaded, &operator).map(Arc::new);

@@ -371,11 +371,13 @@ impl KindRules {
         self.fields.get(path).or_else(|| self.fields.iter().find(|(rule, _)| rule.matches(path)).map(|(_, r)| r))
     }
 
-    /// The key of `value`, defaults filled in and forms applied; the name of the first missing field otherwise.
+    /// The key of `value`, defaults filled in and forms applied; the name of the first missing field otherwise. Null is
+    /// nobody's name: it counts as missing.
     pub fn key_of(&self, value: &Value) -> Result<Key, &str> {
         let mut parts = Vec::with_capacity(self.key.len());
         for field in &self.key {
-            let found = value.get(&field.path).or(field.default.as_ref()).ok_or(field.name.as_str())?;
+            let found = value.get(&field.path).filter(|found| **found != Value::Null);
+            let found = found.or(field.default.as_ref()).ok_or(field.name.as_str())?;
             parts.push(match field.form {
                 Some(form) => form.normal(found),
                 None => found.clone(),

@@ -508,6 +508,13 @@ fn rsp_25_a_wait_that_is_absurd_neither_holds_the_run_for_hours_nor_makes_it_ask
 }
 
 #[test]
+fn rsp_15_an_object_whose_key_is_null_makes_the_list_unknown_and_is_told_which_it_is() {
+    let body = r#"{"items":[{"name":"b","size":2},{"name":null,"size":1}]}"#;
+    let why = "object 2 of this list: its key field `name` is missing or null";
+    concludes_nothing("RSP-15-null-key", || plain(200, "", body), 3, why);
+}
+
+#[test]
 fn rsp_16_two_objects_of_one_key_are_no_list() {
     let answer = || plain(200, "", r#"{"items":[{"name":"b","size":2},{"name":"b","size":3}]}"#);
     concludes_nothing("RSP-16", answer, 3, "two objects with the same key thing/b");

@@ -387,7 +387,11 @@ impl<X: Transport> HttpTarget<X> {
                 tokio::task::yield_now().await;
             }
             let item = shape.item(&answer.body, raw, name.as_deref(), parent, etag);
-            match item.map_err(|why| answer.unreadable(why))? {
+            let place = || match &name {
+                Some(name) => format!("the object `{name}` of this list"),
+                None => format!("object {} of this list", at + 1),
+            };
+            match item.map_err(|why| answer.unreadable(format!("{}: {why}", place())))? {
                 Item::Managed(observed) => listing.items.push(observed),
                 Item::Ignored(observed) => listing.ignored.push(observed),
                 Item::Nothing => {}

@@ -171,10 +171,7 @@ impl<'a> Shape<'a> {
                         added.push((field.path.clone(), value));
                     }
                     Some(_) => {
-                        return Err(format!(
-                            "an item whose `{}` is not the {} that was asked for",
-                            field.name, rule.kind
-                        ));
+                        return Err(format!("its `{}` is not the {} that was asked for", field.name, rule.kind));
                     }
                 }
             }
@@ -190,7 +187,7 @@ impl<'a> Shape<'a> {
         let key = match self.rules.key_of(&seen) {
             Ok(key) => key,
             Err(_) if ignored => return Ok(Item::Nothing),
-            Err(field) => return Err(format!("an item without its key field `{field}`")),
+            Err(field) => return Err(format!("its key field `{field}` is missing or null")),
         };
         let uid = self.ty.uid.as_ref().and_then(|path| seen.get(path)).and_then(text_of);
         let token = self.token(&seen, etag);

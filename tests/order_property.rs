@@ -296,6 +296,7 @@ fn plan(
                 name: EndpointName::only(),
                 record,
                 twice: BTreeSet::new(),
+                missed: BTreeSet::new(),
                 unverified: BTreeSet::new(),
                 scopes: &scopes,
             }],

@@ -248,6 +248,7 @@ fn plan(world: &World, allow_deletes: Option<Digest>) -> Plan {
                 name: EndpointName::only(),
                 record: &world.record,
                 twice: BTreeSet::new(),
+                missed: BTreeSet::new(),
                 unverified: BTreeSet::new(),
                 scopes: &world.scopes,
             }],

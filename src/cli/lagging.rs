@@ -1,9 +1,10 @@
-//! What lists that lag behind showed before: one alone is no reason to delete, two that agree are.
+//! What lists that lag behind showed before, and what they did not: one alone is no reason to delete or to forget, two that
+//! agree are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::model::{Key, Kind, KindTable, Mark, Observed, ScopeState};
+use crate::model::{EndpointRecord, Key, Kind, KindRules, KindTable, Mark, Observed, ScopeState};
 use crate::reconcile::{Place, Sighting};
 
 /// The objects of kinds whose lists lag behind (`eventual`) that every complete list showed alike, and since when. Only a
@@ -11,6 +12,8 @@ use crate::reconcile::{Place, Sighting};
 #[derive(Debug, Default)]
 pub(super) struct Lagging {
     shown: BTreeMap<(Place, Kind, Key), Shown>,
+    /// What is recorded and no list has shown, since when.
+    missed: BTreeMap<(Place, Kind, Key), Duration>,
     /// When the look began that is under way (time since boot).
     now: Duration,
     /// What was first shown until then may go.
@@ -46,6 +49,29 @@ fn listed<'s>(
     })
 }
 
+/// What is owned at one endpoint.
+pub(super) struct Record<'r> {
+    /// Its lines in the record.
+    pub entries: &'r EndpointRecord,
+    /// The kinds of its API.
+    pub table: &'r KindTable,
+}
+
+/// What is recorded of such kinds and stands in no list, where none that it may be in is unknown.
+fn unlisted<'r>(sighting: &Sighting, record: &Record<'r>) -> impl Iterator<Item = &'r (Kind, Key)> {
+    let shown: BTreeSet<(&Kind, &Key)> = listed(sighting, record.table).map(|(kind, item)| (kind, &item.key)).collect();
+    let known = |rules: &KindRules, key: &Key| {
+        let here = |parent| sighting.scopes.get(&(rules.kind.clone(), parent));
+        let state = here(rules.parent_key(key)).or_else(|| here(None));
+        !matches!(state, Some(ScopeState::Unknown { .. }))
+    };
+    let missed = |(kind, key): &&(Kind, Key)| {
+        let rules = record.table.get(kind).filter(|rules| rules.eventual);
+        rules.is_some_and(|rules| !shown.contains(&(kind, key)) && known(rules, key))
+    };
+    record.entries.entries.keys().filter(missed).collect::<Vec<_>>().into_iter()
+}
+
 impl Lagging {
     /// A new look begins: what was first shown `apart` before `now` (time since boot), or earlier, and is shown again may go.
     pub(super) fn look(&mut self, now: Duration, apart: Duration) {
@@ -65,10 +91,35 @@ impl Lagging {
         items.map(|(kind, item)| (kind.clone(), item.key.clone())).collect()
     }
 
+    /// What is recorded, and neither the list of before nor this one has.
+    pub(super) fn missed(&self, place: &Place, sighting: &Sighting, record: &Record<'_>) -> BTreeSet<(Kind, Key)> {
+        if self.missed.is_empty() {
+            return BTreeSet::new();
+        }
+        let agreed = |which: &&(Kind, Key)| {
+            let before = self.missed.get(&(place.clone(), which.0.clone(), which.1.clone()));
+            before.is_some_and(|since| *since <= self.until)
+        };
+        unlisted(sighting, record).filter(agreed).cloned().collect()
+    }
+
     /// The look is over: what it did not show is forgotten, and so is what could not be read.
-    pub(super) fn note(&mut self, sightings: &BTreeMap<Place, Sighting>, table: &KindTable) {
+    pub(super) fn note<'r>(
+        &mut self,
+        sightings: &BTreeMap<Place, Sighting>,
+        table: &'r KindTable,
+        entries: impl Fn(&Place) -> Option<&'r EndpointRecord>,
+    ) {
         let mut before = std::mem::take(&mut self.shown);
+        let missed = std::mem::take(&mut self.missed);
         for (place, sighting) in sightings {
+            if let Some(entries) = entries(place) {
+                for (kind, key) in unlisted(sighting, &Record { entries, table }) {
+                    let which = (place.clone(), kind.clone(), key.clone());
+                    let since = missed.get(&which).copied().unwrap_or(self.now);
+                    self.missed.insert(which, since);
+                }
+            }
             for (kind, item) in listed(sighting, table) {
                 let which = (place.clone(), kind.clone(), item.key.clone());
                 let as_before = before.remove(&which).filter(|shown| shown.is_like(item));

@@ -29,6 +29,9 @@ pub const UNREADABLE: &str = "unreadable";
 /// The code of the note that a delete waits for another list which agrees.
 pub const EVENTUAL: &str = "eventual";
 
+/// Why something of a kind is forgotten that the API cannot delete.
+const CANNOT: &str = "the API cannot delete one";
+
 /// Makes the plan: the same bytes for the same inputs, whatever order they came in.
 pub fn build(input: &PlanInput<'_>) -> Plan {
     let mut plan = Plan {

@@ -60,6 +60,9 @@ pub struct EndpointInput<'a> {
     /// Of kinds whose lists lag behind (`eventual`): what two complete lists showed alike, far enough apart. Nothing else of
     /// these kinds is deleted.
     pub twice: BTreeSet<(Kind, Key)>,
+    /// Of the same kinds: what is recorded, and what two complete lists, far enough apart, did not show. Nothing else of
+    /// these kinds counts as gone.
+    pub missed: BTreeSet<(Kind, Key)>,
     /// What was read, by kind and parent.
     pub scopes: &'a BTreeMap<(Kind, Option<Key>), ScopeState>,
 }

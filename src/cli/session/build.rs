@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Planned, Session};
+use crate::cli::lagging;
 use crate::model::{Complete, Desired, Diagnostic, EndpointRecord, Key, Kind, Own, Record, TargetName};
 use crate::plan::{self, EndpointInput, Plan, PlanInput, Refusal, TargetInput};
 use crate::reconcile::{Place, Sighting};
@@ -71,11 +72,13 @@ impl Session {
                     continue;
                 };
                 let record = self.endpoint_record(name, endpoint).unwrap_or(&nothing);
+                let owned = lagging::Record { entries: record, table: api.description.table() };
                 endpoints.push(EndpointInput {
                     name: endpoint.clone(),
                     record: aged.get(&place).unwrap_or(record),
                     unverified: self.unverified(name, endpoint, record),
                     twice: self.lagging.twice(&place, sighting, api.description.table()),
+                    missed: self.lagging.missed(&place, sighting, &owned),
                     scopes: &sighting.scopes,
                 });
             }

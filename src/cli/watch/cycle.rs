@@ -232,7 +232,9 @@ impl Cycle<'_> {
             planned.plan.diagnostics.extend(settled.diagnostics);
         }
         if let Some(api) = self.basis.loaded.apis.get(target) {
-            session.lagging.note(&planned.sightings, api.description.table());
+            let records = &session.records;
+            let entries = |place: &Place| records.get(&place.0).and_then(|(_, record)| record.endpoints.get(&place.1));
+            session.lagging.note(&planned.sightings, api.description.table(), entries);
         }
         let result = self.carry(session, &mut planned, lock, context, report).await;
         report.refusals.clone_from(&planned.plan.refusals);

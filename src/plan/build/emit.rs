@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Builder, Fate};
+use super::{Builder, CANNOT, Fate};
 use crate::diff::{self, Comparison};
-use crate::model::{Desired, KindRules, Observed, Owned, RecordEntry, Value};
+use crate::model::{Desired, Diagnostic, KindRules, Observed, Owned, RecordEntry, Value};
 use crate::plan::change::{Cause, Change, FieldDiff, Precondition};
 use crate::plan::draft::Draft;
 use crate::plan::fields;
@@ -71,6 +71,10 @@ impl Builder<'_, '_> {
         }
         for (which, why) in std::mem::take(&mut self.forgets) {
             let Some(entry) = self.site.record.entries.get(&which) else { continue };
+            if why == CANNOT {
+                let message = format!("{} is forgotten and stays: {why}", self.id(&which));
+                self.tell(Diagnostic::warning("cannot-delete", message));
+            }
             let entry = Box::new((**entry).clone());
             let cause = if why == "it is gone" { Cause::Drift } else { Cause::Intended };
             let precondition = Precondition::Unconditional("nothing is written to the target");

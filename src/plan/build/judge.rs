@@ -1,6 +1,6 @@
 //! The fate of each resource by itself: what is declared, and what is recorded and no longer declared.
 
-use super::{Builder, Declared, EVENTUAL, Fate, UNREADABLE};
+use super::{Builder, CANNOT, Declared, EVENTUAL, Fate, UNREADABLE};
 use crate::diff::Comparison;
 use crate::model::{Diagnostic, Mark, Observed, OnRemove, Own, OwnRule, Owned, RecordEntry};
 use crate::plan::site::{Beside, Which, value_of};
@@ -162,7 +162,15 @@ impl<'b> Builder<'b, '_> {
         if self.site.ignored.contains(which) {
             return forget(self, "the description says that it is never touched");
         }
-        let Some(observed) = self.site.live.get(which).copied() else { return forget(self, "it is gone") };
+        let Some(observed) = self.site.live.get(which).copied() else {
+            if rules.eventual && !self.endpoint.missed.contains(which) {
+                let message =
+                    format!("{id} stays in the record: the API's lists lag behind, so that one without it is no proof");
+                let help = "`ctl watch` forgets it once lists of two of its cycles agree, `ctl release` at once";
+                return self.tell(Diagnostic::note(EVENTUAL, message).help(help));
+            }
+            return forget(self, "it is gone");
+        };
         if self.site.entry_for(which, observed).is_none() && self.target.own == Own::Recorded {
             return forget(self, "it was made anew by somebody else");
         }
@@ -176,9 +184,7 @@ impl<'b> Builder<'b, '_> {
             return forget(self, "the description says that it stays");
         }
         if !rules.can_delete {
-            let message = format!("{id} is forgotten and stays: the API cannot delete one");
-            self.tell(Diagnostic::warning("cannot-delete", message));
-            return forget(self, "the API cannot delete one");
+            return forget(self, CANNOT);
         }
         if rules.eventual && !self.endpoint.twice.contains(which) {
             let message =

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Builder, Fate};
+use super::{Builder, CANNOT, Fate};
 use crate::diff::Comparison;
 use crate::model::{Desired, Diagnostic, Own, ReplaceRule};
 use crate::plan::change::Cascade;
@@ -85,6 +85,13 @@ impl Builder<'_, '_> {
                     continue;
                 }
                 seen.insert(hanger.clone());
+                if !remade && self.forgets.get(hanger) == Some(&CANNOT) {
+                    // A part of what goes, ours and no longer wanted: it is no delete of its own.
+                    self.may_go_along(hanger, which);
+                    self.forgets.insert(hanger.clone(), "it goes along with what it is in");
+                    queue.push(hanger.clone());
+                    continue;
+                }
                 let declared = self.site.desired.contains_key(hanger);
                 let recreated = remade && declared && self.is_selected(hanger);
                 if recreated {

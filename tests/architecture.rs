@@ -242,6 +242,14 @@ fn the_core_knows_no_outside_world() {
 }
 
 #[test]
+fn each_file_says_first_what_lives_in_it() {
+    let files = rust_files(&root().join("src"));
+    let silent = files.iter().filter(|path| !fs::read_to_string(path).unwrap().starts_with("//! "));
+    let silent: Vec<String> = silent.map(|path| shown(path).to_string()).collect();
+    assert!(silent.is_empty(), "the first line of a file is a sentence about it:\n{}", silent.join("\n"));
+}
+
+#[test]
 fn a_door_file_has_no_function_of_its_own() {
     let mut strays = Vec::new();
     for path in rust_files(&root().join("src"))

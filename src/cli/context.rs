@@ -1,3 +1,5 @@
+//! What every command gets, and how it speaks.
+
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};

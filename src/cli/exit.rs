@@ -1,3 +1,5 @@
+//! How a run ended: the one table of exit codes.
+
 /// How a run ended, as the exit code of the process: the one table.
 ///
 /// | code | meaning |

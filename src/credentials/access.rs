@@ -1,3 +1,5 @@
+//! What one endpoint is approached with, once its origin was checked.
+
 use std::collections::BTreeMap;
 
 use crate::model::{Diagnostic, Kind, Secret, SecretRef, TargetName};

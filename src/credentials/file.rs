@@ -1,3 +1,5 @@
+//! The operator's file as it is written.
+
 use std::collections::BTreeMap;
 use std::fmt;
 

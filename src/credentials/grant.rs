@@ -1,3 +1,5 @@
+//! The fence on writes: what a credential may be used to write.
+
 use super::file::GrantEntry;
 use crate::model::{Kind, ProjectName, glob_matches};
 

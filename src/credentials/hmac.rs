@@ -1,3 +1,5 @@
+//! HMAC-SHA-256, for records that only the operator's key can have signed.
+
 use ::hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 

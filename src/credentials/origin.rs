@@ -1,3 +1,5 @@
+//! Scheme, host and port in one spelling, so that no spelling hides another host.
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,3 +1,5 @@
+//! Hides the secrets that are known by now, wherever their value lands.
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -1,3 +1,5 @@
+//! Where a secret's value comes from: a variable, a file, a command, the text itself.
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::process::CommandExt;

@@ -1,3 +1,5 @@
+//! The last entries of a watcher, for those who ask and for those who wait.
+
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 

@@ -1,3 +1,5 @@
+//! What the page shows of a watcher in which something of each sort is wrong.
+
 use super::*;
 use crate::event::News;
 use crate::model::{ElectionStatus, RefusalStatus, Suspension, VersionStatus};

@@ -1,3 +1,5 @@
+//! A connection that ends when its other side takes nothing for too long.
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,3 +1,5 @@
+//! Comparing as things are held, so that a tree is made only where bytes differ.
+
 use std::collections::BTreeMap;
 
 use super::compare::{Comparison, compare, rewritten};

@@ -1,3 +1,5 @@
+//! What differs between what is wanted and what is there, and who moved.
+
 use std::collections::BTreeMap;
 
 use super::effective;

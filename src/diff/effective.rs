@@ -1,3 +1,5 @@
+//! What is meant where a field is left out: the declared defaults.
+
 use crate::model::{Each, KindRules, Value};
 
 /// `value` with the declared defaults where it leaves a field out, inside the elements of its lists too.

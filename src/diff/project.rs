@@ -1,3 +1,5 @@
+//! Observed values cut down to what a manifest speaks of, and their digest.
+
 use std::collections::BTreeMap;
 
 use super::compare::scalar_normal;

@@ -1,3 +1,5 @@
+//! The proof that something was read to its end; deletes are computed from nothing else.
+
 use std::ops::Deref;
 
 /// A value that was read to its end, and whose reading was checked.

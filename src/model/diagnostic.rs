@@ -1,3 +1,5 @@
+//! The one shape of bad news.
+
 use std::sync::Arc;
 
 use super::{SourceFile, Span};

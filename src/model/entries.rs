@@ -1,3 +1,5 @@
+//! The lines of a record, shared between its copies until one of them changes.
+
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;

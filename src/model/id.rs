@@ -1,3 +1,5 @@
+//! What things are called: projects, targets, endpoints, kinds, keys, and the addresses made of them.
+
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;

@@ -1,3 +1,5 @@
+//! How much of anything may come from outside.
+
 use std::time::Duration;
 
 /// How large anything that comes from outside may be, and how long it may take. Those with a word in

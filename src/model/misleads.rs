@@ -1,3 +1,5 @@
+//! Signs that a terminal obeys, or that deceive the eye.
+
 /// True for a sign that a terminal obeys, or that deceives the eye: controls, changes of direction, what is invisible.
 /// Line breaks and tabs are none of them: whoever must not have those says so.
 pub fn misleads(c: char) -> bool {

@@ -1,3 +1,5 @@
+//! Exact decimals: numbers of any size, each with one spelling.
+
 use std::fmt;
 
 /// An exact decimal in canonical spelling: `1`, `1.0` and `1e0` are the same number, and integers of any size survive.

@@ -1,3 +1,5 @@
+//! What people asked of watchers and what holds until it is taken back, as it is kept beside the records.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! The proof that something is ours to delete.
+
 use super::{Mark, Observed, RecordEntry};
 
 /// What gives leave to delete.

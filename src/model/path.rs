@@ -1,3 +1,5 @@
+//! Where inside a value: the steps of a JSON Pointer.
+
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! A project as `ctl.yaml` says it, and the desired state of one commit.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! What `ctl` has applied and therefore owns, the intents of runs that are under way, and the guards in force.
+
 use std::collections::BTreeMap;
 
 use super::{Canonical, Digest, EndpointName, Entries, FieldPath, Key, Kind, OnRemove, Own, Revision};

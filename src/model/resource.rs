@@ -1,3 +1,5 @@
+//! Resources as they are wanted and as they are seen: two types, so that nobody mixes them up.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! What diff and plan must know of an API's kinds: keys, parents, references, and the rules of fields.
+
 use std::collections::BTreeMap;
 
 use super::{FieldPath, Key, Kind, Value, glob_matches};

@@ -1,3 +1,5 @@
+//! One list of a target: where it is asked for, what it showed, and what has changed since.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Secrets: a value that cannot be shown, and the name that a manifest gives it.
+
 use std::fmt;
 
 /// The value of a secret. It cannot be shown, compared or serialised; only [`Secret::expose`] gives it away.

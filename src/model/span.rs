@@ -1,3 +1,5 @@
+//! Files, places in them, and which of their lines may be shown.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;

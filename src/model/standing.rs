@@ -1,3 +1,5 @@
+//! What follows from a status: which state counts, and when it was said.
+
 use super::{EndpointStatus, Stamp, State, Status, TargetStatus};
 
 /// The states from the one that can wait to the one that cannot.

@@ -1,3 +1,5 @@
+//! The files of a project at one commit, by name and object id.
+
 use super::Revision;
 
 /// The files of a project at one commit: names and object ids, without their bytes.

@@ -1,3 +1,5 @@
+//! The tree of what a document or a server said.
+
 use std::collections::BTreeMap;
 
 use super::{Canonical, FieldPath, Number, SecretRef, json};

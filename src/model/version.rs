@@ -1,3 +1,5 @@
+//! Digests, commits, and the opaque tokens that a target puts on its objects.
+
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};

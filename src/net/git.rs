@@ -1,3 +1,5 @@
+//! The `git` program as a child: with a deadline, without prompts, hooks or helpers of somebody's choice.
+
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};

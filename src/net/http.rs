@@ -1,3 +1,5 @@
+//! The transport over the network, and what went wrong with it in words.
+
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! A transport that starts no more requests than a rate allows.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

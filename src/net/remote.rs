@@ -1,3 +1,5 @@
+//! Which texts are addresses of repositories, and how one is shown without its password.
+
 /// Why a text is not the address of a repository that `ctl` talks to.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BadRemote {

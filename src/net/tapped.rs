@@ -1,3 +1,5 @@
+//! A transport that others may listen to, with every secret taken out of what they hear.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! A plan as data: operations, their causes and preconditions, and the refusals.
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The checksums that consent binds to: of a plan, and of its deletes.
+
 use super::change::{Action, Change, Operation, Plan};
 use crate::model::{Canonical, Digest, Value, on_all_cores, write_string};
 

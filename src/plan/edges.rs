@@ -1,3 +1,5 @@
+//! What must come before what, and why.
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::change::{Change, EdgeReason};

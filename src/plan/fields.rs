@@ -1,3 +1,5 @@
+//! The fields of an operation, as a plan shows them.
+
 use std::collections::BTreeMap;
 
 use super::change::{Cause, FieldDiff};

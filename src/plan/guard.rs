@@ -1,3 +1,5 @@
+//! The guards: what goes too far for a run that nobody consented to.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Action, Operation, Plan, Refusal};

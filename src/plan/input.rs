@@ -1,3 +1,5 @@
+//! All that a plan is made of.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

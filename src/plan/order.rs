@@ -1,3 +1,5 @@
+//! The order of execution: delete, create, update, unless an edge says otherwise.
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::change::{Action, After, OpId, Plan, Refusal, Stage};

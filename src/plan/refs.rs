@@ -1,3 +1,5 @@
+//! The references of an object, found in its value.
+
 use crate::model::{FieldPath, Key, Kind, KindRules, KindTable, OnDelete, RefRule, Value};
 
 /// One reference of one object, found in its value.

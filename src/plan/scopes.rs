@@ -1,3 +1,5 @@
+//! Which lists a plan needs, and which keys where there is no list.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! What is known of one endpoint, and who hangs on whom there.
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::iter::Peekable;

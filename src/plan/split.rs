@@ -1,3 +1,5 @@
+//! Updates in two halves, where one has to let go before it can take hold.
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 

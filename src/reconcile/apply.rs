@@ -1,3 +1,5 @@
+//! Carries out a plan, phase by phase.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Judges fresh reads by the difference engine.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The fencing token of a record only rises.
+
 use crate::model::Record;
 use crate::store::StoreError;
 

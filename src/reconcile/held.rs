@@ -1,3 +1,5 @@
+//! Operations that are left for later, with all that hangs on them.
+
 use std::collections::BTreeMap;
 
 use crate::model::{EndpointName, Key, Kind, TargetName};

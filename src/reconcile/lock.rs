@@ -1,3 +1,5 @@
+//! Open intents as locks: what they mean to others, and how long is waited for them.
+
 use std::sync::Arc;
 use std::time::Duration;
 

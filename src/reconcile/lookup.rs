@@ -1,3 +1,5 @@
+//! Creates whose answers were lost: one list looks for all of them.
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Asks endpoints what there is, all at once, and what could not be had from them.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

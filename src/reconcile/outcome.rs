@@ -1,3 +1,5 @@
+//! From a plan and what became of it to the next record.
+
 use std::collections::BTreeMap;
 
 use super::apply::OpResult;

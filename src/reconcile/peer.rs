@@ -1,3 +1,5 @@
+//! One endpoint with all that its requests share: rate, retry budget, pauses.
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! One operation from its first attempt to its ending: retries, fresh reads, conflicts, doubt.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

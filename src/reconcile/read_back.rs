@@ -1,3 +1,5 @@
+//! The look after a phase: what was written is read, what was deleted is seen gone.
+
 use std::collections::BTreeMap;
 
 use super::observe::{asked, list};

@@ -1,3 +1,5 @@
+//! What to do after a fault, and how many retries a server that is down gets.
+
 use std::time::Duration;
 
 use crate::target::{Guarding, TargetError};

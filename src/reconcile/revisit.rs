@@ -1,3 +1,5 @@
+//! Whether anything changed since the last look, for one conditional request a list.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

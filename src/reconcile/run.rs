@@ -1,3 +1,5 @@
+//! A run that may write: from the intents of all its targets to their outcomes.
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Which operations of a plan may start now.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::peer::Place;

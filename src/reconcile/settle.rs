@@ -1,3 +1,5 @@
+//! What the operations of a run that never ended come to, by looking at what is there.
+
 use crate::model::{Canonical, Intent, IntentOp, Mark, Observed, Record, RecordEntry};
 
 /// What is seen of a resource whose write nobody reported.

@@ -1,3 +1,5 @@
+//! How long endpoints that answered wait for those that have not.
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 

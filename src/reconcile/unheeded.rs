@@ -1,3 +1,5 @@
+//! Updates that were answered with success and changed nothing.
+
 use std::collections::BTreeMap;
 
 use super::perform::Judge;

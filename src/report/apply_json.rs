@@ -1,3 +1,5 @@
+//! What a run did, as JSON and in counts.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! What a run did, for a terminal: failures first, each with what to do.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

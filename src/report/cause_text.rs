@@ -1,3 +1,5 @@
+//! What differs and why, in one line.
+
 use super::style::Style;
 use super::value_text::{Shown, cut, show};
 use crate::plan::{Action, Cause, FieldDiff, Operation};

@@ -1,3 +1,5 @@
+//! Diagnostics as text and as JSON.
+
 use std::collections::BTreeMap;
 
 use serde_json::json;

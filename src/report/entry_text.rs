@@ -1,3 +1,5 @@
+//! One entry of a watcher's log for a terminal.
+
 use super::sanitize::line;
 use super::style::{Role, Style};
 use crate::event::{Entry, Level};

@@ -1,3 +1,5 @@
+//! Plans and runs as comments of a pull request.
+
 use std::collections::BTreeMap;
 
 use super::apply_json::{Results, spelled};

@@ -1,3 +1,5 @@
+//! A plan as JSON.
+
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;

@@ -1,3 +1,5 @@
+//! A plan for a terminal.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostics::diagnostics_text;

@@ -1,3 +1,5 @@
+//! Long work on standard error: a bar on a terminal, lines elsewhere.
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! The lines of source around a diagnostic's places.
+
 use std::borrow::Cow;
 use std::fmt;
 

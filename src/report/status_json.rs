@@ -1,3 +1,5 @@
+//! Status, entries and answers as JSON.
+
 use super::plan_json::written;
 use super::sanitize;
 use crate::event::Entry;

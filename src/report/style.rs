@@ -1,3 +1,5 @@
+//! How output looks; the only place that knows colours.
+
 use anstyle::{AnsiColor, Effects, Style as Codes};
 
 /// How output looks: decided once, by the one who knows the terminal.

@@ -1,3 +1,5 @@
+//! What becomes of one field: a line, or a block of a diff.
+
 use similar::TextDiff;
 
 use super::sanitize::line;

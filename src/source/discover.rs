@@ -1,3 +1,5 @@
+//! Where a repository is on disk, as git would find it.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

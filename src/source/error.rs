@@ -1,3 +1,5 @@
+//! Why a source cannot be read, and what to do about it.
+
 use crate::model::{Diagnostic, Limits};
 use crate::net::{BadRemote, GitError};
 

@@ -1,3 +1,5 @@
+//! How two commits are related, and what a commit says of itself.
+
 use git2::{Oid, Repository};
 
 use super::{Source, SourceError, mirror};

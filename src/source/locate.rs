@@ -1,3 +1,5 @@
+//! Which repository and folder a source names, without reading a commit.
+
 use std::path::{Path, PathBuf};
 
 use super::SourceError;

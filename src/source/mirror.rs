@@ -1,3 +1,5 @@
+//! Repositories at URLs: fetched into a private mirror.
+
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};

@@ -1,3 +1,5 @@
+//! One commit of one repository: its tree and its blobs, read from the object database.
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

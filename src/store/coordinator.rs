@@ -1,3 +1,5 @@
+//! What is agreed on between machines: leases, and keys that go with them.
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;

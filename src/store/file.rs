@@ -1,3 +1,5 @@
+//! Records in a folder.
+
 mod orders;
 
 use std::fs::{self, File};

@@ -1,3 +1,5 @@
+//! Records as commits on refs of a Git repository, here or pushed.
+
 mod files;
 mod orders;
 mod patch;

@@ -1,3 +1,5 @@
+//! The lock of one repository on this machine, and files that only their owner may read.
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};

@@ -1,3 +1,5 @@
+//! Records that end with the process.
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 

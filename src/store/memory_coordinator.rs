@@ -1,3 +1,5 @@
+//! A coordinator that ends with the process, and loses what it is told to.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};

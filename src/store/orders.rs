@@ -1,3 +1,5 @@
+//! Where the orders of all watchers are kept, and the bytes that they are kept as.
+
 use super::{StoreError, Tip};
 use crate::model::{Orders, ProjectName};
 

@@ -1,3 +1,5 @@
+//! Work in chunks on all cores, where that is worth it.
+
 use std::num::NonZeroUsize;
 use std::thread;
 

@@ -1,3 +1,5 @@
+//! Which process holds an intent, and whether it is certainly gone.
+
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 

@@ -1,3 +1,5 @@
+//! What a damaged record still says.
+
 use super::codec::{self, Files, HEAD};
 use super::{StoreError, Tip};
 use crate::model::Record;

@@ -1,3 +1,5 @@
+//! What goes wrong with a target, classified by what may be done next.
+
 use std::time::Duration;
 
 use crate::model::FieldPath;

@@ -1,3 +1,5 @@
+//! The simplest true target: an endpoint in memory, as strict as a good server, with faults on demand.
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

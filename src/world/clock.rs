@@ -1,3 +1,5 @@
+//! Tells the time and waits.
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Where chance comes from.
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 

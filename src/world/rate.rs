@@ -1,3 +1,5 @@
+//! A token bucket: how often requests may start.
+
 use std::time::Duration;
 
 /// How often requests may start: `per_second` on average, `burst` at once.

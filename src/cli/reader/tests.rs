@@ -1,3 +1,5 @@
+//! Commits of which some are bad, read one after another.
+
 use std::path::{Path, PathBuf};
 
 use git2::{ObjectType, Oid, Repository, Signature, Time};

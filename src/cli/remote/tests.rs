@@ -1,3 +1,5 @@
+//! The client and the server of a watcher's API, put together.
+
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 

@@ -1,3 +1,5 @@
+//! What a description says, read and checked: the types that the driver goes by.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

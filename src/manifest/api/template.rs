@@ -1,3 +1,5 @@
+//! Texts and bodies with holes, and what may be done to a value on its way into one.
+
 use std::collections::BTreeMap;
 
 use crate::model::{FieldPath, Value};

@@ -1,3 +1,5 @@
+//! Descriptions as they are read: what is complained of, and what is understood.
+
 use crate::model::{FieldPath, Key, Kind, OnDelete};
 
 use super::ApiDescription;

@@ -1,3 +1,5 @@
+//! How a candidate registers, renews, claims and gives up: pure, with the time passed in.
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The gate of a run under election.
+
 use super::Elections;
 use crate::model::TargetName;
 use crate::reconcile::Gate;

@@ -1,3 +1,5 @@
+//! The elections of one process, for all its targets on one lease.
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

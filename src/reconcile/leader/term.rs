@@ -1,3 +1,5 @@
+//! A lease and all that ends with it: the gate, and the shares of those who hold targets.
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 

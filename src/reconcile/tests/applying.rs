@@ -1,3 +1,5 @@
+//! Plans carried out at targets that fail, conflict and forget.
+
 use super::*;
 use crate::target::Fault;
 

@@ -1,3 +1,5 @@
+//! Looking at endpoints that deny, fail, and answer late.
+
 use super::*;
 use crate::target::Fault;
 

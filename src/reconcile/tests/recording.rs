@@ -1,3 +1,5 @@
+//! Intents, outcomes and settling, with answers that get lost.
+
 use std::pin::pin;
 
 use super::*;

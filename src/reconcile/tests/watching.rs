@@ -1,3 +1,5 @@
+//! The machine of `watch`, fed with inputs and asked for commands.
+
 use super::*;
 use crate::model::Digest;
 use crate::world::{Entropy, seeds};

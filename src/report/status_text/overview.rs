@@ -1,3 +1,5 @@
+//! A whole status for a terminal: the verdict, a table of places, what is not well.
+
 use super::page::{Page, plural, span, spot, version};
 use super::parts::Detail;
 use crate::model::{PendingStatus, Quarantined, Stamp, State, Status, TargetStatus};

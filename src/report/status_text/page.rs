@@ -1,3 +1,5 @@
+//! What all parts of a status share: its look, and the words for commits, versions and times.
+
 use crate::model::{EndpointName, State, Status, VersionStatus};
 use crate::report::sanitize::line;
 use crate::report::style::{Role, Style};

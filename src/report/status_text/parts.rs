@@ -1,3 +1,5 @@
+//! The blocks of a status: what a person stopped, endpoints that are not well, refusals, what waits.
+
 use super::page::{Page, plural, short, span, spot};
 use crate::model::{EndpointStatus, LastRequest, PendingStatus, RefusalStatus, State, TargetStatus};
 use crate::report::sanitize::{line, lines};

@@ -1,3 +1,5 @@
+//! Why one resource is not in sync.
+
 use super::page::{Page, span};
 use super::parts::Detail;
 use crate::model::{EndpointStatus, State, Status, TargetStatus, glob_matches};

@@ -1,3 +1,5 @@
+//! The last good state: kept, read back, and refused when a bit of it flipped.
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 

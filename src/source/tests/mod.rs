@@ -1,3 +1,5 @@
+//! Sources of every sort, made with the `git` program.
+
 mod good;
 mod watching;
 

@@ -1,3 +1,5 @@
+//! A source that is looked at again and again, while its repository is moved, rewritten and away.
+
 use std::time::Duration;
 
 use super::*;

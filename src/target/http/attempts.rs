@@ -1,3 +1,5 @@
+//! Creates of which nobody knows yet whether they were taken, each with its idempotency key.
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 

@@ -1,3 +1,5 @@
+//! What is sent, made of what is stated; and what must not be, found before anything is planned.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::manifest::api::{ApiDescription, ApiOperation, ApiType, Body, Choice, Hole, Method, nearest};

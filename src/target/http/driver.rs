@@ -1,3 +1,5 @@
+//! One endpoint of a described API: how a request is sent, logged in and answered.
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Puts values into the holes of templates, each encoded once for where it stands.
+
 use std::collections::BTreeMap;
 
 use base64::Engine as _;

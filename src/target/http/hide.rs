@@ -1,3 +1,5 @@
+//! Takes known secrets out of texts in every spelling in which a server may echo them.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Lists read to their end, and single objects.
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! How a list goes on from page to page, and when it turns in a circle.
+
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 

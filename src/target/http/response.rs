@@ -1,3 +1,5 @@
+//! An answer, and what may be concluded from it.
+
 use std::time::Duration;
 
 use bytes::Bytes;

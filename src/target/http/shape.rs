@@ -1,3 +1,5 @@
+//! Items of a server into the shape of manifests, and back.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The descriptions that come with the program.
+
 include!(concat!(env!("OUT_DIR"), "/apis.rs"));
 
 /// The descriptions that come with the program: name and YAML, sorted by name.

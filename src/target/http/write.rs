@@ -1,3 +1,5 @@
+//! Creates, updates and deletes as requests, and what their answers mean.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

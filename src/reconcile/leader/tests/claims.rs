@@ -1,3 +1,5 @@
+//! What the simulation must never see, and what it must see without faults.
+
 use std::time::Duration;
 
 use super::simulation::{Found, Rules, simulate};

@@ -1,3 +1,5 @@
+//! Elections under simulation.
+
 mod claims;
 mod gates;
 mod simulation;

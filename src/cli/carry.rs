@@ -441,7 +441,7 @@ fn outcome_exit(applied: &Applied) -> Exit {
         Exit::Conflict
     } else if troubles().any(|t| t == Trouble::Authentication) {
         Exit::Denied
-    } else if troubles().any(|t| t == Trouble::Unreachable) {
+    } else if troubles().any(Trouble::is_away) {
         Exit::Unreachable
     } else if counts.failed + counts.in_doubt > 0 {
         Exit::Failed

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{LeaveArgs, LimitArgs, SelectionArgs, SourceArgs};
-use super::session::{Planned, Session, Wishes};
+use super::session::{Advice, Planned, Session, Wishes};
 use super::{Context, Stop};
 use crate::credentials::Redactor;
 use crate::model::{
@@ -306,15 +306,7 @@ fn unread(sighting: &Sighting) -> Option<(&'static str, String, &'static str)> {
     if whys.is_empty() && sighting.greeting.is_some() {
         return None;
     }
-    let (code, help) = match sighting.trouble.iter().min() {
-        Some(Trouble::Authentication) => {
-            ("not-allowed", "check the credential in the operator's file, and what it may do at the server")
-        }
-        Some(Trouble::Unreachable) => ("unreachable", "check that it runs and that the URL in ctl.yaml is right"),
-        Some(Trouble::Conflict | Trouble::Other) | None => {
-            ("not-understood", "compare the answer with the API description: `ctl plan -v` shows the requests")
-        }
-    };
+    let Advice { code, help, .. } = Advice::on(sighting.trouble.iter().min().copied().unwrap_or(Trouble::Other));
     let mut why = whys.iter().next().map_or_else(|| "it does not answer".to_owned(), |why| (*why).to_owned());
     if whys.len() > 1 {
         why.push_str(&format!(" (and {} more like this)", whys.len() - 1));

@@ -28,7 +28,7 @@ use crate::store::Tip;
 use locate::File;
 
 pub(super) use open::{Parts, Wishes, agree, check_folder, digest};
-pub(super) use verdict::{advice, refusal_exit, refusals};
+pub(super) use verdict::{Advice, advice, refusal_exit, refusals};
 
 /// Everything that a run knows before it plans.
 pub(super) struct Session {

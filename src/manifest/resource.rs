@@ -57,7 +57,12 @@ pub(super) fn build(context: &Context<'_>, document: &ParsedDocument) -> Outcome
         None => Value::object(),
     };
     if spec.as_object().is_none() {
-        out.tell("wrong-type", root("spec"), format!("`spec` is {}, not a mapping", spec.noun()), None);
+        out.tell(
+            "wrong-type",
+            root("spec"),
+            format!("`spec` is {}, not a mapping", spec.noun()),
+            some("write its fields below it, indented: `spec: {name: x}`"),
+        );
         return out;
     }
     let mut last: Option<(&Arc<KindTable>, Draft)> = None;

@@ -187,8 +187,22 @@ fn classify(error: &reqwest::Error) -> NetError {
 }
 
 /// Layers that only say that something below them failed.
-const WRAPPERS: [&str; 4] =
-    ["client error (Connect)", "client error (SendRequest)", "tcp connect error", "connection error"];
+const WRAPPERS: [&str; 5] = [
+    "client error (Connect)",
+    "client error (SendRequest)",
+    "tcp connect error",
+    "connection error",
+    "error reading a body from connection",
+];
+
+/// What the layers below say, and what it means.
+const PLAIN: [(&str, &str); 5] = [
+    ("invalid content-length parsed", "no good HTTP: its Content-Length is no number, or stands there twice"),
+    ("message head is too large", "the head of the answer is too large, or has too many lines"),
+    ("end of file before message length reached", "it ended before the length that it announced"),
+    ("unexpected EOF during chunk size line", "it ended between two chunks"),
+    ("connection closed before message completed", "the connection was closed before an answer came"),
+];
 
 /// The innermost causes, which say more than the outer ones; the URL is left to the caller.
 fn chain(error: &reqwest::Error) -> String {
@@ -210,6 +224,11 @@ fn told(mut causes: Vec<String>) -> String {
     for cause in &mut causes {
         if let Some((text, _)) = cause.rsplit_once(" (os error ").filter(|(_, number)| number.ends_with(')')) {
             *cause = text.to_owned();
+        }
+    }
+    for cause in &mut causes {
+        if let Some((_, plain)) = PLAIN.iter().find(|(odd, _)| cause == odd) {
+            *cause = (*plain).to_owned();
         }
     }
     causes.dedup();

@@ -31,31 +31,58 @@ pub struct Sighting {
     pub late: bool,
 }
 
-/// Why something could not be had, as far as the exit code goes.
+/// Why something could not be had, as far as the exit code and the advice go.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Trouble {
     /// Not logged in or not allowed (4).
     Authentication,
-    /// Timed out, unreachable or overloaded (8).
+    /// Nobody is there (8).
     Unreachable,
+    /// One side does not take the other's certificate (8).
+    Distrusted,
+    /// No whole answer came (8).
+    Unanswered,
+    /// It says that it failed (8).
+    Failing,
+    /// It asks to wait (8).
+    Busy,
     /// Somebody else's change is in the way (5).
     Conflict,
+    /// It points elsewhere (1).
+    Redirected,
+    /// It says more than is taken (1).
+    TooLarge,
+    /// What was to be asked for cannot be put into a request (1).
+    Unfit,
     /// Anything else (1).
     Other,
 }
 
 impl Trouble {
+    /// True if it may be over by itself, or with the endpoint: nothing that was said is wrong.
+    pub fn is_away(self) -> bool {
+        match self {
+            Self::Unreachable | Self::Distrusted | Self::Unanswered | Self::Failing | Self::Busy => true,
+            Self::Authentication | Self::Conflict | Self::Redirected | Self::TooLarge | Self::Unfit | Self::Other => {
+                false
+            }
+        }
+    }
+
     /// The class of `error`.
     pub fn of(error: &TargetError) -> Self {
         match error {
             TargetError::Denied { .. } => Self::Authentication,
-            TargetError::Unsent { .. }
-            | TargetError::Distrusted { .. }
-            | TargetError::Unanswered { .. }
-            | TargetError::Throttled { .. }
-            | TargetError::Failed { .. } => Self::Unreachable,
+            TargetError::Unsent { .. } => Self::Unreachable,
+            TargetError::Distrusted { .. } => Self::Distrusted,
+            TargetError::Unanswered { .. } => Self::Unanswered,
+            TargetError::Throttled { .. } => Self::Busy,
+            TargetError::Failed { .. } => Self::Failing,
             TargetError::Conflict { .. } => Self::Conflict,
-            TargetError::Invalid { .. } | TargetError::Unreadable { .. } | TargetError::Refused { .. } => Self::Other,
+            TargetError::Redirected { .. } => Self::Redirected,
+            TargetError::TooLarge { .. } => Self::TooLarge,
+            TargetError::Refused { .. } => Self::Unfit,
+            TargetError::Invalid { .. } | TargetError::Unreadable { .. } => Self::Other,
         }
     }
 }
@@ -266,7 +293,7 @@ async fn greet<T: Target>(
     let Some(within) = within else {
         return asked(endpoint, context, || endpoint.driver.greet()).await.map_err(failed);
     };
-    let late = || (Some(Trouble::Unreachable), format!("it did not say who it is within {} s", within.as_secs_f32()));
+    let late = || (Some(Trouble::Unanswered), format!("it did not say who it is within {} s", within.as_secs_f32()));
     let once = async {
         endpoint.first_attempt();
         endpoint.turn(context.clock).await?;

@@ -496,7 +496,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
     }
 
     fn in_doubt(&self, why: String, attempts: u32) -> Performed {
-        Performed { trouble: Some(Trouble::Unreachable), ..performed(Ending::InDoubt { why }, attempts) }
+        Performed { trouble: Some(Trouble::Unanswered), ..performed(Ending::InDoubt { why }, attempts) }
     }
 
     fn failed(&self, why: &str, attempts: u32) -> Performed {
@@ -543,11 +543,15 @@ fn help_for(error: &TargetError) -> Option<String> {
         }
         TargetError::Throttled { .. } => "apply again later, or with a lower --rate",
         TargetError::Invalid { .. } => "correct the manifest as the answer says",
+        TargetError::Redirected { .. } => {
+            "if that is where the API is now, write it as the target's `url`; then apply again"
+        }
+        TargetError::TooLarge { .. } => "raise that limit in the operator's file if such answers are meant",
+        TargetError::Refused { help, .. } => (*help)?,
         TargetError::Unanswered { .. }
         | TargetError::Failed { .. }
         | TargetError::Conflict { .. }
-        | TargetError::Unreadable { .. }
-        | TargetError::Refused { .. } => return None,
+        | TargetError::Unreadable { .. } => return None,
     };
     Some(help.to_owned())
 }

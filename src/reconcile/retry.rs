@@ -105,7 +105,7 @@ pub fn verdict(fault: &TargetError, call: Call, tries: &Tries, patience: Duratio
             Call::Create(_) | Call::Change(_) => Verdict::GiveUp,
         },
         // A write whose answer makes no sense may have happened; a read is not better the second time.
-        TargetError::Unreadable { .. } => match call {
+        TargetError::Unreadable { .. } | TargetError::TooLarge { .. } => match call {
             Call::Read => Verdict::GiveUp,
             Call::Create(g) if !g.can_look_up => Verdict::InDoubt,
             Call::Create(_) | Call::Change(_) => Verdict::LookFirst(Duration::ZERO),
@@ -113,6 +113,7 @@ pub fn verdict(fault: &TargetError, call: Call, tries: &Tries, patience: Duratio
         TargetError::Distrusted { .. }
         | TargetError::Denied { .. }
         | TargetError::Invalid { .. }
+        | TargetError::Redirected { .. }
         | TargetError::Refused { .. } => Verdict::GiveUp,
     }
 }
@@ -132,6 +133,8 @@ pub(super) fn asked_for(fault: &TargetError, chance: &Entropy) -> Option<Duratio
         | TargetError::Denied { .. }
         | TargetError::Invalid { .. }
         | TargetError::Unreadable { .. }
+        | TargetError::TooLarge { .. }
+        | TargetError::Redirected { .. }
         | TargetError::Refused { .. } => None,
     }
 }

@@ -106,7 +106,7 @@ pub(super) fn spelled(ending: Option<&Ending>, action: Action) -> (&'static str,
                 Action::Delete => {
                     "somebody changed it meanwhile, or the answer says what stands in the way; plan again"
                 }
-                _ => "somebody else changed it meanwhile, and that stands; plan again",
+                _ => "what somebody else made of it stands: see with `ctl plan` what is there now, then apply again",
             };
             ("conflict", Some(why), Some(help))
         }

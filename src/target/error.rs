@@ -93,12 +93,41 @@ pub enum TargetError {
         /// First bytes of the answer, secrets hidden.
         excerpt: String,
     },
+    /// The answer is larger than is taken.
+    #[error("{request}: {why}{}", said(excerpt))]
+    TooLarge {
+        /// Method and URL.
+        request: String,
+        /// What is too large, and which limit says so.
+        why: String,
+        /// First bytes of the answer, secrets hidden.
+        excerpt: String,
+    },
+    /// The server points elsewhere (3xx). Nobody goes there.
+    #[error("{request}: answered {status} and points to {to}; redirects are not followed")]
+    Redirected {
+        /// Method and URL.
+        request: String,
+        /// HTTP status.
+        status: u16,
+        /// Where to, no more than the origin.
+        to: String,
+    },
     /// Refused before anything was sent: a rule of safety or of the description.
     #[error("{why}")]
     Refused {
         /// Which rule, and why.
         why: String,
+        /// What to do, where that is known.
+        help: Option<&'static str>,
     },
+}
+
+impl TargetError {
+    /// A refusal that says all there is to say.
+    pub(super) fn refused(why: impl Into<String>) -> Self {
+        Self::Refused { why: why.into(), help: None }
+    }
 }
 
 /// The field that the server names, if it does.

@@ -126,7 +126,7 @@ fn rsp_01_an_empty_list_is_drift_and_no_reason_to_delete() {
 #[test]
 fn rsp_02_a_login_page_with_200_is_no_list() {
     let page = "<!doctype html><html><body><form action=/login></form></body></html>";
-    concludes_nothing("RSP-02", move || plain(200, "", page), 3, "not JSON");
+    concludes_nothing("RSP-02", move || plain(200, "", page), 3, "found a page of HTML or XML");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn rsp_05_a_list_that_is_missing_or_null_is_no_list() {
 
 #[test]
 fn rsp_06_a_list_that_was_cut_short_is_no_list() {
-    concludes_nothing("RSP-06", || plain(200, "", r#"{"items":[{"name":"b","size":2}"#), 3, "EOF while parsing a list");
+    concludes_nothing("RSP-06", || plain(200, "", r#"{"items":[{"name":"b","size":2}"#), 3, "the JSON ends early, after 31 bytes");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn rsp_08_a_length_that_is_wrong_is_no_answer() {
     // What is not heard to its end is asked for again, after a pause each time: the three wait side by side.
     std::thread::scope(|all| {
         all.spawn(|| concludes_nothing("RSP-08", long, 8, "the answer broke off"));
-        all.spawn(|| concludes_nothing("RSP-08-short", short, 3, "EOF while parsing an object"));
+        all.spawn(|| concludes_nothing("RSP-08-short", short, 3, "the JSON ends early, after 11 bytes"));
         all.spawn(|| concludes_nothing("RSP-08-two", two, 8, ""));
     });
 }

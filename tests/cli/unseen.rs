@@ -373,7 +373,7 @@ fn a_weak_etag_guards_a_write_where_the_description_says_so() {
     sandbox.write("apis/fake.yaml", &api("{field: /meta/version}"));
     project_at(&sandbox, &fake.url(), "");
     sandbox.write("manifests/a.yaml", &thing("a", "size: 2")).commit("one");
-    sandbox.run(["apply", "--yes"]).says("say `etag: {weak: true}` if the API compares weak ones");
+    sandbox.run(["apply", "--yes"]).says("say `etag: {weak: true}` in the description if the API compares weak ones");
     sandbox.write("apis/fake.yaml", &api("{field: /meta/version, weak: true}")).commit("two");
     sandbox.run(["apply", "--yes"]).exits(0).says("1 updated");
     assert_eq!(*revision.lock().unwrap(), 2);

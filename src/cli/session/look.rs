@@ -143,7 +143,7 @@ fn reading_exit(sightings: &BTreeMap<Place, Sighting>) -> Exit {
         (false, _) => Exit::Done,
         (true, true) => Exit::Partial,
         (true, false) if trouble.contains(&Trouble::Authentication) => Exit::Denied,
-        (true, false) if trouble.contains(&Trouble::Unreachable) => Exit::Unreachable,
+        (true, false) if trouble.iter().any(|t| t.is_away()) => Exit::Unreachable,
         (true, false) => Exit::Partial,
     }
 }

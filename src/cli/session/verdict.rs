@@ -31,20 +31,73 @@ pub(in crate::cli) fn refusal_exit(plan: &Plan) -> Exit {
     })
 }
 
-/// What to do where the endpoints themselves are in the way.
+/// What to do where the endpoints themselves are in the way: about the worst of it.
 pub(in crate::cli) fn advice(planned: &Planned) -> Option<Diagnostic> {
-    let troubles = || planned.sightings.values().flat_map(|s| s.trouble.iter());
-    if troubles().any(|t| *t == Trouble::Authentication) {
-        let help = "give the target `credentials: NAME` if it has none; else check that one in the operator's file, and \
-                    what it may do at the server";
-        return Some(Diagnostic::error("not-allowed", "a server did not let us in").help(help));
+    let worst = planned.sightings.values().flat_map(|s| s.trouble.iter()).min()?;
+    let Advice { code, what, help } = Advice::on(*worst);
+    let again = if worst.is_away() { "; then run again" } else { "" };
+    Some(Diagnostic::error(code, what).help(format!("{help}{again}")))
+}
+
+/// What is to be said of a trouble.
+pub(in crate::cli) struct Advice {
+    pub(in crate::cli) code: &'static str,
+    what: &'static str,
+    pub(in crate::cli) help: &'static str,
+}
+
+impl Advice {
+    /// The same words wherever it is told.
+    pub(in crate::cli) fn on(trouble: Trouble) -> Self {
+        let (code, what, help) = match trouble {
+            Trouble::Authentication => (
+                "not-allowed",
+                "a server did not let us in",
+                "give the target `credentials: NAME` if it has none; else check that one in the operator's file, and what it \
+                 may do at the server",
+            ),
+            Trouble::Unreachable => (
+                "unreachable",
+                "a server cannot be reached",
+                "check that it runs and that the URL in ctl.yaml is right",
+            ),
+            Trouble::Distrusted => (
+                "unreachable",
+                "a certificate is not accepted",
+                "have it mended, or name its authority with `ca` in the operator's file",
+            ),
+            Trouble::Unanswered => (
+                "unreachable",
+                "a server gave no whole answer",
+                "see its log, and that of a proxy before it: it is slow, broke off, or does not speak HTTP",
+            ),
+            Trouble::Failing => ("unreachable", "a server says that it failed", "see its log for the request above"),
+            Trouble::Busy => (
+                "unreachable",
+                "a server asks to wait",
+                "leave it alone for a while; `--rate`, or `rate` at the target, asks it less often",
+            ),
+            Trouble::Conflict | Trouble::Other => (
+                "not-understood",
+                "a server's answer is not what its description says",
+                "compare the answer with the API description: see docs/api-descriptions.md, and -v for the requests",
+            ),
+            Trouble::Redirected => (
+                "not-understood",
+                "a server points elsewhere, and nobody goes there by himself",
+                "if that is where the API is now, write it as the target's `url`, and among the `hosts` of its credential",
+            ),
+            Trouble::TooLarge => (
+                "not-understood",
+                "a server's answer is larger than is taken",
+                "raise the limit that is named above in the operator's file if such answers are meant",
+            ),
+            Trouble::Unfit => (
+                "not-understood",
+                "a request cannot be made, so that nothing was sent",
+                "mend what the line above names: the description, or the credential in the operator's file",
+            ),
+        };
+        Self { code, what, help }
     }
-    if troubles().any(|t| *t == Trouble::Unreachable) {
-        let help = "check that it runs and that the URL in ctl.yaml is right; then run again";
-        return Some(Diagnostic::error("unreachable", "a server did not answer").help(help));
-    }
-    troubles().next().map(|_| {
-        let help = "compare the answer with the API description: see docs/api-descriptions.md, and -v for the requests";
-        Diagnostic::error("not-understood", "a server's answer is not what its description says").help(help)
-    })
 }

@@ -273,7 +273,7 @@ impl EndpointReport {
         }
         match (self.reached, self.trouble) {
             (true, None) => Some(Reach::Whole),
-            (false, Some(Trouble::Unreachable)) => Some(Reach::Away(why())),
+            (false, Some(trouble)) if trouble.is_away() => Some(Reach::Away(why())),
             (_, Some(_)) => Some(Reach::Troubled(why())),
             (false, None) => None,
         }

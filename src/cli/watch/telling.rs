@@ -8,6 +8,7 @@ use super::cycle::Basis;
 use super::cycled::{CONTESTED, CycleReport, FAILED, OpReport, Outcome};
 use super::desired::{Moved, Read};
 use super::standing::by_endpoint;
+use crate::cli::session::Advice;
 use crate::event::{ErrorType, Level, News};
 use crate::model::{Digest, Kind, MAX_PENDING, PendingStatus, Quarantined, RefusalStatus};
 use crate::plan::{Action, Cause, Refusal};
@@ -306,10 +307,10 @@ fn errors(report: &CycleReport) -> Vec<(ErrorType, String)> {
     for (name, endpoint) in &report.endpoints {
         let why = || format!("{name}: {}", endpoint.why.as_deref().unwrap_or("no answer"));
         match endpoint.trouble {
-            Some(Trouble::Unreachable) => errors.push((ErrorType::Unreachable, why())),
+            Some(trouble) if trouble.is_away() => errors.push((ErrorType::Unreachable, why())),
             Some(Trouble::Authentication) => errors.push((ErrorType::Authentication, why())),
             Some(Trouble::Conflict) => errors.push((ErrorType::Conflict, why())),
-            Some(Trouble::Other) => errors.push((ErrorType::Invalid, why())),
+            Some(_) => errors.push((ErrorType::Invalid, why())),
             None => {}
         }
     }
@@ -358,15 +359,15 @@ fn seen(board: &Board, report: &CycleReport) -> Seen {
         .collect();
     for (name, endpoint) in &report.endpoints {
         let Some(trouble) = endpoint.trouble else { continue };
-        let (code, help) = match trouble {
-            Trouble::Authentication => ("not-allowed", "check the credential in the operator's file; it is read again"),
-            // Said from the wait itself, as long as it lasts.
-            _ if endpoint.not_before.is_some() => continue,
-            Trouble::Unreachable => ("unreachable", "see whether it is up; it is probed every 10 s"),
-            Trouble::Conflict | Trouble::Other => {
-                ("not-understood", "compare the last answer with the API description: docs/api-descriptions.md")
-            }
-        };
+        // Said from the wait itself, as long as it lasts.
+        if endpoint.not_before.is_some() && trouble != Trouble::Authentication {
+            continue;
+        }
+        let advice = Advice::on(trouble);
+        let (code, help) = (
+            advice.code,
+            format!("{}{}", advice.help, if trouble.is_away() { "; it is probed every 10 s" } else { "" }),
+        );
         let why = endpoint.why.clone().unwrap_or_default();
         wrong.entry(name.clone()).or_insert(Wrong { code: code.to_owned(), why, help: Some(help.to_owned()) });
     }

@@ -59,7 +59,12 @@ pub(super) fn envelope<'h>(
         None | Some(Value::Null) => empty,
         Some(Value::Object(metadata)) => metadata,
         Some(other) => {
-            out.tell("wrong-type", root("metadata"), format!("`metadata` is {}, not a mapping", other.noun()), None);
+            out.tell(
+                "wrong-type",
+                root("metadata"),
+                format!("`metadata` is {}, not a mapping", other.noun()),
+                some("write its fields below it: `metadata: {name: x}`"),
+            );
             empty
         }
     };

@@ -231,7 +231,7 @@ fn bad_key(value: &Value) -> Option<(&'static str, &'static str, &'static str)> 
         "." | ".." => Some((
             "bad-key-value",
             "is `.` or `..`, which a path resolves away",
-            "no server can be asked for such a name",
+            "give it another name: no server can be asked for this one",
         )),
         _ if text.len() > MAX_KEY_BYTES => Some(("bad-key-value", "is longer than 1024 bytes", "shorten it")),
         _ if text.chars().any(char::is_control) => {

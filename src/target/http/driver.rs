@@ -173,7 +173,7 @@ impl<X: Transport> HttpTarget<X> {
 
     /// The path of a request, from the origin on.
     pub(super) fn address(&self, scene: &Scene<'_>, template: &Template) -> Result<String, TargetError> {
-        let path = scene.path(template).map_err(|why| TargetError::Refused { why: format!("{template}: {why}") })?;
+        let path = scene.path(template).map_err(|why| TargetError::refused(format!("{template}: {why}")))?;
         let base = if template.rooted { "" } else { self.base.as_str() };
         Ok(format!("{}{base}{path}", self.root))
     }
@@ -219,11 +219,11 @@ impl<X: Transport> HttpTarget<X> {
             Auth::None | Auth::Bearer(_) | Auth::Header { .. } => {}
         }
         let scene = Scene { params: Some(&values), ..Scene::default() };
-        let filled = scene.body(&rule.body).map_err(|why| TargetError::Refused { why: format!("login: {why}") })?;
+        let filled = scene.body(&rule.body).map_err(|why| TargetError::refused(format!("login: {why}")))?;
         let mut bytes = Vec::new();
         let content = if rule.form { Content::Form } else { Content::Json };
         wire::write_as(&content, &filled, &wire::Resolved::new(), &mut bytes)
-            .map_err(|why| TargetError::Refused { why: format!("login: {why}") })?;
+            .map_err(|why| TargetError::refused(format!("login: {why}")))?;
         let path = self.address(&scene, &rule.path)?;
         let call = Call { method: "POST", path, body: Some(bytes.into()), content, login: true, ..Call::default() };
         let asked = self.clock.boot();
@@ -272,7 +272,12 @@ impl<X: Transport> HttpTarget<X> {
         hider.join(&call.hider);
         let url = format!("{}{}{}", self.origin, call.path, joined(&call.path, &call.query));
         let request_name = hider.clean(&format!("{} {url}", call.method));
-        let refused = |why: String| TargetError::Refused { why: hider.clean(&format!("{request_name}: {why}")) };
+        let unfit = |name: &str| TargetError::Refused {
+            why: format!("{request_name}: the credential cannot stand in the header `{name}`"),
+            help: Some(
+                "see whether its value in the operator's file has a line break or another control character in it",
+            ),
+        };
         let mut builder = http::Request::builder().method(call.method).uri(&url).header("accept", "application/json");
         if call.body.is_some() {
             builder = builder.header("content-type", call.content.media());
@@ -281,8 +286,7 @@ impl<X: Transport> HttpTarget<X> {
             builder = builder.header(name, value);
         }
         for (name, value) in self.credential(token) {
-            let mut value = http::HeaderValue::from_str(&value)
-                .map_err(|_| refused(format!("the credential cannot stand in the header `{name}`")))?;
+            let mut value = http::HeaderValue::from_str(&value).map_err(|_| unfit(&name))?;
             value.set_sensitive(true);
             builder = builder.header(name, value);
         }
@@ -296,7 +300,7 @@ impl<X: Transport> HttpTarget<X> {
         }
         let request = builder
             .body(call.body.clone().unwrap_or_default())
-            .map_err(|e| TargetError::Refused { why: format!("{request_name}: cannot be sent: {e}") })?;
+            .map_err(|e| TargetError::refused(format!("{request_name}: cannot be sent: {e}")))?;
         let (time, limit) = if call.big {
             (PAGE_TIME, self.limits.page)
         } else {
@@ -324,7 +328,7 @@ impl<X: Transport> HttpTarget<X> {
                     (_, false) => "object",
                 };
                 let why = Limits::told(word, error);
-                Err(TargetError::Unreadable { request: request_name, why, excerpt: String::new() })
+                Err(TargetError::TooLarge { request: request_name, why, excerpt: String::new() })
             }
         }
     }
@@ -448,7 +452,7 @@ impl<X: Transport> Target for HttpTarget<X> {
     async fn observe(&self, scope: &Scope, since: Option<&Cursor>) -> Result<Observation, TargetError> {
         if scope.endpoint != self.endpoint {
             let why = format!("the scope belongs to the endpoint `{}`, this is `{}`", scope.endpoint, self.endpoint);
-            return Err(TargetError::Refused { why });
+            return Err(TargetError::refused(why));
         }
         let shape = self.shape(&scope.kind).await?;
         // What an id stands for may have another name by now, and the list's tag does not tell.

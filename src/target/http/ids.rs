@@ -297,7 +297,7 @@ impl<X: Transport> HttpTarget<X> {
         let known = || Some((self.api.types.get(kind)?, self.api.table().get(kind)?, self.outlines.get(kind)?));
         let mut shape = known()
             .map(|(ty, rules, outline)| Shape::new(ty, rules, Arc::clone(outline), self.limits.object))
-            .ok_or_else(|| TargetError::Refused { why: format!("the API `{}` has no kind `{kind}`", self.api.name) })?;
+            .ok_or_else(|| TargetError::refused(format!("the API `{}` has no kind `{kind}`", self.api.name)))?;
         for (rule, at) in by_id(&shape.rules.refs) {
             let Some(to) = self.api.table().get(&rule.kind) else { continue };
             let link = self.link(&shape, rule, at, to);
@@ -350,7 +350,7 @@ impl<X: Transport> HttpTarget<X> {
         match (&found, parent) {
             (Found::Listed(_), _) | (Found::Nowhere, Some(_)) => Ok(found),
             (Found::Nowhere, None) | (Found::Unchanged | Found::Changed(_), _) => {
-                Err(TargetError::Refused { why: format!("nobody can tell the ids of `{kind}`") })
+                Err(TargetError::refused(format!("nobody can tell the ids of `{kind}`")))
             }
         }
     }
@@ -402,9 +402,9 @@ impl<X: Transport> HttpTarget<X> {
             found.is_some()
         };
         match known.id_of(key) {
-            None if is_there => Err(TargetError::Refused {
-                why: format!("{kind}/{key} shows no `{at}`, and has to be addressed by it"),
-            }),
+            None if is_there => {
+                Err(TargetError::refused(format!("{kind}/{key} shows no `{at}`, and has to be addressed by it")))
+            }
             found => Ok(found),
         }
     }
@@ -435,7 +435,7 @@ impl<X: Transport> HttpTarget<X> {
             let twins = known.keys_of(&id).into_iter().filter(|other| known.parent(other) == known.parent(&key));
             if let [one, other, ..] = twins.collect::<Vec<_>>().as_slice() {
                 let why = format!("{0}/{one} and {0}/{other} show the same `{1}`: it is no id", rule.kind, rule.at);
-                return Err(TargetError::Refused { why });
+                return Err(TargetError::refused(why));
             }
             out.insert(FieldPath::parse(&rule.hole), id);
         }

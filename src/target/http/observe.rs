@@ -102,7 +102,7 @@ impl<X: Transport> HttpTarget<X> {
     ) -> Result<Found, TargetError> {
         if shape.rules.listed_by_key {
             let why = format!("the API has no list of `{}`: each one is asked for by its key", shape.ty.kind);
-            return Err(TargetError::Refused { why });
+            return Err(TargetError::refused(why));
         }
         if shape.rules.parent.is_some() != parent.is_some() {
             let why = format!(
@@ -110,7 +110,7 @@ impl<X: Transport> HttpTarget<X> {
                 shape.ty.kind,
                 if parent.is_some() { "without" } else { "inside" }
             );
-            return Err(TargetError::Refused { why });
+            return Err(TargetError::refused(why));
         }
         let (mut restarted, mut since) = (false, since);
         loop {
@@ -137,7 +137,7 @@ impl<X: Transport> HttpTarget<X> {
         let mut key = key_with_ids(&shape.links, key);
         key.extend(holes);
         let scene = Scene { rules: Some(shape.rules), key, params: Some(&self.params), ..Scene::default() };
-        let refused = |why: String| TargetError::Refused { why: format!("list of `{}`: {why}", shape.ty.kind) };
+        let refused = |why: String| TargetError::refused(format!("list of `{}`: {why}", shape.ty.kind));
         let own_query = self.queries(&scene, &[&self.api.query, &shape.ty.query, &rule.query])?;
         let headers = self.queries(&scene, &[&self.api.headers, &shape.ty.headers])?;
         let path = self.address(&scene, &rule.path)?;
@@ -215,7 +215,7 @@ impl<X: Transport> HttpTarget<X> {
             let text = answer.text()?;
             size += text.len();
             let Limits { objects, list, .. } = self.limits;
-            let over = |word, problem| answer.unreadable(Limits::told(word, problem));
+            let over = |word, problem| answer.too_large(word, problem);
             if size > list {
                 return Err(over("list", format!("the list has more than {list} bytes")).into());
             }
@@ -417,8 +417,8 @@ impl<X: Transport> HttpTarget<X> {
             Some(found) => found,
         };
         let wrong = |expected: &str| {
-            let there = &found[..found.len().min(1)];
-            answer.unreadable(format!("expected {expected} at {}, found `{there}`{}", place(), elsewhere(text)))
+            let found = scan::noun(found);
+            answer.unreadable(format!("expected {expected} at {}, found {found}{}", place(), elsewhere(text)))
         };
         let items = match rule.shape {
             ListShape::Array if found.starts_with('[') => {
@@ -464,7 +464,7 @@ impl<X: Transport> HttpTarget<X> {
         scene: &Scene<'_>,
         sets: &[&Vec<(String, crate::manifest::api::Template)>],
     ) -> Result<Vec<(String, String)>, TargetError> {
-        scene.query(sets.iter().flat_map(|set| set.iter())).map_err(|why| TargetError::Refused { why })
+        scene.query(sets.iter().flat_map(|set| set.iter())).map_err(TargetError::refused)
     }
 
     /// Reads one object: by its address where it has one, else out of its list.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::manifest::api::{AbsentRule, ErrorRule};
-use crate::model::{FieldPath, Value, parse_json};
+use crate::model::{FieldPath, Limits, Value, parse_json};
 use crate::target::TargetError;
 
 use super::hide::Hider;
@@ -33,6 +33,12 @@ impl Answer {
     pub(super) fn unreadable(&self, why: impl Into<String>) -> TargetError {
         let why = self.hider.clean(&why.into());
         TargetError::Unreadable { request: self.request.clone(), why, excerpt: self.excerpt() }
+    }
+
+    /// More than `word` of the limits allows.
+    pub(super) fn too_large(&self, word: &str, problem: impl std::fmt::Display) -> TargetError {
+        let why = self.hider.clean(&Limits::told(word, problem));
+        TargetError::TooLarge { request: self.request.clone(), why, excerpt: self.excerpt() }
     }
 
     /// The body as text.
@@ -94,12 +100,7 @@ impl Answer {
     pub(super) fn refusal(&self, errors: Option<&ErrorRule>, now: jiff::Timestamp) -> TargetError {
         let (request, status, excerpt) = (self.request.clone(), self.status, self.reason(errors));
         match status {
-            300..=399 => TargetError::Refused {
-                why: format!(
-                    "{request}: answered {status} and points to {}; redirects are not followed",
-                    self.location()
-                ),
-            },
+            300..=399 => TargetError::Redirected { request, status, to: self.location() },
             401 | 403 => TargetError::Denied { request, status, excerpt },
             409 | 412 => TargetError::Conflict { request, status, excerpt },
             429 | 503 => TargetError::Throttled { request, status, after: self.retry_after(now) },
@@ -230,7 +231,7 @@ mod tests {
     #[test]
     fn a_redirect_shows_its_origin_and_nothing_more() {
         let error = answer(307, &[("location", "https://evil:8443/p?token=secret")], "").refusal(None, now());
-        let TargetError::Refused { why } = error else { panic!("a redirect is refused") };
+        let why = error.to_string();
         assert!(why.contains("https://evil:8443") && !why.contains("token"), "{why}");
     }
 
@@ -239,18 +240,18 @@ mod tests {
         for to in ["/things/", "/things/?limit=2", "http://h/things/"] {
             let mut here = answer(301, &[("location", to)], "");
             here.request = "GET http://h/things?limit=2".to_owned();
-            let TargetError::Refused { why } = here.refusal(None, now()) else { panic!("a redirect is refused") };
+            let why = here.refusal(None, now()).to_string();
             assert!(why.contains("with a slash at its end"), "{to}: {why}");
         }
         for to in ["/things", "http://h/things?limit=2"] {
             let mut here = answer(307, &[("location", to)], "");
             here.request = "POST http://h/things/".to_owned();
-            let TargetError::Refused { why } = here.refusal(None, now()) else { panic!("a redirect is refused") };
+            let why = here.refusal(None, now()).to_string();
             assert!(why.contains("without a slash at its end"), "{to}: {why}");
         }
         let mut other = answer(301, &[("location", "http://elsewhere/things/")], "");
         other.request = "GET http://h/things".to_owned();
-        let TargetError::Refused { why } = other.refusal(None, now()) else { panic!("a redirect is refused") };
+        let why = other.refusal(None, now()).to_string();
         assert!(why.contains("http://elsewhere") && !why.contains("slash"), "{why}");
     }
 

@@ -7,12 +7,42 @@ use serde_json::value::RawValue;
 
 use crate::model::{FieldPath, Value, parse_json};
 
+/// What `text` is, as far as its first sign tells.
+pub(super) fn noun(text: &str) -> &'static str {
+    match text.trim_start().as_bytes().first() {
+        None => "nothing",
+        Some(b'{') => "a mapping",
+        Some(b'[') => "a list",
+        Some(b'"') => "text",
+        Some(b'n') => "null",
+        Some(b't' | b'f') => "a flag",
+        Some(b'-' | b'0'..=b'9') => "a number",
+        Some(_) => "no JSON",
+    }
+}
+
+/// Why `text` is not `expected`, for somebody who does not see it.
+fn wrong(text: &str, expected: &str, error: &serde_json::Error) -> String {
+    use serde_json::error::Category;
+    match error.classify() {
+        _ if text.trim_start().starts_with('<') => {
+            format!("expected {expected}, found a page of HTML or XML: does a login or a proxy stand before the API?")
+        }
+        Category::Eof if text.trim().is_empty() => format!("expected {expected}, found nothing"),
+        Category::Eof => format!("the JSON ends early, after {} bytes", text.len()),
+        Category::Data if noun(text) != expected && expected != "JSON" => {
+            format!("expected {expected}, found {}", noun(text))
+        }
+        Category::Data | Category::Syntax | Category::Io => format!("not JSON: {error}"),
+    }
+}
+
 /// The bytes of the value at `path`; `None` if a step is missing.
 pub(super) fn at<'a>(text: &'a str, path: &FieldPath) -> Result<Option<&'a str>, String> {
     let mut here = text;
     // Proves that the whole text is one JSON value, before anything in it is believed.
     if path.is_root() {
-        let raw: &RawValue = serde_json::from_str(here).map_err(|e| format!("not JSON: {e}"))?;
+        let raw: &RawValue = serde_json::from_str(here).map_err(|e| wrong(here, "JSON", &e))?;
         return Ok(Some(raw.get()));
     }
     for step in path.segments() {
@@ -29,7 +59,7 @@ pub(super) fn at<'a>(text: &'a str, path: &FieldPath) -> Result<Option<&'a str>,
                 }
             }
             _ => {
-                serde_json::from_str::<IgnoredAny>(here).map_err(|e| format!("not JSON: {e}"))?;
+                serde_json::from_str::<IgnoredAny>(here).map_err(|e| wrong(here, "JSON", &e))?;
                 return Ok(None);
             }
         }
@@ -71,7 +101,7 @@ pub(super) fn depth(text: &str) -> usize {
 
 /// The elements of a list.
 pub(super) fn items(text: &str) -> Result<Vec<&str>, String> {
-    let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|e| format!("not a JSON list: {e}"))?;
+    let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|e| wrong(text, "a list", &e))?;
     Ok(raw.into_iter().map(RawValue::get).collect())
 }
 
@@ -148,8 +178,7 @@ pub(super) fn is_crowded(text: &str, most: usize) -> bool {
 
 /// The members of a mapping.
 pub(super) fn members(text: &str) -> Result<Vec<(String, &str)>, String> {
-    let raw: BTreeMap<String, &RawValue> =
-        serde_json::from_str(text).map_err(|e| format!("not a JSON mapping: {e}"))?;
+    let raw: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|e| wrong(text, "a mapping", &e))?;
     Ok(raw.into_iter().map(|(key, value)| (key, value.get())).collect())
 }
 
@@ -157,8 +186,8 @@ pub(super) fn members(text: &str) -> Result<Vec<(String, &str)>, String> {
 /// error.
 pub(super) fn pick<'a>(text: &'a str, names: &[&str]) -> Result<Vec<(usize, &'a str)>, String> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let found = Pick(names).deserialize(&mut reader).map_err(|e| format!("not a JSON mapping: {e}"))?;
-    reader.end().map_err(|e| format!("not JSON: {e}"))?;
+    let found = Pick(names).deserialize(&mut reader).map_err(|e| wrong(text, "a mapping", &e))?;
+    reader.end().map_err(|e| wrong(text, "JSON", &e))?;
     Ok(found)
 }
 

@@ -37,7 +37,7 @@ struct Ready {
 }
 
 fn refused(id: &ResourceId, why: impl std::fmt::Display) -> TargetError {
-    TargetError::Refused { why: format!("{id}: {why}") }
+    TargetError::refused(format!("{id}: {why}"))
 }
 
 impl<X: Transport> HttpTarget<X> {
@@ -242,9 +242,10 @@ impl<X: Transport> HttpTarget<X> {
                 // The list carries no tags: the read that came right before it is all the guard there is.
                 (Write::Delete { .. }, None) => {}
                 (_, None) => {
-                    let why = "the description says `etag: if-match`, and what was read carries no strong ETag; say \
-                               `etag: {weak: true}` if the API compares weak ones (`W/\"1\"`), else `etag: none`";
-                    return Err(refused(id, why));
+                    let why = "the description says `etag: if-match`, and what was read carries no strong ETag";
+                    let help = "say `etag: {weak: true}` in the description if the API compares weak ones (`W/\"1\"`), \
+                                else `etag: none`";
+                    return Err(TargetError::Refused { why: format!("{id}: {why}"), help: Some(help) });
                 }
             }
         }

@@ -96,10 +96,10 @@ impl Cycle<'_> {
 pub(super) fn note_silent(report: &mut CycleReport) {
     for (name, endpoint) in &mut report.endpoints {
         let sent = || report.operations.iter().filter(|op| &op.endpoint == name && op.attempts > 0);
-        let silent = sent().next().is_some() && sent().all(|op| op.trouble == Some(Trouble::Unreachable));
+        let silent = sent().next().is_some() && sent().all(|op| op.trouble.is_some_and(Trouble::is_away));
         if let Some(first) = sent().next().filter(|_| silent && endpoint.trouble.is_none()) {
             endpoint.reached = false;
-            endpoint.trouble = Some(Trouble::Unreachable);
+            endpoint.trouble = first.trouble;
             endpoint.why = first.outcome.why().map(str::to_owned);
         }
     }

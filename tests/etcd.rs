@@ -9,6 +9,9 @@
     reason = "helpers of a test have nobody else to tell; whether all is to be tested comes from outside"
 )]
 
+#[path = "support/ports.rs"]
+mod ports;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -100,8 +103,7 @@ fn spawn(url: &str, peer: &str, folder: &Path) -> Child {
 }
 
 fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    format!("http://{}", ports::reserved())
 }
 
 #[tokio::test]

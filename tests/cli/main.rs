@@ -8,6 +8,8 @@
 
 #[path = "../support/fake.rs"]
 mod fake;
+#[path = "../support/ports.rs"]
+mod ports;
 #[path = "../support/proxy.rs"]
 mod proxy;
 mod sandbox;

@@ -33,7 +33,9 @@ fn carries_on(shop: &Shop, served: &Served, commit: &str, name: &str, why: &str)
     served.meddle(name, 9999);
     within(SOON, "drift is corrected", || (served.field(name, "port") == Some(80.into())).then_some(()));
     assert_eq!(served.names(), ["a", "b", "c"], "{why}");
-    shop.until("ready", |status| status["ready"] == true)
+    shop.until("ready", |status| {
+        status["ready"] == true && status["source"]["stale"] == true && status["source"]["help"].is_string()
+    })
 }
 
 #[test]
@@ -55,18 +57,19 @@ fn a_remote_that_fails_in_any_way_leaves_the_last_good_state_in_force() {
         let status = carries_on(&shop, &served, &commit, name, why);
         let help = status["source"]["help"].as_str().unwrap();
         assert_eq!(help.contains("credential"), mood == Mood::Status(401), "{help}");
-        assert!(errors(&shop) >= 1.0);
-        within(SOON, "its age is told, and grows", || {
-            shop.metrics().sum("ctl_snapshot_age_seconds", &[]).filter(|age| *age >= 1.0)
-        });
+        shop.measures("control_plane_reconciliation_errors_total", &[("error_type", "source")], |all| all >= 1.0);
+        // Its age is told, and grows.
+        shop.measures("ctl_snapshot_age_seconds", &[], |age| age >= 1.0);
         let stale = [("target", "edge"), ("state", "stale-source")];
-        assert_eq!(shop.metrics().sum("ctl_target_state", &stale), Some(1.0), "{mood:?}");
-        shop.ctl(&["status", "--server", &format!("http://{}", shop.address())]).exits(3).says("stale-source");
+        shop.measures("ctl_target_state", &stale, |is| is == 1.0);
+        shop.stands(&["status"], 3, "stale-source");
+        let address = format!("http://{}", shop.address());
+        shop.ctl(&["status", "--server", &address]).exits(3).says("stale-source");
         shop.remote().http.set(Mood::Honest);
         shop.until("it is back", |status| status["source"]["stale"] == false && place(status)["state"] == "ok");
     }
     // Said once each, not at every look.
-    let away = shop.events("source_away").len();
+    let away = shop.told("source_away", 4).len();
     assert!((4..=8).contains(&away), "{away} lines");
     let next = shop.services(&["d"], 80).commit();
     shop.converged(&next);
@@ -104,12 +107,13 @@ fn a_remote_that_hangs_holds_up_nothing_but_the_fetch() {
     served.meddle("b", 9999);
     let began = Instant::now();
     within(SOON, "drift is corrected", || (served.field("b", "port") == Some(80.into())).then_some(()));
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    // Whoever waited for the fetch would wait a minute.
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert_eq!(shop.until("an answer", |_| true)["source"]["commit"], commit);
     // It leaves in good order, too.
     let began = Instant::now();
     assert_eq!(shop.terminate().code(), Some(0));
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 #[test]
@@ -161,7 +165,9 @@ fn a_rewritten_history_asks_before_it_is_followed() {
     assert!(gate["help"].as_str().unwrap().contains("ctl approve"), "{gate}");
     assert_eq!(served.names(), ["a", "b", "c"]);
     assert_eq!(served.field("a", "port"), Some(80.into()));
-    assert!(shop.events("loaded").iter().any(|event| event["rewritten"] == true), "{}", shop.said());
+    within(SOON, "that history was rewritten, in the log", || {
+        shop.events("loaded").iter().any(|event| event["rewritten"] == true).then_some(())
+    });
     let sum = only(&status)["checksum"].as_str().unwrap().to_owned();
     shop.order(&["approve", &sum]).exits(0);
     let status = shop.converged(&rewritten);
@@ -188,24 +194,24 @@ fn a_bad_manifest_is_put_aside_and_the_rest_goes_on() {
         shop.write("manifests/b.yaml", text).services(&["c"], port);
         let commit = shop.commit();
         let status = shop.until(&format!("put aside ({code})"), |status| {
-            status["source"]["commit"] == commit && !status["source"]["quarantined"].as_array().unwrap().is_empty()
+            let quarantined = status["source"]["quarantined"].as_array().unwrap();
+            status["source"]["commit"] == commit && quarantined.iter().any(|q| q["code"] == code)
         });
         let quarantined = status["source"]["quarantined"].as_array().unwrap();
         let places: Vec<&str> = quarantined.iter().map(|q| q["place"].as_str().unwrap()).collect();
         assert!(places.iter().any(|place| place.starts_with("manifests/b.yaml")), "{places:?}");
         assert!(quarantined.iter().all(|q| q["message"].is_string() && q["code"].is_string()), "{quarantined:?}");
-        assert!(quarantined.iter().any(|q| q["code"] == code), "{code}: {quarantined:?}");
         within(SOON, "the rest goes on", || (served.field("c", "port") == Some(port.into())).then_some(()));
         assert_eq!(served.names(), ["a", "b", "c"], "{code}");
         let errors = [("error_type", "manifest")];
-        assert!(shop.metrics().sum("control_plane_reconciliation_errors_total", &errors).unwrap() >= 1.0);
-        shop.order(&["status"]).exits(3).says("manifests/b.yaml");
+        shop.measures("control_plane_reconciliation_errors_total", &errors, |all| all >= 1.0);
+        shop.stands(&["status"], 3, "manifests/b.yaml");
     }
-    assert!(shop.events("quarantined").len() >= 4, "{}", shop.said());
+    shop.told("quarantined", 4);
     let mended = shop.services(&["b"], 200).commit();
     let status = shop.converged(&mended);
     assert_eq!(status["source"]["quarantined"].as_array().unwrap().len(), 0);
-    assert!(!shop.events("unquarantined").is_empty());
+    shop.told("unquarantined", 1);
     assert_eq!(served.field("b", "port"), Some(200.into()));
     // And what is really taken away goes.
     shop.remove("manifests/b.yaml");
@@ -244,9 +250,11 @@ fn an_endpoint_that_is_away_holds_up_nobody_and_is_caught_up() {
         all(&mut shop, port);
         slowest = slowest.max(until(port));
     }
-    assert!(slowest < with_all + Duration::from_secs(2), "{with_all:?} with all, {slowest:?} without");
+    // Whoever waited for the one that hangs would wait the ten seconds that a request may take.
+    assert!(slowest < with_all + Duration::from_secs(8), "{with_all:?} with all, {slowest:?} without");
     let status = shop.until("both are said to be failing", |status| {
-        (0..2).all(|at| status["targets"][at]["endpoints"][0]["state"] == "failing")
+        let endpoints = || (0..2).map(|at| &status["targets"][at]["endpoints"][0]);
+        endpoints().all(|endpoint| endpoint["state"] == "failing" && endpoint["next"].is_object())
     });
     for at in 0..2 {
         let endpoint = &status["targets"][at]["endpoints"][0];
@@ -255,18 +263,13 @@ fn an_endpoint_that_is_away_holds_up_nobody_and_is_caught_up() {
         assert!(endpoint["help"].is_string() && endpoint["next"].is_object(), "{endpoint}");
     }
     // It is said once, however long it takes.
-    let lines = shop.log().len();
-    std::thread::sleep(Duration::from_secs(6));
-    assert_eq!(shop.log().len(), lines, "{}", shop.said());
-    let state = [("target", "gone"), ("state", "failing")];
-    assert_eq!(shop.metrics().sum("ctl_target_state", &state), Some(1.0));
-    let began = Instant::now();
+    shop.falls_silent(Duration::from_secs(6));
+    shop.measures("ctl_target_state", &[("target", "gone"), ("state", "failing")], |is| is == 1.0);
     gone.again(&[]);
     hung.cont();
     for server in [&gone, &hung] {
         within(SOON, "caught up", || (server.field("a", "port") == Some(85.into())).then_some(()));
     }
-    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
     shop.until("all is well", |status| (0..3).all(|at| status["targets"][at]["endpoints"][0]["state"] == "ok"));
 }
 
@@ -285,7 +288,7 @@ fn an_endpoint_that_never_answered_has_a_reason() {
     let status = shop.until("failing", |status| place(status)["state"] == "failing");
     let why = place(&status)["why"].as_str().unwrap_or_default();
     assert!(!why.is_empty() && place(&status)["code"] == "unreachable", "{}", place(&status));
-    shop.order(&["status", "gone"]).exits(8).says("unreachable");
+    shop.stands(&["status", "gone"], 8, "unreachable");
     gone.again(&[]);
     within(SOON, "caught up", || gone.names().contains(&"a".to_owned()).then_some(()));
 }
@@ -298,13 +301,13 @@ fn a_resource_that_is_refused_waits_and_another_commit_is_tried_at_once() {
     shop.services(&["a"], 80).write("manifests/b.yaml", &bad).commit();
     shop.watch(FAST);
     let status = shop.until("it was refused more than once", |status| {
-        only(status)["pending"][0]["attempts"].as_u64().is_some_and(|attempts| attempts >= 3)
+        let attempts = only(status)["pending"][0]["attempts"].as_u64();
+        attempts.is_some_and(|attempts| attempts >= 5) && place(status)["state"] == "failing"
     });
     let pending = &only(&status)["pending"][0];
     assert_eq!(pending["address"], "edge:service/b", "{pending}");
     assert!(pending["next"].is_object() && pending["why"].is_string(), "{pending}");
     assert!(pending["source"].as_str().unwrap().starts_with("manifests/b.yaml"), "{pending}");
-    assert_eq!(place(&status)["state"], "failing");
     assert_eq!(served.names(), ["a"], "the other one is there");
     // It is failing all the while, and not well between two tries.
     let states = shop.events("state_changed");
@@ -314,7 +317,8 @@ fn a_resource_that_is_refused_waits_and_another_commit_is_tried_at_once() {
     let began = Instant::now();
     let commit = shop.services(&["b"], 80).commit();
     shop.converged(&commit);
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // After the fifth failure it is left alone for twelve seconds at least.
+    assert!(began.elapsed() < Duration::from_secs(11), "{:?}", began.elapsed());
     assert_eq!(served.names(), ["a", "b"]);
 }
 
@@ -337,8 +341,8 @@ fn a_field_that_a_rival_keeps_changing_back_is_left_alone_and_said() {
     assert!(pending["why"].as_str().unwrap().contains("/port"), "{pending}");
     assert!(pending["help"].as_str().unwrap().contains("ctl retry"), "{pending}");
     assert_eq!(served.field("a", "port"), Some(9999.into()), "left alone");
-    assert_eq!(shop.events("contested").len(), 1);
-    shop.order(&["status", "edge:service/a"]).exits(3).says("contested");
+    assert_eq!(shop.told("contested", 1).len(), 1);
+    shop.stands(&["status", "edge:service/a"], 3, "contested");
     // Other resources go on.
     served.meddle("b", 9999);
     within(SOON, "the other one is corrected", || is("b", 80));

@@ -25,6 +25,8 @@ mod githttp;
 mod line;
 #[path = "../support/parts.rs"]
 mod parts;
+#[path = "../support/ports.rs"]
+mod ports;
 #[path = "../support/proxy.rs"]
 mod proxy;
 

@@ -35,22 +35,23 @@ fn a_commit_here_is_applied_at_once_and_drift_at_the_next_look() {
     // Nobody waits for the interval.
     let began = Instant::now();
     let commit = shop.services(&["a"], 81).commit();
-    let status = shop.converged(&commit);
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    shop.converged(&commit);
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert_eq!(served.field("a", "port"), Some(81.into()));
     // What is done is not counted as if it were still to be done.
-    let target = only(&status);
-    let counts = ["delete", "create", "update", "unchanged"].map(|name| target[name].as_u64().unwrap());
-    assert_eq!(counts, [0, 0, 0, 2], "{target}");
-    assert_eq!(target["version"]["number"], 2, "{target}");
+    shop.until("all is done, and counted so", |status| {
+        let target = only(status);
+        let counts = ["delete", "create", "update", "unchanged"].map(|name| target[name].as_u64().unwrap());
+        counts == [0, 0, 0, 2] && target["version"]["number"] == 2
+    });
     served.meddle("b", 9999);
     shop.order(&["retry"]).exits(0);
     within(SOON, "drift is corrected", || (served.field("b", "port") == Some(80.into())).then_some(()));
     shop.until("no more is to be done", |status| {
         only(status)["running"] == false && only(status)["pending_total"] == 0
     });
-    assert_eq!(shop.events("drift").len(), 1);
-    shop.order(&["status"]).exits(0);
+    assert_eq!(shop.told("drift", 1).len(), 1);
+    shop.stands(&["status"], 0, "");
     assert_eq!(shop.terminate().code(), Some(0));
     shop.ctl(&["history", &shop.repository().display().to_string()]).exits(0).says("2");
 }
@@ -72,7 +73,7 @@ fn a_remote_commit_comes_with_the_interval_and_sooner_with_a_webhook() {
     let began = Instant::now();
     assert!(http::hook(shop.address(), &signed("hook-CANARY-4411", body), body).is_some_and(|status| status < 300));
     shop.converged(&next);
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert!(!shop.said().contains("CANARY"), "{}", shop.said());
 }
 
@@ -125,15 +126,15 @@ fn a_dry_run_reports_drift_and_writes_nothing() {
     served.meddle("a", 9999);
     let before = writes(&served);
     shop.watch(&["--interval", "1s", "--dry-run"]);
-    let status = shop.until("drift is reported", |status| only(status)["pending_total"] == 1);
+    let status =
+        shop.until("drift is reported", |status| only(status)["pending_total"] == 1 && only(status)["update"] == 1);
     assert_eq!(status["mode"], "dry-run");
-    assert_eq!(only(&status)["update"], 1, "{status}");
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(writes(&served), before);
     assert_eq!(served.field("a", "port"), Some(9999.into()));
-    assert!(shop.metrics().sum("ctl_drift_total", &[]).unwrap() >= 1.0);
+    shop.measures("ctl_drift_total", &[], |all| all >= 1.0);
     for event in ["drift", "cycled"] {
-        assert_eq!(shop.events(event).len(), 1, "said once, not at every look: {}", shop.said());
+        assert_eq!(shop.told(event, 1).len(), 1, "said once, not at every look: {}", shop.said());
     }
 }
 
@@ -154,17 +155,18 @@ fn people_suspend_and_resume_and_their_orders_outlive_the_process() {
         .until("still suspended", |status| place(status)["state"] == "suspended" && only(status)["pending_total"] == 1);
     assert_eq!(only(&status)["suspended"]["reason"], "the freeze", "{status}");
     assert_eq!(served.field("a", "port"), Some(80.into()));
-    shop.order(&["status"]).exits(3).says("the freeze");
+    shop.stands(&["status"], 3, "the freeze");
     shop.order(&["resume"]).exits(0);
     shop.converged(&commit);
     assert_eq!(served.field("a", "port"), Some(81.into()));
     // And for a while only.
+    let began = Instant::now();
     shop.order(&["suspend", "--for", "3s"]).exits(0);
     let commit = shop.services(&["a"], 82).commit();
-    shop.until("suspended", |status| place(status)["state"] == "suspended");
-    assert_eq!(served.field("a", "port"), Some(81.into()));
     shop.converged(&commit);
-    assert!(shop.events("ordered").len() >= 2);
+    assert!(began.elapsed() >= Duration::from_secs(2), "nothing is written before the time is over");
+    assert_eq!(served.field("a", "port"), Some(82.into()));
+    shop.told("ordered", 2);
 }
 
 #[test]
@@ -236,10 +238,9 @@ fn a_mass_delete_waits_for_approval_of_this_very_plan() {
     }
     shop.commit();
     let old = refused(&shop, 6);
-    shop.order(&["status"]).exits(7).says("ctl approve");
-    let lines = shop.log().len();
-    std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(shop.log().len(), lines, "what waits for a person is said once: {}", shop.said());
+    shop.stands(&["status"], 7, "ctl approve");
+    // What waits for a person is said once.
+    shop.falls_silent(Duration::from_secs(3));
     shop.remove("manifests/s06.yaml").commit();
     let new = refused(&shop, 7);
     assert_ne!(old, new);
@@ -258,34 +259,33 @@ fn sigterm_lets_what_is_in_flight_end_and_sigkill_is_settled() {
     let commit = shop.services(&["a"], 80).commit();
     shop.watch(FAST);
     shop.converged(&commit);
-    let names: Vec<String> = (0..40).map(|at| format!("n{at:02}")).collect();
+    let names: Vec<String> = (0..80).map(|at| format!("n{at:02}")).collect();
     let all: Vec<&str> = names.iter().map(String::as_str).collect();
     served.again(&["--faults", "slow=1s"]);
     shop.services(&all, 80).commit();
     within(SOON, "it writes", || (served.names().len() > 1).then_some(()));
     let began = Instant::now();
     assert_eq!(shop.terminate().code(), Some(0), "{}", shop.said());
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     // What was sent is in the record: nothing is created twice, nothing in doubt.
     let there = served.names();
     served.again(&[]);
     let source = shop.repository().display().to_string();
     let plan = shop.ctl(&["plan", &source, "-o", "json"]).exits(0);
     let plan: Value = serde_json::from_str(&plan.stdout).unwrap();
-    assert_eq!(plan["summary"]["create"].as_u64().unwrap() as usize, 41 - there.len());
+    assert_eq!(plan["summary"]["create"].as_u64().unwrap() as usize, names.len() + 1 - there.len());
     assert_eq!(plan["summary"]["adopt"], 0, "what was created is known as ours");
     shop.ctl(&["record", "verify", &source]).exits(0);
 
     served.again(&["--faults", "slow=500ms"]);
     shop.restart();
-    let began = served.names().len();
-    within(SOON, "it writes", || (served.names().len() > began).then_some(()));
+    within(SOON, "it writes", || (served.names().len() > there.len()).then_some(()));
     shop.kill();
     served.again(&[]);
     let commit = shop.services(&["a"], 81).commit();
     shop.restart();
     shop.converged(&commit);
-    assert_eq!(served.names().len(), 41);
+    assert_eq!(served.names().len(), names.len() + 1);
     shop.ctl(&["plan", &source, "--detailed-exitcode"]).exits(0);
     shop.ctl(&["record", "verify", &source]).exits(0);
 }
@@ -324,8 +324,10 @@ fn a_rotated_credential_is_taken_up_with_sighup_and_no_secret_shows() {
     // The server takes another token from now on.
     std::fs::write(&token, "tok-CANARY-new-2\n").unwrap();
     served.again(&["--token-file", &flag]);
-    let status = shop.until("it is not let in", |status| place(status)["state"] == "failing");
-    assert_eq!(place(&status)["code"], "not-allowed", "{status}");
+    // While it starts again there may be nobody to refuse.
+    let status = shop.until("it is not let in", |status| {
+        place(status)["state"] == "failing" && place(status)["code"] == "not-allowed"
+    });
     assert!(place(&status)["why"].as_str().is_some_and(|why| !why.is_empty()), "{status}");
     let next = shop.folder().join("next");
     std::fs::write(&next, "tok-CANARY-new-2\n").unwrap();
@@ -348,20 +350,21 @@ fn an_idle_watcher_says_nothing_and_asks_with_a_condition_only() {
     shop.watch(FAST);
     shop.converged(&commit);
     // One look after the writing, then it rests.
-    std::thread::sleep(Duration::from_secs(3));
-    let request = place(&shop.until("an answer", |_| true))["last_request"].clone();
-    assert_eq!((&request["method"], &request["status"]), (&"GET".into(), &304.into()), "{request}");
-    let (lines, before) = (shop.log().len(), served.counts());
+    shop.until("it asks with a condition", |status| {
+        let request = &place(status)["last_request"];
+        request["method"] == "GET" && request["status"] == 304
+    });
+    let lines = shop.falls_silent(Duration::from_secs(3));
     let cycles = |shop: &Shop| shop.metrics().sum("control_plane_reconciliation_seconds_count", &[]).unwrap();
+    // What is counted lies within the cycles that are counted, but for one that is under way at the end.
     let begun = cycles(&shop);
-    std::thread::sleep(Duration::from_secs(12));
+    let before = served.counts();
+    within(SOON * 2, "ten cycles", || (cycles(&shop) >= begun + 10.0).then_some(()));
+    let after = served.counts();
     let rounds = cycles(&shop) - begun;
     assert_eq!(shop.log().len(), lines, "{}", shop.said());
-    let after = served.counts();
     let more: u64 = after.iter().map(|(what, count)| count - before.get(what).unwrap_or(&0)).sum();
     assert!(after.keys().all(|what| what.starts_with("GET") || before.contains_key(what)), "{after:?}");
-    assert!(rounds >= 8.0, "{rounds} cycles");
-    // The page of metrics is read between two cycles at worst.
     assert!(more as f64 <= rounds + 1.0, "{more} requests in {rounds} cycles: {before:?} {after:?}");
     // All lines are events, numbered one after the other.
     let log = shop.log();
@@ -389,7 +392,8 @@ fn whoever_keeps_a_watcher_busy_does_not_make_it_look_dead() {
     for path in ["/livez", "/readyz", "/metrics", "/v1/status"] {
         assert_eq!(shop.page(path).map(|(status, _)| status), Some(200), "{path}");
     }
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    // Whoever waited for one of them would wait ten seconds.
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     drop(idle);
 }
 
@@ -436,7 +440,8 @@ fn a_secret_that_a_server_sends_back_is_shown_nowhere() {
     std::thread::sleep(Duration::from_secs(3));
     let kept: String = std::fs::read_dir(shop.kept())
         .unwrap()
-        .map(|entry| String::from_utf8_lossy(&std::fs::read(entry.unwrap().path()).unwrap()).into_owned())
+        // One that is written anew is away for a moment under its draft's name.
+        .filter_map(|entry| Some(String::from_utf8_lossy(&std::fs::read(entry.unwrap().path()).ok()?).into_owned()))
         .collect();
     let pages = ["/metrics", "/v1/status", "/v1/events", "/readyz", "/"].map(|path| shop.page(path).unwrap().1);
     for text in

@@ -1,13 +1,14 @@
 //! A process that can be killed, stopped and started again.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::ports::reserved;
 use crate::within;
 
 /// One program and, most of the time, one process of it. It is killed when dropped.
@@ -41,10 +42,13 @@ impl Process {
         self.child = Some(command.spawn().unwrap());
     }
 
-    /// Sends a signal.
+    /// Sends a signal. After SIGSTOP the process stands still: its threads do so one by one, each when it is looked at.
     pub(crate) fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("a process to send a signal to");
         kill_process(Pid::from_child(child), signal).unwrap();
+        if signal == Signal::STOP {
+            within(Duration::from_secs(20), "a process that stands still", || stands_still(child.id()).then_some(()));
+        }
     }
 
     /// SIGKILL: it has no last word.
@@ -100,6 +104,16 @@ impl Process {
     }
 }
 
+/// Whether every thread of a process is stopped.
+fn stands_still(process: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // One that has ended meanwhile has no state any more.
+        stat.is_empty() || stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
@@ -111,8 +125,7 @@ impl Drop for Process {
     }
 }
 
-/// Loopback addresses that were free a moment ago, no two the same.
+/// Loopback addresses for processes that come and go, no two the same, and nobody else's until the end.
 pub(crate) fn free_addresses(count: usize) -> Vec<SocketAddr> {
-    let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
-    held.iter().map(|listener| listener.local_addr().unwrap()).collect()
+    (0..count).map(|_| reserved()).collect()
 }

@@ -56,7 +56,7 @@ impl Held {
     #[track_caller]
     pub(crate) fn let_go(&self) -> (Written, String) {
         self.free.store(true, Ordering::SeqCst);
-        within(Duration::from_secs(20), "the answer to a write that was kept back", || {
+        within(Duration::from_secs(40), "the answer to a write that was kept back", || {
             self.ended.lock().unwrap().clone()
         })
     }
@@ -77,7 +77,7 @@ impl Server {
         let args = ["serve", "--data", &data, "--rate", "100000", "--listen", &address.to_string()].map(str::to_owned);
         let log = folder.join(format!("{name}.log"));
         let process = Process::start(env!("CARGO_BIN_EXE_ctl"), args.to_vec(), &[], log);
-        within(Duration::from_secs(20), "a server that answers", || http::get(address, "/livez"));
+        within(Duration::from_secs(40), "a server that answers", || http::get(address, "/livez"));
         let proxy = Proxy::start(&format!("http://{address}"));
         let server = Self { process, address, proxy, books: Arc::default() };
         server.mend();

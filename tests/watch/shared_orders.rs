@@ -109,7 +109,7 @@ fn a_takeover_keeps_a_suspension_and_a_rollback_that_a_follower_was_told() {
     std::thread::sleep(A_WHILE);
     assert_eq!(stage.scene.servers[0].port("s1"), Some(4_000), "nothing is written at a suspended target");
     assert_eq!(stage.scene.servers[0].port("s0"), Some(2));
-    let held = stage.at(heir, "t1").unwrap().held.unwrap();
+    let held = within(SOON, "why t1 is held", || stage.at(heir, "t1")?.held);
     assert_eq!((held.version, held.who.is_empty()), (1, false));
 
     // One that comes back knows it too, and what it is told goes for both.
@@ -140,9 +140,10 @@ fn ordered_while_the_remote_is_away_it_holds_at_once_and_is_carried_over() {
     let (code, said) = stage.watchers.ask(follower, &["suspend", "-t", "t0", "--reason", "upgrade"]);
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("only-here") && said.contains("carried over by itself"), "{said}");
-    let here = stage.at(follower, "t0").unwrap().suspended.unwrap();
+    let here = within(SOON, "who was told knows it", || stage.at(follower, "t0")?.suspended);
     assert!(here.only_here && here.reason.as_deref() == Some("upgrade"));
-    assert!(stage.at(leader, "t0").unwrap().suspended.is_none(), "nobody could tell it");
+    let there = within(SOON, "the leader", || stage.at(leader, "t0"));
+    assert!(there.suspended.is_none(), "nobody could tell it");
     let (code, said) = stage.watchers.ask(follower, &["resume", "-t", "t0"]);
     assert_eq!(code, Some(5), "{said}");
     assert!(said.contains("nothing changed"), "{said}");

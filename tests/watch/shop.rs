@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -394,14 +394,56 @@ impl Shop {
         self.watcher.as_ref().unwrap().said()
     }
 
-    /// What it logged, an event a line.
+    /// What it logged, an event a line. A line that is being written is none yet.
     pub(crate) fn log(&self) -> Vec<Value> {
-        self.said().lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+        let said = self.said();
+        let whole = said.rfind('\n').map_or("", |end| &said[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
     }
 
     /// The logged events of a name.
     pub(crate) fn events(&self, name: &str) -> Vec<Value> {
         self.log().into_iter().filter(|event| event["event"] == name).collect()
+    }
+
+    /// Waits until this many events of a name are logged; gives all there are then.
+    #[track_caller]
+    pub(crate) fn told(&self, name: &str, count: usize) -> Vec<Value> {
+        within(SOON, &format!("{count} times {name} in its log"), || {
+            Some(self.events(name)).filter(|events| events.len() >= count)
+        })
+    }
+
+    /// Waits until it has said all that there is to say: nothing more for so long. Gives how many lines that are.
+    #[track_caller]
+    pub(crate) fn falls_silent(&self, long: Duration) -> usize {
+        within(SOON, &format!("it says nothing for {long:?}"), || {
+            let lines = self.log().len();
+            std::thread::sleep(long);
+            (self.log().len() == lines).then_some(lines)
+        })
+    }
+
+    /// Waits until a measure is as wanted; gives it.
+    #[track_caller]
+    pub(crate) fn measures(&self, name: &str, labels: &[(&str, &str)], is: impl Fn(f64) -> bool) -> f64 {
+        within(SOON, &format!("{name} of {labels:?} as wanted"), || {
+            self.metrics().sum(name, labels).filter(|value| is(*value))
+        })
+    }
+
+    /// Asks how the watcher stands, as a person does, until the answer has this exit code and says this.
+    #[track_caller]
+    pub(crate) fn stands(&self, ask: &[&str], code: i32, text: &str) -> Ran {
+        let began = Instant::now();
+        loop {
+            let ran = self.order(ask);
+            let so = ran.code == Some(code) && (ran.stdout.contains(text) || ran.stderr.contains(text));
+            if so || began.elapsed() >= SOON {
+                return ran.exits(code).says(text);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 }
 

@@ -128,7 +128,7 @@ mod tests {
     async fn whoever_waits_is_woken_by_the_next_entry() {
         let journal = Arc::new(Journal::new());
         journal.push(note(Level::Info, "a"));
-        tokio::time::timeout(Duration::from_secs(5), journal.more(0)).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(30), journal.more(0)).await.unwrap();
         let waiting = tokio::spawn({
             let journal = Arc::clone(&journal);
             async move { journal.more(1).await }
@@ -136,6 +136,6 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(10)).await;
         assert!(!waiting.is_finished());
         journal.push(note(Level::Info, "b"));
-        tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap().unwrap();
     }
 }

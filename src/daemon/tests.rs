@@ -246,7 +246,7 @@ async fn a_forged_hook_is_refused_before_its_body_is_read() {
         let head = format!("POST /hook HTTP/1.1\r\nhost: x\r\ncontent-length: 1073741824\r\n{proof}\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut text = String::new();
-        let reading = tokio::time::timeout(Duration::from_secs(5), stream.read_to_string(&mut text));
+        let reading = tokio::time::timeout(Duration::from_secs(30), stream.read_to_string(&mut text));
         reading.await.expect("answered at once").unwrap();
         assert!(text.starts_with("HTTP/1.1 401 ") && text.contains("connection: close"), "{proof}: {text}");
     }
@@ -277,10 +277,11 @@ async fn a_body_beyond_the_limit_is_413() {
     assert_eq!(server.control.hints.load(Ordering::Relaxed), 0);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_body_that_does_not_come_is_given_up() {
+    // In real time: a clock that jumps whenever nobody has anything to do is ahead of what is still on its way.
     let server = open().await;
-    for line in ["POST /hook", "POST /v1/orders"] {
+    let given_up = async |line: &str| {
         let mut stream = server.connect().await;
         let head = format!(
             "{line} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n{}\r\n1",
@@ -290,13 +291,15 @@ async fn a_body_that_does_not_come_is_given_up() {
         let mut text = String::new();
         stream.read_to_string(&mut text).await.unwrap();
         assert!(text.starts_with("HTTP/1.1 408 "), "{line}: {text}");
-    }
+    };
+    tokio::join!(given_up("POST /hook"), given_up("POST /v1/orders"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_thousand_forged_hooks_cost_little_and_are_told_once() {
     let server = Arc::new(open().await);
     let body = vec![b'x'; 4 << 10];
+    let started = tokio::time::Instant::now();
     let began = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let floods: Vec<_> = (0..50)
         .map(|n| {
@@ -319,8 +322,11 @@ async fn five_thousand_forged_hooks_cost_little_and_are_told_once() {
         + Duration::from_nanos(u64::try_from(ended.tv_nsec).unwrap())
         - Duration::from_nanos(u64::try_from(began.tv_nsec).unwrap());
     println!("5,000 forged hooks: {spent:?} CPU, the clients' included, in a build without optimisation");
-    assert!(spent < Duration::from_secs(30), "{spent:?}");
-    assert_eq!(server.control.refused.lock().unwrap().len(), 2, "each reason once a minute");
+    // What other tests of this program take meanwhile is counted too.
+    assert!(spent < Duration::from_secs(90), "{spent:?}");
+    let minutes = usize::try_from(started.elapsed().as_secs() / 60).unwrap();
+    let told = server.control.refused.lock().unwrap().len();
+    assert!((2..=2 * (minutes + 1)).contains(&told), "each reason once a minute: {told} in {minutes} minutes");
     assert_eq!(server.ask("GET /livez", "", b"").await.0, 200);
     let (status, _) = server.ask("POST /hook", &signed(SECRET, b"true"), b"true").await;
     assert_eq!(status, 202, "and a good one comes through");
@@ -431,7 +437,7 @@ async fn events_are_followed_as_they_come_and_end_with_the_watcher() {
         }
         while !seen.contains(&format!("\"message\":\"{message}\"}}\n")) {
             let mut piece = [0; 1024];
-            let n = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut piece)).await.unwrap().unwrap();
+            let n = tokio::time::timeout(Duration::from_secs(30), stream.read(&mut piece)).await.unwrap().unwrap();
             assert!(n > 0, "{seen}");
             seen.push_str(std::str::from_utf8(&piece[..n]).unwrap());
         }
@@ -439,17 +445,19 @@ async fn events_are_followed_as_they_come_and_end_with_the_watcher() {
     }
     server.stop.cancel();
     let mut rest = String::new();
-    tokio::time::timeout(Duration::from_secs(5), stream.read_to_string(&mut rest)).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(30), stream.read_to_string(&mut rest)).await.unwrap().unwrap();
     assert!(rest.ends_with("0\r\n\r\n"), "ended, not broken off: {rest:?}");
     tokio::time::timeout(Duration::from_secs(5), server.serving).await.expect("nobody is waited for").unwrap();
 }
 
 #[tokio::test]
 async fn an_idle_stream_says_that_it_is_alive() {
-    tokio::time::pause();
     let server = open().await;
     let mut stream = server.connect().await;
     stream.write_all(b"GET /v1/events?follow=1 HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    stream.read_exact(&mut [0; 16]).await.unwrap();
+    // Not before it answers: time that goes by as soon as nobody has anything to do is over before a request arrives.
+    tokio::time::pause();
     let mut seen = String::new();
     while !seen.ends_with("1\r\n\n\r\n") {
         let mut piece = [0; 1024];
@@ -467,17 +475,20 @@ async fn a_slow_reader_of_events_is_dropped() {
     let head = "GET /v1/events?follow=1 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.read_exact(&mut [0; 16]).await.unwrap();
-    // More than the kernel's buffers take, while the reader reads nothing: it is left behind.
+    // More than the kernel's buffers take, while the reader reads nothing: it is left behind. How long that takes here
+    // does not count: whoever takes nothing for ten seconds is dropped, which is another matter.
     let long = "x".repeat(2000);
+    tokio::time::pause();
     for n in 0..NOTES {
         server.control.note(&long);
         if n % 100 == 0 {
             tokio::task::yield_now().await;
         }
     }
+    tokio::time::resume();
     let mut bytes = Vec::new();
     let reading = stream.read_to_end(&mut bytes);
-    tokio::time::timeout(Duration::from_secs(20), reading).await.expect("the stream is over").unwrap();
+    tokio::time::timeout(Duration::from_secs(60), reading).await.expect("the stream is over").unwrap();
     let text = String::from_utf8(bytes).unwrap();
     assert!(text.ends_with("0\r\n\r\n"), "ended, not broken off");
     let numbers = text.split("{\"seq\":").skip(1).map(|rest| rest.split(',').next().unwrap().parse::<u64>().unwrap());

@@ -396,12 +396,12 @@ fn a_remote_that_refuses_the_ref_is_a_denial_with_a_way_out() {
 fn slow_hook(remote: &Path, hook: &str) {
     let hook = remote.join("hooks").join(hook);
     fs::create_dir_all(remote.join("hooks")).unwrap();
-    fs::write(&hook, "#!/bin/sh\nsleep 20\n").unwrap();
+    fs::write(&hook, "#!/bin/sh\nsleep 60\n").unwrap();
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 fn hasty_store(git_dir: &Path, state: &Path) -> GitStore {
-    let limits = Limits { git_push: std::time::Duration::from_secs(2), ..Limits::default() };
+    let limits = Limits { git_push: std::time::Duration::from_secs(6), ..Limits::default() };
     let place = GitPlace {
         git_dir: git_dir.to_owned(),
         push: Some("origin".to_owned()),

@@ -194,7 +194,7 @@ fn an_object_that_is_lost_is_an_error_and_a_mirror_gets_it_again() {
 fn a_fetch_that_hangs_is_killed_at_its_deadline_with_all_its_children() {
     let repo = Repo::new();
     let mark = repo.dir.path().join("still-running");
-    let ssh = format!("sh -c 'sleep 3; touch {}'", mark.display());
+    let ssh = format!("sh -c 'sleep 8; touch {}'", mark.display());
     let mut options = repo.options();
     options.git = options.git.with_env("GIT_SSH_COMMAND", ssh).with_users_ssh();
     options.limits.git_fetch = Duration::from_millis(300);
@@ -202,8 +202,8 @@ fn a_fetch_that_hangs_is_killed_at_its_deadline_with_all_its_children() {
     let error = keeper.look().unwrap_err();
     assert!(error.to_string().ends_with("gave no answer within 0 s"), "{error}");
     let took = keeper.fetch_time().unwrap();
-    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(2), "{took:?}");
-    std::thread::sleep(Duration::from_millis(3_500));
+    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(7), "{took:?}");
+    std::thread::sleep(Duration::from_millis(8_500));
     assert!(!mark.exists());
 }
 
@@ -263,7 +263,7 @@ fn the_private_mirror_is_put_in_order_once_an_hour_and_keeps_what_refs_name() {
 }
 
 async fn hinted(changes: &Changes) -> bool {
-    tokio::time::timeout(Duration::from_secs(2), changes.next()).await.is_ok()
+    tokio::time::timeout(Duration::from_secs(15), changes.next()).await.is_ok()
 }
 
 async fn quiet(changes: &Changes) -> bool {

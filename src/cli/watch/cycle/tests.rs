@@ -631,7 +631,7 @@ async fn whoever_is_told_to_stop_does_not_wait_for_a_server_that_takes_its_time(
         tokio::time::sleep(Duration::from_millis(100)).await;
         cancel.cancel();
     });
-    let ended = tokio::time::timeout(Duration::from_secs(3), cycle(&world.ctx, &mut warm, &basis, &order)).await;
+    let ended = tokio::time::timeout(Duration::from_secs(8), cycle(&world.ctx, &mut warm, &basis, &order)).await;
     let ended = ended.expect("it ends before the server had its time");
     assert!(!ended.clean && !ended.quiet && ended.operations.is_empty() && ended.stopped.is_none(), "{ended:#?}");
 }

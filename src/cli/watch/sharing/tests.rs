@@ -253,7 +253,7 @@ fn an_approval_reaches_whoever_leads_where_this_one_does_not() {
 #[test]
 fn a_suspension_that_is_over_does_not_come_back_from_the_place() {
     let (book, a, mut b) = two();
-    let order = Order::Suspend { target: None, seconds: Some(1), reason: None };
+    let order = Order::Suspend { target: None, seconds: Some(2), reason: None };
     assert!(a.board.order(order, "ann").accepted);
     let until = book.holds().suspended["dns"].until.unwrap();
     while b.board.clock.wall().as_second() < until {

@@ -65,7 +65,7 @@ fn yml_03_nesting_without_end_is_refused() {
 fn yml_04_a_million_documents_are_refused() {
     let fake = Fake::honest();
     let sandbox = project(&fake.url(), "");
-    sandbox.write("manifests/w.yaml", &"---\na\n".repeat(650_000)).commit("documents");
+    sandbox.write("manifests/w.yaml", &"---\na\n".repeat(200_000)).commit("documents");
     refused(&sandbox, &fake, 6, &["too-large", "the project has more than 100000 documents", "ctl.yaml:1:1"]);
 }
 

@@ -182,22 +182,29 @@ fn canary(shape: &str, secret: &str) {
     }
     *mode.lock().unwrap() = ("GET", 0);
     run(&["apply", "--yes", "-vv"]);
+    // These ask for no value of a secret: its shape is nothing to them.
+    if shape == "plain" {
+        for args in [
+            &["init", "-C", ".."][..],
+            &["validate"],
+            &["target", "list"],
+            &["target", "describe", "shop"],
+            &["events"],
+            &["explain", "secret-refused"],
+            &["version"],
+        ] {
+            run(args);
+        }
+    }
     for args in [
-        &["init", "-C", ".."][..],
-        &["validate"],
-        &["history"],
+        &["history"][..],
         &["history", "-o", "json"],
         &["show", "1"],
         &["show", "1", "-o", "json"],
         &["record", "show", "-o", "json"],
         &["record", "show"],
         &["record", "verify"],
-        &["target", "list"],
-        &["target", "describe", "shop"],
         &["status"],
-        &["events"],
-        &["explain", "secret-refused"],
-        &["version"],
         &["record", "rebuild", "--yes"],
         &["release", "--yes", "shop:thing/team-a"],
         &["record", "show"],

@@ -87,7 +87,7 @@ fn trm_01_to_10_in_manifests_reach_no_output_as_commands() {
 #[test]
 fn trm_01_to_10_in_a_servers_answers_reach_no_output_as_commands() {
     let all = TRM.map(|(_, text)| text).join(" ");
-    for status in [200, 400, 403, 409, 422, 500] {
+    let answered = |status: u16| {
         let body = format!(r#"{{"items":[{{"name":{0},"size":{0}}}],"message":{0}}} {all}"#, json_text(&all));
         let fake = Fake::scripted(move |asked| match asked.method.as_str() {
             "GET" if status == 200 => Some(plain(200, "", &body)),
@@ -101,7 +101,13 @@ fn trm_01_to_10_in_a_servers_answers_reach_no_output_as_commands() {
             clean(&ran.stdout);
             clean(&ran.stderr);
         }
-    }
+    };
+    // Some of them are asked again, after a pause each time: they wait side by side.
+    std::thread::scope(|side_by_side| {
+        for status in [200, 400, 403, 409, 422, 500] {
+            side_by_side.spawn(move || answered(status));
+        }
+    });
 }
 
 #[test]

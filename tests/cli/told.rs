@@ -65,10 +65,14 @@ fn hashes(text: &str) -> String {
             && word.contains(|c: char| c.is_ascii_lowercase())
     };
     let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
+    let mut before = "";
     words
         .map(|piece| {
             let word = piece.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-            if is_hash(word) { piece.replacen(word, "HASH", 1) } else { piece.to_owned() }
+            // One in a hundred short ids of commits is all digits.
+            let is_short_id = before == "commit" && word.len() == 10 && word.chars().all(|c| c.is_ascii_hexdigit());
+            before = word;
+            if is_hash(word) || is_short_id { piece.replacen(word, "HASH", 1) } else { piece.to_owned() }
         })
         .collect()
 }

@@ -145,9 +145,9 @@ until_done() {
 # hook BODY: what the remote asks before it takes a push.
 hook() { printf '#!/bin/sh\n%s\n' "$1" >"$W/remote.git/hooks/pre-receive"; chmod +x "$W/remote.git/hooks/pre-receive"; }
 no_hook() { rm -f "$W/remote.git/hooks/pre-receive"; }
-# wait_for SECONDS COMMAND…
+# wait_for COMMAND…: until it says yes, a minute at most.
 wait_for() {
-  local end=$((SECONDS + $1)); shift
+  local end=$((SECONDS + 60))
   until "$@"; do [ $SECONDS -ge $end ] && return 1; sleep 0.02; done
 }
 has_live() { [ "$(live | wc -l)" -ge "$1" ]; }
@@ -184,10 +184,10 @@ case_two_applies_at_once() {
 }
 
 case_two_applies_in_one_repository() {
-  world one_repository slow=150ms
+  world one_repository slow=600ms
   clone a
   run a "$W/out.a" apply --yes --concurrency 1; local a=$!
-  wait_for 10 has_live 1
+  wait_for has_live 1
   apply a
   claim "the second is told who is at work" -- code 9
   claim "by name" -- says "process $a"
@@ -217,10 +217,10 @@ case_older_commit() {
 }
 
 case_killed_in_mid_apply() {
-  world killed slow=100ms
+  world killed slow=500ms
   clone a; clone b
   run a "$W/out.a" apply --yes --concurrency 1; local a=$!
-  wait_for 20 has_live 2; kill -9 $a; wait $a 2>/dev/null
+  wait_for has_live 1; kill -9 $a; wait $a 2>/dev/null
   claim "it left an intent" -- [ "$(intents)" = 1 ]
   claim "and half of the work" -- [ "$(live | wc -l)" -lt 6 ]
   ctl b plan
@@ -234,7 +234,7 @@ case_killed_before_the_first_write() {
   world killed_early slow=2s
   clone a
   run a "$W/out.a" apply --yes; local a=$!
-  wait_for 30 eval '[ "$(intents)" = 1 ]'; kill -9 $a; wait $a 2>/dev/null
+  wait_for eval '[ "$(intents)" = 1 ]'; kill -9 $a; wait $a 2>/dev/null
   serve_again
   claim "the next run converges" -- until_done a
   claim "all stands once" -- converged a
@@ -244,9 +244,9 @@ case_killed_before_the_outcome() {
   world killed_late
   clone a
   # The intent passes at once; the outcome hangs, and is killed with its pusher.
-  hook "if [ -e '$W/seen' ]; then sleep 3; exit 1; fi; touch '$W/seen'"
+  hook "if [ -e '$W/seen' ]; then touch '$W/late'; sleep 3; exit 1; fi; touch '$W/seen'"
   run a "$W/out.a" apply --yes; local a=$!
-  wait_for 20 has_live 6; sleep 0.3; kill -9 $a; wait $a 2>/dev/null
+  wait_for has_live 6; wait_for test -e "$W/late"; kill -9 $a; wait $a 2>/dev/null
   no_hook
   claim "the outcome is not there" -- [ "$(intents)" = 1 ]
   local n; n=$(writes)
@@ -457,12 +457,13 @@ case_open_intent_of_another_host() {
   clone a; apply a
   services "$W/author" 1 6 81; push_commit second; clone a
   local n; n=$(writes)
-  foreign_intent $(($(date +%s) + 900))
+  local until=$(($(date +%s) + 900))
+  foreign_intent "$until"
   apply a
   claim "an open intent is a lock" -- code 9
   claim "it names the host" -- says elsewhere
   claim "the process" -- says 4711
-  claim "and the time" -- says "$(date -u -d "@$(($(date +%s) + 900))" +%Y-%m-%dT%H)"
+  claim "and the time" -- says "$(date -u -d "@$until" +%Y-%m-%dT%H)"
   claim "nothing is written" -- [ "$(writes)" = "$n" ]
   ctl a plan
   claim "plan is not stopped by it" -- code 0
@@ -473,7 +474,7 @@ case_open_intent_of_another_host() {
   (sleep 2; foreign_end) & apply a --wait 60s; wait $!
   claim "and goes on when the other is done" -- code 0
   claim "all stands once" -- converged a
-  foreign_intent $(($(date +%s) - 30))
+  foreign_intent $(($(date +%s) - 10))
   apply a
   claim "clocks differ: it holds for a minute more" -- code 9
   foreign_end; foreign_intent $(($(date +%s) - 120))
@@ -541,10 +542,10 @@ case_record_in_a_folder() {
 }
 
 case_interrupted() {
-  world interrupted slow=300ms
+  world interrupted slow=600ms
   clone a
   run a "$W/out.a" apply --yes --concurrency 1; local a=$!
-  wait_for 20 has_live 2; kill -INT $a; wait $a; CODE=$?; cp "$W/out.a" "$OUT"
+  wait_for has_live 1; kill -INT $a; wait $a; CODE=$?; cp "$W/out.a" "$OUT"
   claim "an interrupted run ends with its own code" -- code 130
   claim "what was done is recorded" -- [ "$(live)" = "$(recorded)" ]
   claim "no intent is left" -- [ "$(intents)" = 0 ]
@@ -557,10 +558,10 @@ case_interrupted_twice() {
   world interrupted_twice slow=5s
   clone a
   run a "$W/out.a" apply --yes; local a=$!
-  wait_for 30 eval '[ "$(intents)" = 1 ]'; sleep 0.3
-  local begun=$SECONDS; kill -INT $a; sleep 0.3; kill -INT $a; wait $a; CODE=$?; cp "$W/out.a" "$OUT"
+  wait_for eval '[ "$(intents)" = 1 ]'
+  local begun=$SECONDS; kill -INT $a; wait_for grep -q "interrupt again" "$W/out.a"; kill -INT $a; wait $a; CODE=$?; cp "$W/out.a" "$OUT"
   claim "the second interrupt leaves" -- code 130
-  claim "at once" -- eval "[ $((SECONDS - begun)) -le 2 ]"
+  claim "at once" -- eval "[ $((SECONDS - begun)) -le 4 ]"
   serve_again
   claim "the next run converges" -- until_done a
   claim "all stands once" -- converged a
@@ -569,12 +570,12 @@ case_interrupted_twice() {
 case_interrupted_while_pushing() {
   world interrupted_pushing
   clone a
-  hook "touch '$W/pushing'; sleep 4; exit 0"
+  hook "touch '$W/pushing'; sleep 12; exit 0"
   run a "$W/out.a" apply --yes; local a=$!
-  wait_for 30 test -e "$W/pushing"; sleep 0.2
-  local begun=$SECONDS; kill -INT $a; sleep 0.2; kill -INT $a; wait $a; CODE=$?; cp "$W/out.a" "$OUT"
-  claim "a push under way does not hold the second interrupt up" -- eval "[ $CODE = 130 ] && [ $((SECONDS - begun)) -le 2 ]"
-  no_hook; sleep 5
+  wait_for test -e "$W/pushing"
+  local begun=$SECONDS; kill -INT $a; wait_for grep -q "interrupt again" "$W/out.a"; kill -INT $a; wait $a; CODE=$?; cp "$W/out.a" "$OUT"
+  claim "a push under way does not hold the second interrupt up" -- eval "[ $CODE = 130 ] && [ $((SECONDS - begun)) -le 9 ]"
+  no_hook; sleep 13
   claim "the next run converges" -- until_done a
   claim "all stands once" -- converged a
 }

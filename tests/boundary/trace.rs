@@ -1,5 +1,6 @@
 //! One run under `strace`, and what the kernel was asked for.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -28,6 +29,8 @@ pub(crate) struct Traced {
     pub(crate) code: Option<i32>,
     /// Both outputs of the run.
     pub(crate) said: String,
+    /// Starts whose end the log shows later: another process came in between. By process.
+    pending: BTreeMap<String, PathBuf>,
 }
 
 const CALLS: &str = "trace=execve,execveat,open,openat,openat2,creat,connect,sendto,sendmsg";
@@ -48,13 +51,14 @@ impl Traced {
         for line in String::from_utf8_lossy(&text).lines() {
             traced.read(line);
         }
+        traced.started.extend(std::mem::take(&mut traced.pending).into_values());
         assert!(!traced.started.is_empty() && traced.opened.len() > 10, "nothing was traced: {}", traced.said);
         traced
     }
 
     /// One line: `PID call(arguments) = result`, or the half of one that was interrupted.
     fn read(&mut self, line: &str) {
-        let Some((_, call)) = line.split_once(' ') else { return };
+        let Some((process, call)) = line.split_once(' ') else { return };
         let call = call.trim_start();
         // Where a link led to is seen in the result.
         if let Some(real) = call.rsplit_once(" = ").and_then(|(_, result)| between(result, '<', '>'))
@@ -63,9 +67,16 @@ impl Traced {
         {
             self.opened.push(Opened { path: real.into(), writes: false });
         }
-        let Some((name, rest)) = call.split_once('(') else { return };
         let failed = call.contains(" = -1 ENOENT") || call.contains(" = -1 EACCES");
+        if call.starts_with("<... exec") {
+            self.started.extend(self.pending.remove(process).filter(|_| !failed));
+            return;
+        }
+        let Some((name, rest)) = call.split_once('(') else { return };
         match name {
+            "execve" | "execveat" if call.ends_with("<unfinished ...>") => {
+                self.pending.insert(process.to_owned(), quoted(rest).expect("a program's path").into());
+            }
             "execve" | "execveat" if !failed => self.started.push(quoted(rest).expect("a program's path").into()),
             "open" | "openat" | "openat2" | "creat" => {
                 let path = quoted(rest).expect("a path");

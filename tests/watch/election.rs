@@ -32,7 +32,7 @@ pub(crate) const SERVICES: usize = 4;
 /// A take-over: the lease of 30 s, and what finding out takes.
 pub(crate) const TAKEN_OVER: Duration = Duration::from_secs(35);
 /// What the machine may be slower than it should while everything else runs beside this.
-pub(crate) const SLACK: Duration = Duration::from_secs(10);
+pub(crate) const SLACK: Duration = Duration::from_secs(20);
 /// Everything is as it should be, with nobody away.
 pub(crate) const SETTLED: Duration = Duration::from_secs(60);
 /// Two watchers that both say for so long that they lead at a target do so. A process that wakes says what it knew until
@@ -138,6 +138,16 @@ impl Stage {
         led.map(|target| (target.target, target.token.unwrap())).collect()
     }
 
+    /// The lease under which somebody leads at a target.
+    #[track_caller]
+    fn lease_at(&self, at: usize) -> String {
+        let seat = format!("/{}", self.targets[at]);
+        within(SETTLED, "the seat of a leader, in etcd", || {
+            let keys = self.cluster.keys(self.cluster.leader(), "/ctl/election/")?;
+            keys.into_iter().find(|(key, _)| key.ends_with(&seat)).map(|(_, lease)| lease)
+        })
+    }
+
     /// Waits until three watchers have two, two and one.
     #[track_caller]
     fn shares_evenly(&self, limit: Duration) {
@@ -224,10 +234,7 @@ fn leaders_share_evenly_and_are_followed_when_they_lose_their_lease_leave_or_die
     // A lease that somebody revokes behind its back: another token, and nobody in between.
     let victim = stage.busiest();
     let before = stage.tokens(victim);
-    let member = stage.cluster.leader();
-    let keys = stage.cluster.keys(member, "/ctl/election/").unwrap();
-    let of = |at: usize| keys.iter().find(|(key, _)| key.ends_with(&format!("/{}", stage.targets[at])));
-    let lease = stage.led_by(victim).first().and_then(|at| of(*at)).unwrap().1.clone();
+    let lease = stage.lease_at(stage.led_by(victim)[0]);
     stage.cluster.revoke(&lease);
     within(SETTLED, "higher tokens where the lease was revoked", || {
         let all: BTreeMap<String, u64> = (0..3).flat_map(|watcher| stage.tokens(watcher)).collect();
@@ -240,10 +247,13 @@ fn leaders_share_evenly_and_are_followed_when_they_lose_their_lease_leave_or_die
     stage.shares_evenly(SETTLED);
     let victim = stage.busiest();
     let led = stage.led_by(victim);
+    let lease = stage.lease_at(led[0]);
     let ended = stage.watchers.terminate(victim, SETTLED);
     assert_eq!(ended.code(), Some(0), "{}", stage.watchers.said(victim));
+    let left = stage.cluster.keys(stage.cluster.leader(), "/ctl/election/").unwrap();
+    assert!(left.iter().all(|(_, of)| *of != lease), "it ended with seats under its lease {lease}: {left:?}");
     stage.scene.commit(SERVICES, 4);
-    stage.taken_over(victim, &led, 4, Duration::from_secs(10) + SLACK);
+    stage.taken_over(victim, &led, 4, SETTLED);
     stage.watchers.restart(victim);
     stage.shares_evenly(SETTLED);
 
@@ -295,7 +305,8 @@ fn a_leader_that_stands_still_or_is_cut_off_writes_nothing_stale() {
         line.set(State::Held);
     }
     let cut = Instant::now();
-    within(Duration::from_secs(15) + SLACK, "one that is cut off and says that it leads nowhere", || {
+    // The others may lead 25 seconds after the last renewal.
+    within(Duration::from_secs(25), "one that is cut off and says that it leads nowhere", || {
         stage.tokens(victim).is_empty().then_some(())
     });
     within(SETTLED, "it is not ready, and says why", || {

@@ -309,7 +309,7 @@ fn the_help_for_a_conflict_fits_what_was_tried() {
     for (change, expected) in [
         (create(&a), "where the list does not show it"),
         (delete(&a), "the answer says what stands in the way"),
-        (update(&a), "somebody else changed it meanwhile"),
+        (update(&a), "what somebody else made of it stands"),
     ] {
         let ending = Ending::Conflict { why: "answered 409".to_owned() };
         let (_, _, help) = apply_json::spelled(Some(&ending), change.action());

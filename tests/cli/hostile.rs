@@ -163,7 +163,12 @@ fn rsp_05_a_list_that_is_missing_or_null_is_no_list() {
 
 #[test]
 fn rsp_06_a_list_that_was_cut_short_is_no_list() {
-    concludes_nothing("RSP-06", || plain(200, "", r#"{"items":[{"name":"b","size":2}"#), 3, "the JSON ends early, after 31 bytes");
+    concludes_nothing(
+        "RSP-06",
+        || plain(200, "", r#"{"items":[{"name":"b","size":2}"#),
+        3,
+        "the JSON ends early, after 31 bytes",
+    );
 }
 
 #[test]

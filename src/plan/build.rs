@@ -20,7 +20,7 @@ use super::site::{Beside, Site, Which, is_same_object};
 use super::{fields, guard, order};
 use crate::diff::{self, Comparison};
 use crate::model::{
-    Desired, Diagnostic, Mark, Observed, Own, Owned, RecordEntry, ResourceId, Scope, ScopeState, on_all_cores,
+    Desired, Diagnostic, Kind, Mark, Observed, Own, Owned, RecordEntry, ResourceId, Scope, ScopeState, on_all_cores,
 };
 
 /// The code of the warning about an object that was listed and is not understood.
@@ -135,6 +135,8 @@ struct Builder<'b, 'a> {
     /// New name to old name, where a rename is a delete and a create.
     renames: BTreeMap<Which, Which>,
     paths: fields::Paths,
+    /// Which object of a kind has this identity. Made for the first one that is missing.
+    by_uid: Option<BTreeMap<(Kind, String), Which>>,
 }
 
 impl<'b, 'a> Builder<'b, 'a> {
@@ -159,6 +161,7 @@ impl<'b, 'a> Builder<'b, 'a> {
             cascades: BTreeMap::new(),
             renames: BTreeMap::new(),
             paths: fields::Paths::default(),
+            by_uid: None,
         }
     }
 

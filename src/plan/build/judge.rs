@@ -2,7 +2,7 @@
 
 use super::{Builder, CANNOT, Declared, EVENTUAL, Fate, UNREADABLE};
 use crate::diff::Comparison;
-use crate::model::{Diagnostic, Mark, Observed, OnRemove, Own, OwnRule, Owned, RecordEntry};
+use crate::model::{Diagnostic, KindRules, Mark, Observed, OnRemove, Own, OwnRule, Owned, RecordEntry};
 use crate::plan::site::{Beside, Which, value_of};
 
 impl<'b> Builder<'b, '_> {
@@ -152,7 +152,8 @@ impl<'b> Builder<'b, '_> {
         let Some(rules) = self.site.rules(&which.0) else {
             self.plan.unknown += 1;
             let message = format!("{id} is recorded, and the description has no kind `{}` any more", which.0);
-            return self.tell(Diagnostic::warning("unknown-kind", message));
+            let help = "put the kind back to manage it; `ctl release` forgets it and leaves it there";
+            return self.tell(Diagnostic::warning("unknown-kind", message).help(help));
         };
         if self.site.unknown(which).is_some() {
             self.plan.unknown += 1;
@@ -169,7 +170,7 @@ impl<'b> Builder<'b, '_> {
                 let help = "`ctl watch` forgets it once lists of two of its cycles agree, `ctl release` at once";
                 return self.tell(Diagnostic::note(EVENTUAL, message).help(help));
             }
-            return forget(self, "it is gone");
+            return self.miss(which, entry, rules);
         };
         if self.site.entry_for(which, observed).is_none() && self.target.own == Own::Recorded {
             return forget(self, "it was made anew by somebody else");
@@ -206,6 +207,31 @@ impl<'b> Builder<'b, '_> {
                 "put its manifest back with `protect: false`, apply, then remove it",
             );
         }
+    }
+
+    /// What is recorded is not there under its key: it is gone, or the description gives it another key now.
+    fn miss(&mut self, which: &Which, entry: &RecordEntry, rules: &KindRules) {
+        let elsewhere = entry.uid.as_ref().and_then(|uid| {
+            // Once for all that is missing: there may be many.
+            let by_uid = self.by_uid.get_or_insert_with(|| {
+                let shown = self.site.live.iter().filter_map(|(which, item)| Some((which, item.uid.clone()?)));
+                shown.map(|(which, uid)| ((which.0.clone(), uid), which.clone())).collect()
+            });
+            by_uid.get(&(which.0.clone(), uid.clone())).cloned()
+        });
+        let why = match &elsewhere {
+            Some(found) if self.site.desired.contains_key(found) => "it has another key now",
+            None if which.1.len() == rules.key.len() => "it is gone",
+            _ => {
+                self.plan.unknown += 1;
+                let now = elsewhere.map(|found| format!(", as {}/{}", found.0, found.1)).unwrap_or_default();
+                let message = format!("{} is recorded, and has another key now{now}: it is left alone", self.id(which));
+                let help = "take the change of `key` back, or declare it under its new key; `ctl release` forgets it and \
+                            leaves it there";
+                return self.tell(Diagnostic::warning("other-key", message).help(help));
+            }
+        };
+        self.forgets.insert(which.clone(), why);
     }
 
     pub(super) fn claim(&mut self, which: &Which, observed: &Observed, entry: Option<&RecordEntry>) {

@@ -464,7 +464,14 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     (
         "other-folder",
         "The record belongs to a project of the same name in another folder of the repository. Two projects must not \
-         share a record: rename one of them.",
+         share a record: rename one of them. A project that was moved is no other one: once its old folder has no ctl.yaml \
+         any more, the record follows it.",
+    ),
+    (
+        "other-key",
+        "The record names a resource that is not there under its key, and yet not gone: the description gives its kind other \
+         key fields than before, or somebody gave it another name at the server. It stays recorded and is not touched. Take \
+         the change back, declare it under its new key so that it is adopted, or `ctl release` it.",
     ),
     (
         "other-plan",

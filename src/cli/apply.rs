@@ -214,6 +214,8 @@ async fn finish_idle(
     }
     if args.output == Output::Text && !planned.plan.refusals.is_empty() {
         ctx.say("Nothing was written: the plan is refused.\n");
+    } else if args.output == Output::Text && cancel.is_cancelled() {
+        ctx.say("Nothing was written: the run was interrupted before it began.\n");
     }
     print_untouched(ctx, args, session, planned);
     Ok(exit)
@@ -349,7 +351,7 @@ pub(super) async fn acquire(ctx: &Context, session: &mut Session, here: &Here, w
             Err(Locked::Store(error)) => return Err(stores::stop(&error)),
         }
     }
-    session::check_folder(session.project(), &session.records)
+    session::check_folder(&session.loaded, &session.records)
 }
 
 fn until(second: i64) -> Option<String> {

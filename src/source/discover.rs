@@ -23,6 +23,10 @@ pub(super) struct Place {
 /// Finds the repository around `path`, upward, as git does it.
 pub(super) fn discover(typed: &str) -> Result<Place, SourceError> {
     let path = fs::canonicalize(typed).map_err(|_| SourceError::NoSuchPath { path: typed.to_owned() })?;
+    // Whoever names one manifest means that one, and would get all of them.
+    if path.is_file() && path.file_name().is_some_and(|name| name != "ctl.yaml" && name != ".git") {
+        return Err(SourceError::OneFile { path: typed.to_owned() });
+    }
     let start = if path.is_file() { path.parent().unwrap_or(&path) } else { &path };
     for top in start.ancestors() {
         let dot = top.join(".git");

@@ -12,6 +12,12 @@ pub enum SourceError {
         /// As the user typed it.
         path: String,
     },
+    /// The path is one file, and a project is a folder.
+    #[error("`{path}` is one file, and a project is planned as a whole")]
+    OneFile {
+        /// As the user typed it.
+        path: String,
+    },
     /// The path is in no Git repository.
     #[error("`{path}` is not in a Git repository")]
     NoRepository {
@@ -144,6 +150,9 @@ impl SourceError {
     pub fn diagnostic(&self) -> Diagnostic {
         let (code, help) = match self {
             Self::NoSuchPath { .. } => ("source-not-found", "give a path inside a Git repository, or a URL".to_owned()),
+            Self::OneFile { .. } => {
+                ("source-one-file", "name the project's folder; `-t` and `-l` pick a part of what it declares".to_owned())
+            }
             Self::NoRepository { .. } => {
                 ("source-not-a-repository", "ctl reads commits: `git init && git add -A && git commit` makes it one".to_owned())
             }

@@ -105,3 +105,38 @@ fn where_no_project_is_the_answer_says_where_it_looked() {
     }
     assert!(fake.asked().is_empty());
 }
+
+#[test]
+fn a_project_that_moves_keeps_its_record_and_two_of_one_name_share_none() {
+    let fake = Fake::honest();
+    let sandbox = nested(&fake.url());
+    sandbox.run(["apply", "team/shop", "--yes"]).exits(0).says("2 created");
+    // A copy beside it is another project.
+    sandbox.git(["checkout", "-q", "-b", "copy"]);
+    for file in ["ctl.yaml", "apis/fake.yaml", "manifests/a.yaml"] {
+        let text = std::fs::read_to_string(sandbox.repo().join("team/shop").join(file)).unwrap();
+        sandbox.write(file, &text);
+    }
+    sandbox.commit("a copy");
+    let refused =
+        sandbox.run(["plan", "."]).exits(7).warns("other-folder").warns("`team/shop`").warns("repository's top");
+    assert!(refused.stderr.contains("rename one of them"), "{}", refused.stderr);
+    // Moved, it owns what it owned.
+    sandbox.remove("team/shop/ctl.yaml").commit("moved");
+    let moved = sandbox.run(["plan", "."]).exits(0);
+    assert!(moved.stdout.contains("1 to delete, 0 to create"), "{}", moved.stdout);
+    sandbox.run(["apply", ".", "--yes"]).exits(0).says("1 deleted");
+    sandbox.run(["apply", ".", "--yes"]).exits(0).says("Nothing to do");
+    assert_eq!(fake.names(), ["a"]);
+}
+
+#[test]
+fn one_manifest_is_no_project() {
+    let fake = Fake::honest();
+    let sandbox = nested(&fake.url());
+    for command in ["plan", "apply"] {
+        sandbox.run([command, "team/shop/manifests/a.yaml"]).exits(6).warns("source-one-file").warns("-t");
+    }
+    sandbox.run(["plan", "team/shop/ctl.yaml"]).exits(0);
+    assert!(fake.asked().iter().all(|asked| asked.method == "GET"));
+}

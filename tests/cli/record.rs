@@ -7,10 +7,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::fake::Fake;
+use super::hostile::project;
 use super::ports::reserved;
 use super::sandbox::{Ran, Sandbox};
 
@@ -482,6 +486,28 @@ fn a_second_interrupt_leaves_at_once() {
     assert_eq!(run.wait().unwrap().code(), Some(130));
     // Whoever waited for the push would wait half a minute.
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn an_interrupt_before_the_first_write_says_that_nothing_was_written() {
+    let asked = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&asked);
+    let fake = Fake::scripted(move |request| {
+        if request.method == "GET" {
+            seen.store(true, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_secs(5));
+        }
+        None
+    });
+    let sandbox = project(&fake.url(), "");
+    let run = sandbox.command(&["apply", "--yes"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the list is asked for", || asked.load(Ordering::SeqCst));
+    signal(&run, "-INT");
+    let output = run.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("Nothing was written: the run was interrupted"), "{said}");
+    assert!(fake.names().is_empty());
 }
 
 fn signal(process: &Child, signal: &str) {

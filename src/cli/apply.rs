@@ -351,7 +351,7 @@ pub(super) async fn acquire(ctx: &Context, session: &mut Session, here: &Here, w
             Err(Locked::Store(error)) => return Err(stores::stop(&error)),
         }
     }
-    session::check_folder(&session.loaded, &session.records)
+    session::check_folder(session.project(), &session.records)
 }
 
 fn until(second: i64) -> Option<String> {

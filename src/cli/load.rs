@@ -271,11 +271,6 @@ impl Loaded {
         if errors.is_empty() { Ok(apis) } else { Err(invalid(errors)) }
     }
 
-    /// True if the commit has a project in this folder, or nobody can tell.
-    pub(super) fn has_project(&self, folder: &str) -> bool {
-        self.source.file_at(&self.revision, &joined(folder, PROJECT_FILE)).map_or(true, |file| file.is_some())
-    }
-
     /// `apis/NAME.yaml` at the repository's root, which projects in subfolders share.
     fn root_api(&self, name: &str, trusted: Option<&Revision>) -> Result<Option<Arc<SourceFile>>, Stop> {
         let path = format!("apis/{name}.yaml");

@@ -12,7 +12,7 @@ use crate::cli::selection::Selection;
 use crate::cli::stores::{self, Stores};
 use crate::cli::{Context, Exit, Stop, narrated};
 use crate::credentials::Operator;
-use crate::model::{Complete, Diagnostic, Digest, Record, RecordPlace, Secret, Snapshot, TargetName};
+use crate::model::{Complete, Diagnostic, Digest, Project, Record, RecordPlace, Secret, Snapshot, TargetName};
 use crate::store::Tip;
 
 /// What a session for one target is made of, in a process that stays: most of it is shared, and nothing is loaded.
@@ -110,7 +110,7 @@ impl Session {
             // The last manifest went, and its folder with it: that is an empty set, not a slip of the first run.
             loaded.diagnostics.extend(load::missing_folders(&snapshot.missing_folders));
         }
-        check_folder(&loaded, &records)?;
+        check_folder(&loaded.project, &records)?;
         loaded.look_back();
         let record_key = tokio::task::block_in_place(|| operator.record_key());
         let redactor = operator.redactor();
@@ -178,29 +178,30 @@ impl Session {
         if !owns && !missing.is_empty() && self.records.values().all(|(_, r)| r.head.is_none()) {
             return Err(load::invalid(load::missing_folders(missing).collect()));
         }
-        check_folder(&self.loaded, &self.records)
+        check_folder(self.project(), &self.records)
     }
 }
 
-/// Two projects of one name would share a record: the second folder is refused, unless the first is none any more, so that
-/// the project has moved. Asked whenever records are read, because another run may just have begun one.
+/// Two projects of one name would share a record: the second folder is refused, also where the first is none any more.
+/// Asked whenever records are read, because another run may just have begun one.
 pub(in crate::cli) fn check_folder(
-    loaded: &Loaded,
+    project: &Project,
     records: &BTreeMap<TargetName, (Option<Tip>, Record)>,
 ) -> Result<(), Stop> {
     for (target, (_, record)) in records {
         let folder = record.head.as_ref().map(|head| head.folder.as_str());
-        let (here, place) = (&loaded.project.folder, |folder: &str| match folder {
+        let (here, place) = (&project.folder, |folder: &str| match folder {
             "" => "the repository's top".to_owned(),
             folder => format!("`{folder}`"),
         });
-        if let Some(folder) = folder.filter(|folder| folder != here && loaded.has_project(folder)) {
+        if let Some(folder) = folder.filter(|folder| folder != here) {
             let message = format!(
                 "the record of {target} belongs to the project in {}, and this one is in {}",
                 place(folder),
                 place(here)
             );
-            let help = "two projects of one name share a record: rename one of them (`metadata.name` in ctl.yaml)";
+            let help = "two projects of one name would share a record: rename one of them (`metadata.name` in ctl.yaml); one \
+                        that was moved goes back to its folder";
             return Err(Stop::with(Exit::Refused, Diagnostic::error("other-folder", message).help(help)));
         }
     }

@@ -5,7 +5,7 @@
 //! system was quicker than one for each of them.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -22,8 +22,6 @@ const WORTH: usize = 33;
 #[derive(Default)]
 pub(super) struct Written {
     loose: Vec<Oid>,
-    /// Names of packs, without an ending.
-    packs: Vec<String>,
 }
 
 impl Written {
@@ -46,33 +44,25 @@ impl Written {
         self.loose.push(id);
     }
 
-    /// Writes those of the blobs that are not there, and gives the id of each.
+    /// Writes those of the blobs that are not there, and gives the id of each. What is there may be of a run that ended
+    /// before it reached the disk: a pack is seen only once it is there, and a loose one waits for [`Written::sync`].
     pub(super) fn blobs(&mut self, repo: &Repository, blobs: &[&[u8]]) -> Result<Vec<Oid>, Error> {
         let ids = in_chunks(blobs, |chunk| chunk.iter().map(|bytes| id_of(bytes)).collect())?;
         let odb = repo.odb()?;
         odb.refresh()?;
         let there = |id: &Oid| odb.exists_ext(*id, OdbLookupFlags::NO_REFRESH);
         let mut seen = BTreeSet::new();
-        let missing: Vec<&[u8]> =
-            ids.iter().zip(blobs).filter(|(id, _)| seen.insert(**id) && !there(id)).map(|(_, bytes)| *bytes).collect();
+        let mut missing: Vec<&[u8]> = Vec::new();
+        for (id, bytes) in ids.iter().zip(blobs).filter(|(id, _)| seen.insert(**id)) {
+            if there(id) { self.note(*id) } else { missing.push(bytes) }
+        }
         if missing.len() < WORTH {
             for bytes in missing {
                 self.blob(repo, bytes)?;
             }
             return Ok(ids);
         }
-        let entries = in_chunks(&missing, |chunk| chunk.iter().map(|bytes| entry(bytes)).collect())?;
-        let mut indexer = Indexer::new(None, &repo.path().join("objects/pack"), 0, false)?;
-        let mut sum = Sha1::new();
-        let count = u32::try_from(entries.len()).map_err(|_| Error::from_str("more objects than a pack holds"))?;
-        let mut put = |bytes: &[u8]| {
-            sum.update(bytes);
-            indexer.write_all(bytes).map_err(|e| io_error(&e))
-        };
-        put(&[b"PACK".as_slice(), &2u32.to_be_bytes(), &count.to_be_bytes()].concat())?;
-        entries.iter().try_for_each(|entry| put(entry))?;
-        indexer.write_all(&sum.finalize()).map_err(|e| io_error(&e))?;
-        self.packs.push(format!("pack-{}", indexer.commit()?));
+        write_pack(&repo.path().join("objects"), &missing)?;
         odb.refresh()?;
         Ok(ids)
     }
@@ -92,16 +82,37 @@ impl Written {
             }
             dirs.insert(dir);
         }
-        for pack in &self.packs {
-            let dir = objects.join("pack");
-            for ending in ["pack", "idx"] {
-                File::open(dir.join(format!("{pack}.{ending}")))?.sync_all()?;
-            }
-            dirs.insert(dir);
-        }
         dirs.insert(objects);
         dirs.iter().try_for_each(|dir| File::open(dir)?.sync_all())
     }
+}
+
+/// Writes blobs as one pack, and shows it once it is on the disk: git looks for a pack by its index.
+fn write_pack(objects: &Path, blobs: &[&[u8]]) -> Result<(), Error> {
+    let entries = in_chunks(blobs, |chunk| chunk.iter().map(|bytes| entry(bytes)).collect())?;
+    let hidden = tempfile::Builder::new().prefix("ctl-pack-").tempdir_in(objects).map_err(|e| io_error(&e))?;
+    let mut indexer = Indexer::new(None, hidden.path(), 0, false)?;
+    let mut sum = Sha1::new();
+    let count = u32::try_from(entries.len()).map_err(|_| Error::from_str("more objects than a pack holds"))?;
+    let mut put = |bytes: &[u8]| {
+        sum.update(bytes);
+        indexer.write_all(bytes).map_err(|e| io_error(&e))
+    };
+    put(&[b"PACK".as_slice(), &2u32.to_be_bytes(), &count.to_be_bytes()].concat())?;
+    entries.iter().try_for_each(|entry| put(entry))?;
+    indexer.write_all(&sum.finalize()).map_err(|e| io_error(&e))?;
+    let name = format!("pack-{}", indexer.commit()?);
+    let show = || {
+        let packs = objects.join("pack");
+        fs::create_dir_all(&packs)?;
+        for ending in ["pack", "idx"] {
+            let file = format!("{name}.{ending}");
+            File::open(hidden.path().join(&file))?.sync_all()?;
+            fs::rename(hidden.path().join(&file), packs.join(&file))?;
+        }
+        File::open(&packs)?.sync_all()
+    };
+    show().map_err(|e| io_error(&e))
 }
 
 /// The id that git gives a blob.
@@ -141,6 +152,11 @@ fn io_error(error: &io::Error) -> Error {
 mod tests {
     use super::*;
 
+    fn packs(repo: &Repository) -> usize {
+        let files = fs::read_dir(repo.path().join("objects/pack")).unwrap();
+        files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|ending| ending == "pack")).count()
+    }
+
     #[test]
     fn git_finds_each_blob_of_a_pack_and_calls_it_whole() {
         let dir = tempfile::tempdir().unwrap();
@@ -150,8 +166,9 @@ mod tests {
         let blobs: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
         let mut written = Written::default();
         let ids = written.blobs(&repo, &blobs).unwrap();
-        assert_eq!(written.packs.len(), 1, "one pack");
-        assert!(written.loose.is_empty());
+        assert_eq!((packs(&repo), written.loose.len()), (1, 0), "one pack, and nothing else");
+        let left = fs::read_dir(dir.path().join("objects")).unwrap().count();
+        assert_eq!(left, 2, "only `info` and `pack`");
         written.sync(dir.path()).unwrap();
         let git = |args: &[&str]| {
             let out = std::process::Command::new("git").arg("-C").arg(dir.path()).args(args).output().unwrap();
@@ -174,14 +191,16 @@ mod tests {
         let blobs: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
         let mut first = Written::default();
         first.blobs(&repo, &blobs[..90]).unwrap();
-        assert_eq!((first.packs.len(), first.loose.len()), (1, 0));
+        assert_eq!((packs(&repo), first.loose.len()), (1, 0));
         let mut second = Written::default();
         let ids = second.blobs(&repo, &blobs).unwrap();
-        assert_eq!((second.packs.len(), second.loose.len()), (0, 10));
+        // What was there is flushed with the rest: nobody knows that it was.
+        assert_eq!((packs(&repo), second.loose.len()), (1, 100));
         assert_eq!(ids.len(), 100);
         second.sync(dir.path()).unwrap();
         let mut third = Written::default();
         third.blobs(&repo, &blobs).unwrap();
-        assert_eq!((third.packs.len(), third.loose.len()), (0, 0));
+        assert_eq!((packs(&repo), third.loose.len()), (1, 100));
+        third.sync(dir.path()).unwrap();
     }
 }

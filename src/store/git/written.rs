@@ -90,7 +90,8 @@ impl Written {
 /// Writes blobs as one pack, and shows it once it is on the disk: git looks for a pack by its index.
 fn write_pack(objects: &Path, blobs: &[&[u8]]) -> Result<(), Error> {
     let entries = in_chunks(blobs, |chunk| chunk.iter().map(|bytes| entry(bytes)).collect())?;
-    let hidden = tempfile::Builder::new().prefix("ctl-pack-").tempdir_in(objects).map_err(|e| io_error(&e))?;
+    // By this name `git gc` knows what a run that was killed has left, and takes it away once it is two weeks old.
+    let hidden = tempfile::Builder::new().prefix("tmp_objdir-ctl-").tempdir_in(objects).map_err(|e| io_error(&e))?;
     let mut indexer = Indexer::new(None, hidden.path(), 0, false)?;
     let mut sum = Sha1::new();
     let count = u32::try_from(entries.len()).map_err(|_| Error::from_str("more objects than a pack holds"))?;

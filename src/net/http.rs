@@ -1,6 +1,5 @@
 //! The transport over the network, and what went wrong with it in words.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,18 +8,23 @@ use futures::StreamExt as _;
 
 use crate::model::{Limits, Secret};
 
+use super::direct::Direct;
 use super::{NetError, Transport, distrust};
 
 /// How long a connection may take to stand.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
 /// Idle connections that are kept per host.
-const POOL: usize = 64;
+pub(super) const POOL: usize = 64;
+/// What the requests say of who sends them.
+pub(super) const AGENT: &str = concat!("ctl/", env!("CARGO_PKG_VERSION"));
 
 /// A [`Transport`] over the network: HTTP/1.1, TLS by rustls, no redirects, no cookies, gzip only, and no proxy for
 /// this machine itself.
 #[derive(Clone, Debug)]
 pub struct HttpTransport {
     client: reqwest::Client,
+    /// Takes what needs neither TLS nor a proxy.
+    direct: Option<Arc<Direct>>,
     /// Most bytes of an answer's headers.
     header: usize,
 }
@@ -48,7 +52,7 @@ impl HttpTransport {
             .http1_only()
             .gzip(true)
             .retry(reqwest::retry::never())
-            .user_agent(concat!("ctl/", env!("CARGO_PKG_VERSION")));
+            .user_agent(AGENT);
         if is_loopback(url) {
             builder = builder.no_proxy();
             if url.starts_with("http://") {
@@ -75,7 +79,8 @@ impl HttpTransport {
             builder = builder.identity(identity);
         }
         let client = builder.build().map_err(|e| unsent(format!("no HTTP client can be made: {}", chain(&e))))?;
-        Ok(Self { client, header: Limits::default().header })
+        let direct = reqwest::Url::parse(url).ok().and_then(|parsed| Direct::new(&parsed, is_loopback(url)));
+        Ok(Self { client, direct: direct.map(Arc::new), header: Limits::default().header })
     }
 
     /// The same, with answers whose headers may have this many bytes.
@@ -130,13 +135,9 @@ impl HttpTransport {
     }
 }
 
-impl Transport for HttpTransport {
-    async fn send(
-        &self,
-        request: http::Request<Bytes>,
-        deadline: Duration,
-        limit: usize,
-    ) -> Result<http::Response<Bytes>, NetError> {
+impl HttpTransport {
+    /// Sends a request over TLS, through a proxy, or to where its address has to be rewritten first.
+    async fn exchange(&self, request: http::Request<Bytes>, limit: usize) -> Result<http::Response<Bytes>, NetError> {
         let (parts, body) = request.into_parts();
         let url = reqwest::Url::parse(&parts.uri.to_string())
             .map_err(|e| NetError::Unsent { why: format!("not a URL: {e}") })?;
@@ -144,29 +145,45 @@ impl Transport for HttpTransport {
         if !body.is_empty() {
             builder = builder.body(body);
         }
-        let exchange = async {
-            let mut response = builder.send().await.map_err(|e| classify(&e))?;
-            self.check(response.headers())?;
-            let mut out = http::Response::builder().status(response.status());
-            if let Some(headers) = out.headers_mut() {
-                *headers = std::mem::take(response.headers_mut());
-            }
-            let announced = response.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
-            if announced > limit {
+        let mut response = builder.send().await.map_err(|e| classify(&e))?;
+        self.check(response.headers())?;
+        let mut out = http::Response::builder().status(response.status());
+        if let Some(headers) = out.headers_mut() {
+            *headers = std::mem::take(response.headers_mut());
+        }
+        let announced = response.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+        if announced > limit {
+            return Err(NetError::TooLarge { limit });
+        }
+        let mut bytes = BytesMut::with_capacity(announced);
+        let mut chunks = response.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk =
+                chunk.map_err(|e| NetError::Unanswered { why: format!("the answer broke off: {}", chain(&e)) })?;
+            // Counted after decompression, so that a bomb is noticed while it is small.
+            if bytes.len() + chunk.len() > limit {
                 return Err(NetError::TooLarge { limit });
             }
-            let mut bytes = BytesMut::with_capacity(announced);
-            let mut chunks = response.bytes_stream();
-            while let Some(chunk) = chunks.next().await {
-                let chunk =
-                    chunk.map_err(|e| NetError::Unanswered { why: format!("the answer broke off: {}", chain(&e)) })?;
-                // Counted after decompression, so that a bomb is noticed while it is small.
-                if bytes.len() + chunk.len() > limit {
-                    return Err(NetError::TooLarge { limit });
+            bytes.extend_from_slice(&chunk);
+        }
+        out.body(bytes.freeze()).map_err(|e| NetError::Unanswered { why: e.to_string() })
+    }
+}
+
+impl Transport for HttpTransport {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        deadline: Duration,
+        limit: usize,
+    ) -> Result<http::Response<Bytes>, NetError> {
+        let exchange = async {
+            match &self.direct {
+                Some(direct) if direct.takes(&request) => {
+                    direct.send(request, limit, |headers| self.check(headers)).await
                 }
-                bytes.extend_from_slice(&chunk);
+                Some(_) | None => self.exchange(request, limit).await,
             }
-            out.body(bytes.freeze()).map_err(|e| NetError::Unanswered { why: e.to_string() })
         };
         match tokio::time::timeout(deadline, exchange).await {
             Ok(done) => done,
@@ -209,8 +226,15 @@ fn chain(error: &reqwest::Error) -> String {
     causes(error).find_map(distrust::told).unwrap_or_else(|| told(causes(error).map(ToString::to_string).collect()))
 }
 
+/// What an error of a layer below says, the layers below that included.
+pub(super) fn told_by(error: &(dyn std::error::Error + 'static)) -> String {
+    told(std::iter::once(error.to_string()).chain(causes(error).map(ToString::to_string)).collect())
+}
+
 /// What is behind `error`, the outermost cause first.
-fn causes<'e>(error: &'e reqwest::Error) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+fn causes<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
     let mut next = error.source();
     std::iter::from_fn(move || {
         let cause: &'e (dyn std::error::Error + 'static) = next?;

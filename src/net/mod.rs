@@ -1,5 +1,6 @@
 //! What leaves the machine: one request to one server, and the `git` child. Redirects are never followed.
 
+mod direct;
 mod distrust;
 mod git;
 mod http;

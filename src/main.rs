@@ -10,7 +10,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     ctl::cli::speak_of_defects();
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-    let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
-    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let env = std::env::vars_os().collect();
+    // A folder that was deleted has no path; `run` says so.
+    let cwd = std::env::current_dir().unwrap_or_default();
     ExitCode::from(ctl::cli::run(std::env::args_os().collect(), env, cwd))
 }

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::model::Diagnostic;
 
-/// Runs `ctl` with these arguments, environment and folder; gives the exit code.
-pub fn run(args: Vec<OsString>, env: BTreeMap<String, String>, cwd: PathBuf) -> u8 {
+/// Runs `ctl` with these arguments, environment and folder; gives the exit code. An empty `cwd` is a folder that is gone.
+pub fn run(args: Vec<OsString>, env: Vec<(OsString, OsString)>, cwd: PathBuf) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -30,7 +30,12 @@ pub fn run(args: Vec<OsString>, env: BTreeMap<String, String>, cwd: PathBuf) -> 
             };
         }
     };
+    let (env, unreadable) = texts(env);
     let ctx = Context::new(&cli.global, env, cwd);
+    if let Err(stop) = footing(&ctx, &cli, unreadable) {
+        ctx.tell(&stop.diagnostics);
+        return stop.exit.code();
+    }
     let exit = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let exit = runtime.block_on(dispatch(&ctx, &cli.command));
@@ -55,6 +60,45 @@ pub fn run(args: Vec<OsString>, env: BTreeMap<String, String>, cwd: PathBuf) -> 
             ctx.tell(&[diagnostic]);
             exit.and(Exit::Failed).code()
         }
+    }
+}
+
+/// The variables that are text, and the name of one that is ours and is not.
+fn texts(env: Vec<(OsString, OsString)>) -> (BTreeMap<String, String>, Option<String>) {
+    let (mut texts, mut unreadable) = (BTreeMap::new(), None);
+    for (name, value) in env {
+        let Ok(name) = name.into_string() else { continue };
+        // CTL_STATE is a path that is taken as it is, with the arguments.
+        let ours = name == "HOME" || name.starts_with("XDG_") || (name.starts_with("CTL_") && name != "CTL_STATE");
+        match value.into_string() {
+            Ok(value) => drop(texts.insert(name, value)),
+            Err(_) if ours => unreadable = Some(name),
+            Err(_) => {}
+        }
+    }
+    (texts, unreadable)
+}
+
+/// Refuses to run from a folder that is not there, which would find the project of a folder above, and without a variable
+/// that was set and cannot be read.
+fn footing(ctx: &Context, cli: &Cli, unreadable: Option<String>) -> Result<(), Stop> {
+    let usage =
+        |code, message: String, help: &str| Err(Stop::with(Exit::Usage, Diagnostic::error(code, message).help(help)));
+    if let Some(name) = unreadable {
+        let message = format!("the environment variable {name} is not UTF-8");
+        return usage("bad-environment", message, "set it to text, or unset it");
+    }
+    match &cli.global.chdir {
+        Some(dir) if !ctx.cwd.is_dir() => {
+            let message = format!("-C {}: there is no such folder", dir.display());
+            usage("no-folder", message, "check the path: it counts from the current folder")
+        }
+        None if !ctx.cwd.is_dir() => usage(
+            "no-folder",
+            "the current folder is gone".to_owned(),
+            "change to another one, or say which with -C DIR",
+        ),
+        _ => Ok(()),
     }
 }
 

@@ -137,3 +137,70 @@ fn one_manifest_is_no_project() {
     sandbox.run(["plan", "team/shop/ctl.yaml"]).exits(0);
     assert!(fake.asked().iter().all(|asked| asked.method == "GET"));
 }
+
+#[test]
+fn a_folder_that_is_not_there_never_means_the_project_above_it() {
+    let fake = Fake::honest();
+    let sandbox = nested(&fake.url());
+    let shop = sandbox.repo().join("team/shop");
+    for dir in ["nope", "/nonexistent", "ctl.yaml", "manifests/nope"] {
+        for command in ["plan", "apply", "status", "validate", "init"] {
+            from(&sandbox, &shop, &["-C", dir, command])
+                .exits(64)
+                .warns(&format!("error[no-folder]: -C {dir}: there is no such folder"));
+        }
+    }
+    from(&sandbox, &sandbox.repo(), &["-C", "team/shop", "plan"]).exits(0).says("2 to create");
+    assert_eq!(fake.writes(), 0);
+}
+
+#[test]
+fn a_source_without_a_name_is_no_source() {
+    let fake = Fake::honest();
+    let sandbox = nested(&fake.url());
+    let shop = sandbox.repo().join("team/shop");
+    for command in [&["plan", ""][..], &["apply", "--yes", ""], &["validate", ""], &["watch", "--once", ""]] {
+        from(&sandbox, &shop, command).exits(64).warns("SOURCE");
+    }
+    assert_eq!(fake.writes(), 0);
+}
+
+#[test]
+fn a_folder_that_was_deleted_is_not_taken_for_the_root() {
+    let sandbox = Sandbox::new();
+    let gone = sandbox.root().join("gone");
+    std::fs::create_dir(&gone).unwrap();
+    let ctl = env!("CARGO_BIN_EXE_ctl");
+    let script = format!("cd {0} && rmdir {0} && exec {ctl} init", gone.display());
+    let output = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(64), "{told}");
+    assert!(told.contains("error[no-folder]: the current folder is gone"), "{told}");
+    assert_eq!(output.stdout, b"");
+}
+
+#[test]
+fn a_variable_of_ours_that_is_no_text_is_refused_and_not_left_out() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let fake = Fake::honest();
+    let sandbox = nested(&fake.url());
+    for name in ["CTL_CREDENTIALS", "CTL_CREDENTIALS_YAML", "CTL_TOKEN", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "HOME"] {
+        let mut command = sandbox.command(&["-C", "team/shop", "plan"]);
+        let output = command.env(name, std::ffi::OsStr::from_bytes(b"/canary-\xff")).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{name}: {told}");
+        assert!(
+            told.contains(&format!("error[bad-environment]: the environment variable {name} is not UTF-8")),
+            "{told}"
+        );
+        assert!(!told.contains("canary"), "{told}");
+    }
+    let mut command = sandbox.command(&["-C", "team/shop", "plan"]);
+    let output = command.env("SOMEBODY_ELSES", std::ffi::OsStr::from_bytes(b"\xff")).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+}

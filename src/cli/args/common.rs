@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::values::rate;
+use super::values::{named, rate};
 
 /// How to print.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -35,6 +35,7 @@ pub struct SourceArgs {
     #[arg(
         value_name = "SOURCE",
         default_value = ".",
+        value_parser = named,
         help = "A path inside a repository (its HEAD), or a URL: URL[//folder][?ref=main]"
     )]
     pub source: String,
@@ -95,6 +96,6 @@ pub struct RemoteArgs {
     #[arg(long, value_name = "FILE", help_heading = "Watcher")]
     pub token_file: Option<PathBuf>,
     /// The project whose watcher is meant: a path, or URL[//folder]
-    #[arg(long, value_name = "SOURCE", default_value = ".", help_heading = "Watcher")]
+    #[arg(long, value_name = "SOURCE", default_value = ".", value_parser = named, help_heading = "Watcher")]
     pub source: String,
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::values::{Since, since};
+use super::values::{Since, named, since};
 use super::{Plain, RemoteArgs, SourceArgs};
 
 /// `ctl status`
@@ -95,7 +95,7 @@ pub struct ShowArgs {
     #[arg(value_name = "WHAT")]
     pub what: String,
     /// Source
-    #[arg(long, value_name = "SOURCE", default_value = ".", help_heading = "Source")]
+    #[arg(long, value_name = "SOURCE", default_value = ".", value_parser = named, help_heading = "Source")]
     pub source: String,
     /// How to print
     #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
@@ -129,7 +129,7 @@ pub struct DescribeArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
     /// Source
-    #[arg(long, value_name = "SOURCE", default_value = ".", help_heading = "Source")]
+    #[arg(long, value_name = "SOURCE", default_value = ".", value_parser = named, help_heading = "Source")]
     pub source: String,
     /// How to print
     #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::values::{duration, interval};
+use super::values::{duration, interval, named};
 use super::{LeaveArgs, LimitArgs, Output, SelectionArgs, SourceArgs};
 
 /// `ctl plan`
@@ -111,6 +111,7 @@ pub struct WatchArgs {
     #[arg(
         value_name = "SOURCE",
         default_value = ".",
+        value_parser = named,
         help = "Paths inside of repositories (their HEAD), or URLs: URL[//folder][?ref=main]"
     )]
     pub sources: Vec<String>,

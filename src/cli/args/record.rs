@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::values::named;
 use super::{Plain, SourceArgs};
 
 /// `ctl record …`
@@ -50,7 +51,7 @@ pub struct ReleaseArgs {
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
     /// Source
-    #[arg(long, value_name = "SOURCE", default_value = ".", help_heading = "Source")]
+    #[arg(long, value_name = "SOURCE", default_value = ".", value_parser = named, help_heading = "Source")]
     pub source: String,
     /// Do not ask
     #[arg(short, long, help_heading = "Safety")]

@@ -11,6 +11,14 @@ pub enum Since {
     Ago(Duration),
 }
 
+/// A source that was typed. A variable of a script that is empty is none, and never means the current folder.
+pub(super) fn named(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("name a path or a URL; `.` is the current folder".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 pub(super) fn rate(text: &str) -> Result<u32, String> {
     let number = text.strip_suffix("/s").unwrap_or(text);
     match number.parse() {

@@ -55,6 +55,11 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
          it.",
     ),
     (
+        "bad-environment",
+        "A variable of the environment that `ctl` reads is not UTF-8. To go on without it would be to leave out what it says, \
+         such as the operator's file. Set it to text, or unset it.",
+    ),
+    (
         "bad-etcd",
         "An address given with `--etcd` is none: write each member as `http://HOST:PORT` or \
          `https://HOST:PORT`.",
@@ -334,6 +339,11 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
         "no-resource",
         "The address is neither declared nor recorded nor at the target. `ctl record show` lists addresses; each \
          field is percent-encoded.",
+    ),
+    (
+        "no-folder",
+        "The folder to run in is not there: `-C DIR` names none, or the current one was deleted. Nothing was looked for in \
+         the folders above it, since a project that is found there is another one.",
     ),
     ("no-runtime", "The machine gives no threads. Nothing was done."),
     ("no-version", "The record of that target holds no such version. `ctl history` lists what there is."),

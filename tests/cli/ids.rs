@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::fake::{Asked, Fake, plain};
-use crate::hostile::project_at;
+use crate::hostile::{project_at, thing};
 use crate::sandbox::Sandbox;
 
 const API: &str = "\
@@ -221,4 +221,34 @@ fn where_the_ids_cannot_be_read_nothing_is_concluded() {
     let lists = ipam.lists();
     sandbox.run(["plan"]).exits(3).says("it refers by id to vrf");
     assert_eq!(ipam.lists(), lists + 2, "tenants and VRFs are asked for, and no prefix");
+}
+
+/// Two things that the server calls by one id: what is written to the one would reach the other.
+fn twins() -> (Fake, Sandbox) {
+    let fake = Fake::scripted(|asked| {
+        let thing = |name: &str| json!({"id": 1, "name": name, "size": 1});
+        let body = match (asked.method.as_str(), asked.path.as_str()) {
+            ("GET", "/things") => json!([thing("a"), thing("b")]),
+            ("GET", _) => thing("a"),
+            _ => json!({}),
+        };
+        Some(plain(200, "", &body.to_string()))
+    });
+    let sandbox = Sandbox::new();
+    sandbox.write("apis/fake.yaml", "api: fake\ntypes:\n  thing: {path: \"/things/{id}\", key: [name]}\n");
+    project_at(&sandbox, &fake.url(), "");
+    sandbox.write("manifests/a.yaml", &thing("a", "size: 1")).write("manifests/b.yaml", &thing("b", "size: 1"));
+    sandbox.commit("both");
+    sandbox.run(["apply", "--yes"]).exits(0).says("2 adopted");
+    (fake, sandbox)
+}
+
+#[test]
+fn what_is_at_the_address_of_another_is_neither_deleted_nor_changed() {
+    let (fake, sandbox) = twins();
+    sandbox.remove("manifests/b.yaml").commit("only a");
+    sandbox.run(["apply", "--yes"]).exits(1).says("it is a, and the list says that b is at this address");
+    sandbox.write("manifests/b.yaml", &thing("b", "size: 2")).commit("another b");
+    sandbox.run(["apply", "--yes"]).exits(1).says("it is a, and the list says that b is at this address");
+    assert_eq!(fake.writes(), 0, "{:?}", fake.asked());
 }

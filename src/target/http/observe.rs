@@ -506,6 +506,7 @@ impl<X: Transport> HttpTarget<X> {
         let path = self.address(&scene, &get.path)?;
         let query = self.queries(&scene, &[&self.api.query, &shape.ty.query, &get.query])?;
         let headers = self.queries(&scene, &[&self.api.headers, &shape.ty.headers])?;
+        let asked = path.clone();
         let answer = self.send(&Call { method: "GET", path, query, headers, ..Call::default() }).await?;
         if answer.absent(&shape.ty.absent) {
             // A server-made id that is gone says nothing about the key: another object may have it by now.
@@ -533,7 +534,18 @@ impl<X: Transport> HttpTarget<X> {
                 self.name_own(shape, parent.as_ref(), &mut observed).await?;
                 Ok(Some(observed))
             }
-            Item::Managed(_) | Item::Ignored(_) if !by_key => self.find(shape, id, searched).await,
+            Item::Managed(other) | Item::Ignored(other) if !by_key => {
+                let found = self.find(shape, id, searched).await?;
+                let value = found.as_ref().and_then(|found| found.value().ok());
+                let value = value.and_then(|value| with_ids(&shape.links, &value, &value).ok());
+                let there = Scene { base: value.as_ref(), ..scene };
+                // What is written there would change or delete the other one.
+                if value.is_some() && self.address(&there, &get.path).is_ok_and(|path| path == asked) {
+                    let why = format!("it is {}, and the list says that {} is at this address", other.key, id.key);
+                    return Err(answer.unreadable(why));
+                }
+                Ok(found)
+            }
             Item::Managed(other) | Item::Ignored(other) => {
                 Err(answer.unreadable(format!("asked for {}, answered with {}", id.key, other.key)))
             }

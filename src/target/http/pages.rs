@@ -271,11 +271,14 @@ fn strip_origin<'u>(url: &'u str, origin: &str) -> Option<&'u str> {
     (same && plain).then(|| after.find(['/', '?']).map_or("/", |i| &after[i..]))
 }
 
-/// The URL of `rel="next"` in the `Link` headers.
+/// The URL of `rel="next"` in the `Link` headers. A header that is no list of links is an error: it may have named one.
 pub(super) fn link_next(headers: &HeaderMap) -> Result<Option<String>, String> {
     for value in headers.get_all(http::header::LINK) {
         let text = value.to_str().map_err(|_| "the Link header is not text".to_owned())?;
         let mut rest = text;
+        if !rest.contains('<') && !rest.trim_matches([',', ' ', '\t']).is_empty() {
+            return Err("the Link header names no address between `<` and `>`".to_owned());
+        }
         while let Some((_, after)) = rest.split_once('<') {
             let (url, tail) = after.split_once('>').ok_or("the Link header has a `<` without a `>`")?;
             let params = &tail[..unquoted(tail, '<').unwrap_or(tail.len())];
@@ -284,7 +287,7 @@ pub(super) fn link_next(headers: &HeaderMap) -> Result<Option<String>, String> {
                 left = &left[at + 1..];
                 let param = left[..unquoted(left, ';').unwrap_or(left.len())].trim_end_matches([',', ' ']);
                 let Some((name, rel)) = param.split_once('=') else { continue };
-                let mut rels = rel.trim().trim_matches('"').split(' ');
+                let mut rels = rel.trim().trim_matches(['"', '\'']).split([' ', '\t']);
                 if name.trim().eq_ignore_ascii_case("rel") && rels.any(|r| r.eq_ignore_ascii_case("next")) {
                     return Ok(Some(url.to_owned()));
                 }
@@ -365,8 +368,15 @@ mod tests {
             (r#"</p>; rel="prev", </a>; title="<b>; c"; rel="next""#, Some("/a")),
             (r#"</p>; rel="prev"; title="</a>; rel=next", </z>; rel=last"#, None),
             (r#"</p>; rel="prev next-archive""#, None),
+            ("</a>; rel='next'", Some("/a")),
+            ("</a>; rel=\"prev\tnext\"", Some("/a")),
+            ("", None),
+            (" , ", None),
         ] {
             assert_eq!(link_next(&headers("link", link)).unwrap().as_deref(), expected, "{link}");
+        }
+        for link in ["/a; rel=next", "<a; rel=next", "rel=next"] {
+            assert!(link_next(&headers("link", link)).is_err(), "{link}");
         }
     }
 

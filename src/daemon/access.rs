@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, header};
 use sha2::Sha256;
 
-use crate::model::Secret;
+use crate::model::{Secret, names_this_machine};
 
 use super::error::DaemonError;
 
@@ -137,16 +137,7 @@ fn shown(headers: &HeaderMap, basic: bool) -> Option<String> {
 /// True if a request came by an address or by `localhost`. Any other name may be one that a stranger's page points at
 /// this machine to have a browser here ask for it.
 fn is_this_machine(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
-    if host.parse::<SocketAddr>().is_ok() {
-        return true;
-    }
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-    name == "localhost" || name.ends_with(".localhost") || name.parse::<std::net::IpAddr>().is_ok()
+    headers.get(header::HOST).and_then(|host| host.to_str().ok()).is_some_and(names_this_machine)
 }
 
 /// True if no page of another origin sent the request. Programs that are no browsers say nothing of an origin.

@@ -7,6 +7,7 @@
 mod complete;
 mod diagnostic;
 mod entries;
+mod host;
 mod id;
 mod json;
 mod limits;
@@ -34,6 +35,7 @@ mod version;
 pub use complete::{Complete, Incomplete, Tally};
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use entries::Entries;
+pub use host::names_this_machine;
 pub use id::{BadName, EndpointName, Key, Kind, Mark, ProjectName, ResourceId, TargetName, glob_matches, spelled};
 pub use json::{
     Canonical, JsonError, JsonSpelling, MAX_DEPTH, parse as parse_json, write_json, write_object, write_string,

@@ -17,7 +17,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::model::{Digest, Secret};
+use crate::model::{Digest, Secret, names_this_machine};
 use crate::world::{Clock, Entropy};
 
 use super::call::{Action, Call};
@@ -149,6 +149,10 @@ impl Server {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return Some(closing(response));
         }
+        if self.token.is_none() && !by_this_machine(request) {
+            let why = "ask by 127.0.0.1 or localhost; another name needs a token: start with --token-file";
+            return Some(closing(refuse(&Refusal::new(421, why))));
+        }
         if self.config.debug_counters {
             if request.uri().path() == "/debug/requests" {
                 let body = serde_json::to_vec(&self.counts()).unwrap_or_default();
@@ -232,6 +236,13 @@ fn looped(response: Response<Bytes>, call: &Call) -> Response<Bytes> {
     let items = text.rfind(']').map_or("{\"items\":[]", |end| &text[..=end]);
     let text = format!("{items},\"next\":\"{}\",\"total\":1000000}}", token.write());
     Response::from_parts(parts, text.into())
+}
+
+/// True if the one `Host` header names this machine. A page of another site that points its name here has that one.
+fn by_this_machine<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let host = hosts.next().and_then(|host| host.to_str().ok());
+    hosts.next().is_none() && host.is_some_and(names_this_machine)
 }
 
 fn bearer(request: &Request<Incoming>) -> Option<Digest> {
@@ -483,6 +494,18 @@ mod tests {
         let refused: Vec<_> = answers.iter().filter(|r| r.status() == 503).collect();
         assert!(refused.iter().all(|r| r.headers()["retry-after"] == "1"));
         assert!(!refused.is_empty() && refused.len() < answers.len(), "{} refused", refused.len());
+    }
+
+    #[test]
+    fn a_request_by_any_other_name_than_this_machines_own_is_not_from_here() {
+        let request = |hosts: &[&str]| {
+            let request = Request::builder().uri("/v1/service");
+            hosts.iter().fold(request, |request, host| request.header(header::HOST, *host)).body(()).unwrap()
+        };
+        assert!(by_this_machine(&request(&["localhost:8080"])) && by_this_machine(&request(&["[::1]:8080"])));
+        for hosts in [&[][..], &["evil.example"], &["127.0.0.1.evil.example"], &["localhost", "evil.example"]] {
+            assert!(!by_this_machine(&request(hosts)), "{hosts:?}");
+        }
     }
 
     #[tokio::test]

@@ -525,3 +525,25 @@ fn in_ci_a_record_that_only_the_runner_sees_is_refused() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("record: {push: origin}"));
     assert_eq!(world.server.writes(), 0);
 }
+
+#[test]
+fn a_name_that_a_stranger_points_at_this_machine_gets_nothing_of_the_reference_server() {
+    let sandbox = Sandbox::new();
+    let server = Server::start(&sandbox, "127.0.0.1:0", "");
+    let address = server.url.strip_prefix("http://").unwrap().to_owned();
+    let ask = |line: &str, host: &str| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        let head = "Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close";
+        write!(stream, "{line} HTTP/1.1\r\nHost: {host}\r\n{head}\r\n\r\n{{}}").unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer.get(9..12).unwrap_or_default().to_owned()
+    };
+    for line in ["GET /v1/service", "PUT /v1/service/a", "GET /debug/requests"] {
+        assert_eq!(ask(line, "evil.example"), "421", "{line}");
+        assert_eq!(ask(line, "localhost\r\nHost: evil.example"), "421", "{line}");
+    }
+    assert_eq!(server.live().len(), 0);
+    assert_eq!(ask("PUT /v1/service/a", &address), "201");
+    assert_eq!(ask("GET /v1/service", "localhost"), "200");
+}

@@ -48,6 +48,7 @@ pub fn manifest_entries<'t>(
     let mut found: BTreeSet<&str> = BTreeSet::new();
     // Its order never shows.
     let mut lower: HashMap<Cow<'_, str>, &str> = HashMap::with_capacity(tree.entries.len());
+    let mut unread: Vec<&TreeEntry> = Vec::new();
     for entry in &tree.entries {
         let Some(folder) = folders.iter().find(|f| below(&entry.path, f)) else { continue };
         found.insert(folder);
@@ -80,6 +81,9 @@ pub fn manifest_entries<'t>(
             FileMode::File => {}
         }
         if !(entry.path.ends_with(".yaml") || entry.path.ends_with(".yml")) || entry.path == own_file {
+            if !whole && could_be_meant(&entry.path) {
+                unread.push(entry);
+            }
             continue;
         }
         if let Some(size) = entry.size.filter(|s| *s > limits.file) {
@@ -95,6 +99,17 @@ pub fn manifest_entries<'t>(
             );
         }
         out.files.push(entry);
+    }
+    if let Some(first) = unread.first() {
+        let more = match unread.len() {
+            1 => " is".to_owned(),
+            n => format!(" and {} more are", n - 1),
+        };
+        let message = format!("`{}`{more} not read: a manifest is a file named `*.yaml` or `*.yml`", first.path);
+        out.diagnostics.push(
+            at(Diagnostic::warning("not-a-manifest", message), first)
+                .help("rename it if it is one, JSON is YAML too; else move it out of the folders of `manifests`"),
+        );
     }
     if out.files.len() > limits.files {
         let message = format!("{} manifest files; at most {} are read", out.files.len(), limits.files);
@@ -157,6 +172,11 @@ fn bad_name(path: &str) -> Option<&'static str> {
     })
 }
 
+/// True of what somebody may take for a manifest: what it declares would look like something to delete.
+fn could_be_meant(path: &str) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, end)| ["yaml", "yml", "json"].iter().any(|e| end.eq_ignore_ascii_case(e)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -205,6 +225,26 @@ mod tests {
         let found = manifest_entries(&project(&[]), &tree, false, &Limits::default()).unwrap();
         let paths: Vec<_> = found.files.iter().map(|e| e.path.as_str()).collect();
         assert_eq!(paths, ["shop/a.yaml", "shop/b/c.yml"]);
+    }
+
+    #[test]
+    fn what_looks_like_a_manifest_and_is_not_read_is_told() {
+        use FileMode::File;
+        let tree = tree(&[
+            ("shop/m/a.yaml", File),
+            ("shop/m/b.json", File),
+            ("shop/m/c.YAML", File),
+            ("shop/m/README.md", File),
+            ("shop/package.json", File),
+        ]);
+        let found = manifest_entries(&project(&["shop/m"]), &tree, false, &Limits::default()).unwrap();
+        assert_eq!(found.files.len(), 1);
+        let told: Vec<_> = found.diagnostics.iter().map(|d| (d.code, d.message.as_str())).collect();
+        let words = "`shop/m/b.json` and 1 more are not read: a manifest is a file named `*.yaml` or `*.yml`";
+        assert_eq!(told, [("not-a-manifest", words)]);
+        // Nobody meant all that lies in the project's own folder.
+        let found = manifest_entries(&project(&[]), &tree, false, &Limits::default()).unwrap();
+        assert_eq!(found.diagnostics, []);
     }
 
     #[test]

@@ -360,6 +360,12 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
          fought over. Write what the server makes of it, or add the rule that is named to the API description.",
     ),
     (
+        "not-a-manifest",
+        "A file in a folder of `manifests` looks like a manifest and is not read, since its name does not end with `.yaml` or \
+         `.yml`. What it declares is not wanted, so far as `ctl` knows, and is deleted if it is owned. Rename it (JSON is YAML \
+         too), or move it elsewhere.",
+    ),
+    (
         "not-accepted",
         "The watcher understood the order and did not carry it out; the message says why. Nothing was changed by \
          it.",

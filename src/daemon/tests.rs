@@ -393,6 +393,8 @@ async fn an_order_that_is_none_is_refused_with_a_reason() {
         ("{", 400, "EOF"),
         ("", 400, "EOF"),
         (r#"{"order":"approve","checksum":"x","seconds":-1}"#, 400, "this is no order"),
+        (r#"{"order":"suspend","targt":"dns"}"#, 400, "unknown field `targt`"),
+        (r#"{"order":"retry","seconds":1}"#, 400, "unknown field `seconds`"),
     ] {
         let (got, text) = server.order("", body).await;
         assert!(got == status && text.contains(holds), "{body}: {status} {holds}\n{text}");

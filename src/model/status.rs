@@ -353,9 +353,9 @@ pub struct PendingStatus {
     pub next: Option<Stamp>,
 }
 
-/// What a person asks of a watcher.
+/// What a person asks of a watcher. A member that it does not have is an error: a misspelt `target` would be all targets.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "order", rename_all = "kebab-case")]
+#[serde(tag = "order", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Order {
     /// Try again now, whatever waits.
     Retry {

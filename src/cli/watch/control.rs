@@ -220,6 +220,10 @@ impl Board {
         let fits = |name: &&TargetName| glob.is_none_or(|glob| glob_matches(glob, name.as_str()));
         let found: Vec<TargetName> = machine.targets().map(|(name, _)| name).filter(fits).cloned().collect();
         if found.is_empty() {
+            if machine.targets().next().is_none() {
+                let message = "no target is known yet: the desired state was not read".to_owned();
+                return Err(refused(message, "`ctl status` says why; then say it again"));
+            }
             let known: Vec<&str> = machine.targets().map(|(name, _)| name.as_str()).collect();
             let message = format!("no target is called `{}`; there are: {}", glob.unwrap_or("*"), known.join(", "));
             return Err(refused(message, "name one of them, or a glob"));

@@ -334,6 +334,11 @@ fn without_values(message: &str) -> String {
         let shown = if word { format!(" `{name}`") } else { String::new() };
         return format!("{before}unknown field{shown}, expected {after}");
     }
+    // The parser calls a mapping by the name that it has in the code.
+    let message = match message.split_once(", expected struct ") {
+        Some((before, _)) => &format!("{before}, expected a mapping"),
+        None => message,
+    };
     let Some(at) = message.find("invalid type: ").or_else(|| message.find("invalid value: ")) else {
         return message.to_owned();
     };

@@ -197,7 +197,8 @@ fn a_group_may_read_what_root_hands_over_and_nothing_else() {
 #[test]
 fn a_mistake_in_the_file_is_named_and_no_value_is_shown() {
     for (text, words) in [
-        ("credentials: {a: {hosts: [\"http://x\"], basic: canary-0815}}", "invalid type: string"),
+        ("credentials: {a: {hosts: [\"http://x\"], basic: canary-0815}}", "invalid type: string, expected a mapping"),
+        ("canary-0815", "invalid type: string, expected a mapping"),
         ("credentials: {a: {hosts: [\"http://x\"], bearer: 8150815}}", "a text in quotes"),
         ("credentials: {a: {hosts: [\"http://u:canary-0815@x\"]}}", "a user or a password"),
         ("credentials: {a: {hosts: [\"http://x/path\"]}}", "more than scheme"),

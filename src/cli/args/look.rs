@@ -17,12 +17,13 @@ Examples:
   ctl status --watch                      again and again, until interrupted
   ctl status --server https://ctl.example:9090 --token-file token
 
-It asks the watcher of this project. Without one it reads the targets itself, as `ctl plan` does, and writes nothing.
+It asks the watcher of this project. Without one it reads the targets itself, as `ctl plan` does,
+and writes nothing.
 
-Exit codes: 0 if all is well and nothing waits; 3 if something is failing, waits, is in doubt, suspended, held or left out,
-the source is away, or the watcher is not ready; 4 or 8 if every endpoint is failing because it does not let us in or does
-not answer; 5, 7 or 9 if something is refused, as `ctl plan` says it. A target where another watcher leads counts as
-well.")]
+Exit codes: 0 if all is well and nothing waits; 3 if something is failing, waits, is in doubt,
+suspended, held or left out, the source is away, or the watcher is not ready; 4 or 8 if every
+endpoint is failing because it does not let us in or does not answer; 5, 7 or 9 if something is
+refused, as `ctl plan` says it. A target where another watcher leads counts as well.")]
 pub struct StatusArgs {
     /// A target, target/endpoint, or an address target:kind/field/field (globs allowed)
     #[arg(value_name = "SELECTOR", conflicts_with = "targets")]

@@ -98,14 +98,15 @@ pub struct ApplyArgs {
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
-  ctl watch                                    the project around the current folder, every 30 seconds
+  ctl watch                                    the project around the current folder, every 30 s
   ctl watch --listen 127.0.0.1:9090            with status, metrics, webhook and orders
   ctl watch --once                             one cycle, then exit as `ctl apply` does
   ctl watch --dry-run                          report drift, never write
   ctl watch 'https://forge.example/shop.git//prod?ref=main' --interval 1m
   ctl watch --election etcd --etcd https://etcd-1.example:2379 --etcd https://etcd-2.example:2379
 
-SIGTERM: begin nothing new, finish what is in flight, give the leases back, exit 0. SIGHUP: look again now.")]
+SIGTERM: begin nothing new, finish what is in flight, give the leases back, exit 0.
+SIGHUP: look again now.")]
 pub struct WatchArgs {
     /// Paths inside of repositories (their HEAD), or URLs with an optional folder and revision
     #[arg(

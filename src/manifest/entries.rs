@@ -46,8 +46,6 @@ pub fn manifest_entries<'t>(
     let mut out = ManifestEntries::default();
     let mut errors = Vec::new();
     let mut found: BTreeSet<&str> = BTreeSet::new();
-    // Its order never shows.
-    let mut lower: HashMap<Cow<'_, str>, &str> = HashMap::with_capacity(tree.entries.len());
     let mut unread: Vec<&TreeEntry> = Vec::new();
     for entry in &tree.entries {
         let Some(folder) = folders.iter().find(|f| below(&entry.path, f)) else { continue };
@@ -91,15 +89,9 @@ pub fn manifest_entries<'t>(
             errors.push(at(Diagnostic::error("too-large", message), entry).help(Limits::help("file", "split it")));
             continue;
         }
-        if let Some(other) = lower.insert(lowercase(&entry.path), &entry.path) {
-            let message = format!("`{}` and `{other}` differ in case only", entry.path);
-            out.diagnostics.push(
-                at(Diagnostic::warning("case-collision", message), entry)
-                    .help("on some file systems they are one file: rename one"),
-            );
-        }
         out.files.push(entry);
     }
+    out.diagnostics.extend(collisions(&out.files));
     if let Some(first) = unread.first() {
         let more = match unread.len() {
             1 => " is".to_owned(),
@@ -134,10 +126,33 @@ pub fn manifest_entries<'t>(
     if errors.is_empty() { Ok(out) } else { Err(errors) }
 }
 
-/// Most paths are lowercase as they are.
+/// Files whose paths differ in case only. No two paths of a tree are the same, so that there are none where all are
+/// lowercase, as they are in most projects.
+fn collisions(files: &[&TreeEntry]) -> Vec<Diagnostic> {
+    if files.iter().all(|entry| is_lowercase(&entry.path)) {
+        return Vec::new();
+    }
+    // Its order never shows.
+    let mut lower: HashMap<Cow<'_, str>, &str> = HashMap::with_capacity(files.len());
+    let mut found = Vec::new();
+    for entry in files {
+        if let Some(other) = lower.insert(lowercase(&entry.path), &entry.path) {
+            let message = format!("`{}` and `{other}` differ in case only", entry.path);
+            found.push(
+                at(Diagnostic::warning("case-collision", message), entry)
+                    .help("on some file systems they are one file: rename one"),
+            );
+        }
+    }
+    found
+}
+
+fn is_lowercase(path: &str) -> bool {
+    path.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
+}
+
 fn lowercase(path: &str) -> Cow<'_, str> {
-    let is_lower = path.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
-    if is_lower { Cow::Borrowed(path) } else { Cow::Owned(path.to_lowercase()) }
+    if is_lowercase(path) { Cow::Borrowed(path) } else { Cow::Owned(path.to_lowercase()) }
 }
 
 fn at(diagnostic: Diagnostic, entry: &TreeEntry) -> Diagnostic {
@@ -157,7 +172,21 @@ fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(i, _)| &path[..i])
 }
 
+/// True where nothing needs a closer look: printable, and each step longer than the names that are refused, or it begins
+/// as none of them does.
+fn is_plain(path: &str) -> bool {
+    let begins = |byte: &u8| byte.is_ascii_alphanumeric() && !byte.eq_ignore_ascii_case(&b'g');
+    path.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b'\\')
+        && path
+            .as_bytes()
+            .split(|b| *b == b'/')
+            .all(|step| step.len() > "git~1".len() || step.first().is_some_and(begins))
+}
+
 fn bad_name(path: &str) -> Option<&'static str> {
+    if is_plain(path) {
+        return None;
+    }
     if path.chars().any(char::is_control) {
         return Some("holds a control character");
     }
@@ -281,5 +310,22 @@ mod tests {
         let tree = tree(&[("shop/m/A.yaml", FileMode::File), ("shop/m/a.yaml", FileMode::File)]);
         let found = manifest_entries(&project(&["shop/m"]), &tree, false, &Limits::default()).unwrap();
         assert_eq!((found.files.len(), found.diagnostics[0].code), (2, "case-collision"));
+    }
+
+    #[test]
+    fn no_name_that_is_refused_looks_plain() {
+        for step in
+            ["", ".", "..", ".git", ".GIT", "git~1", "GIT~1", "a\\b", "long-enough\\b", "a\u{1}b", "\u{7f}", "a\u{9b}b"]
+        {
+            for path in [format!("shop/{step}/a.yaml"), format!("{step}/a.yaml"), format!("shop/{step}")] {
+                assert!(bad_name(&path).is_some() && !is_plain(&path), "{path:?}");
+            }
+        }
+        for path in
+            ["shop/manifests/group-01/svc-00001.yaml", "m/a.yaml", "7/.gitlab.yaml", "git/github.yaml", "ü/a.yaml"]
+        {
+            assert_eq!(bad_name(path), None, "{path:?}");
+        }
+        assert!(is_plain("shop/manifests/group-01/svc-00001.yaml") && is_plain("m/a.yaml"));
     }
 }

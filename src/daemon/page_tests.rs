@@ -134,7 +134,7 @@ fn entries() -> Vec<Entry> {
             took: std::time::Duration::from_millis(12),
             rewritten: false,
         },
-        News::StateChanged { target, endpoint, from: State::Ok, to: State::Failing, why },
+        News::StateChanged { target, endpoint, from: State::Ok, to: State::Failing, why, help: None },
         News::SourceBack,
     ];
     let now = Timestamp::from_second(NOW).unwrap();

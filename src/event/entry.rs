@@ -147,16 +147,25 @@ fn words(news: &News) -> Option<Entry> {
                 .with("rewritten", json!(rewritten))
         }
         News::SourceAway { why, help } => {
-            let message = format!("the source cannot be read: {why}; what it said last stays in force, if anything");
+            let remedy = then(help.as_ref());
+            let message =
+                format!("the source cannot be read: {why}{remedy}; what it said last stays in force, if anything");
             Entry::new(Level::Warn, "source_away", message).with("why", json!(why)).with("help", json!(help))
         }
         News::SourceBack => Entry::new(Level::Info, "source_back", "the source can be read again".to_owned()),
         News::SourceStale { age } => {
-            let message = format!("the desired state is {} old, for the source cannot be read", human(*age));
+            let message = format!(
+                "the desired state is {} old, for the source cannot be read: drift is corrected and nothing deleted until it \
+                 can; `ctl status` says what is wrong with it",
+                human(*age)
+            );
             Entry::new(Level::Warn, "source_stale", message).with("age_seconds", json!(age.as_secs()))
         }
         News::Quarantined { place, code, message } => {
-            let line = format!("{place} is left out until it can be read: {message}");
+            let line = format!(
+                "{place} is left out until it can be read: {message}; mend it in Git (`ctl explain {code}`): nothing is \
+                 deleted in the project until then"
+            );
             Entry::new(Level::Error, "quarantined", line)
                 .with("place", json!(place))
                 .with("code", json!(code))
@@ -238,23 +247,28 @@ fn words(news: &News) -> Option<Entry> {
                 .with("took_ms", millis(*took))
                 .with("who", json!(who))
         }
-        News::StateChanged { target, endpoint, from, to, why } => {
+        News::StateChanged { target, endpoint, from, to, why, help } => {
             let level = match to {
                 State::Ok | State::Suspended | State::NotLeader => Level::Info,
                 State::Refused | State::StaleSource => Level::Warn,
                 State::Failing | State::InDoubt => Level::Error,
             };
             let because = why.as_ref().map_or(String::new(), |why| format!(": {why}"));
-            let message = format!("{target}/{endpoint} is {}, was {}{because}", to.as_str(), from.as_str());
+            let remedy = then(help.as_ref());
+            let message = format!("{target}/{endpoint} is {}, was {}{because}{remedy}", to.as_str(), from.as_str());
             Entry::new(level, "state_changed", message)
                 .at(target)
                 .endpoint(endpoint)
                 .with("from", json!(from.as_str()))
                 .with("to", json!(to.as_str()))
                 .with("why", json!(why))
+                .with("help", json!(help))
         }
         News::Contested { target, address, field } => {
-            let message = format!("somebody keeps changing {field} of {address} back: it is left alone");
+            let message = format!(
+                "somebody keeps changing {field} of {address} back: it is left alone; find out who it is and end it, then \
+                 `ctl retry`, or change the manifest"
+            );
             Entry::new(Level::Warn, "contested", message).at(target).resource(address).with("field", json!(field))
         }
         News::Won { target, token } => {
@@ -268,7 +282,10 @@ fn words(news: &News) -> Option<Entry> {
                 .with("why", json!(why))
         }
         News::CoordinatorAway { why } => {
-            let message = format!("the coordinator does not answer: {why}; nothing is written until it does");
+            let message = format!(
+                "the coordinator does not answer: {why}; nothing is written until it does: see whether etcd is up and reached \
+                 from here"
+            );
             Entry::new(Level::Error, "coordinator_away", message).with("why", json!(why))
         }
         News::CoordinatorBack => {
@@ -287,6 +304,11 @@ fn words(news: &News) -> Option<Entry> {
         }
         News::Note { level, message } => Entry::new(*level, "note", message.clone()),
     })
+}
+
+/// What to do, behind what is wrong.
+fn then(help: Option<&String>) -> String {
+    help.map_or(String::new(), |help| format!("; {help}"))
 }
 
 fn count(n: usize, word: &str) -> String {
@@ -375,6 +397,32 @@ mod tests {
     }
 
     #[test]
+    fn a_line_about_what_is_wrong_says_what_to_do() {
+        let text = |text: &str| text.to_owned();
+        let (target, endpoint) = (target(), endpoint());
+        let (from, to) = (State::Ok, State::Refused);
+        let (why, help) = (Some(text("it deletes 40 of 50")), Some(text("look at it with `ctl plan`")));
+        let age = Duration::from_secs(300);
+        let (place, code, message) = (text("a.yaml:3"), text("yaml"), text("a tab"));
+        let (address, field) = (text("box/a"), text("port"));
+        let all = [
+            (
+                News::StateChanged { target: target.clone(), endpoint, from, to, why, help },
+                "look at it with `ctl plan`",
+            ),
+            (News::SourceAway { why: text("no route"), help: Some(text("see the network")) }, "see the network"),
+            (News::SourceStale { age }, "`ctl status`"),
+            (News::Quarantined { place, code, message }, "`ctl explain yaml`"),
+            (News::Contested { target, address, field }, "`ctl retry`"),
+            (News::CoordinatorAway { why: text("refused") }, "etcd"),
+        ];
+        for (news, remedy) in all {
+            let entry = entry(&news).unwrap();
+            assert!(entry.message.contains(remedy), "{}", entry.message);
+        }
+    }
+
+    #[test]
     fn no_text_forges_a_line_or_moves_a_terminal() {
         let evil = "a\nb\r\u{1b}[2J\u{9b}31m\u{202e}gnp\u{2028}\u{7f}\"}\t";
         let news = News::StateChanged {
@@ -383,6 +431,7 @@ mod tests {
             from: State::Ok,
             to: State::Failing,
             why: Some(evil.to_owned()),
+            help: None,
         };
         let line = entry(&news).unwrap().line();
         assert!(!line.chars().any(|c| c == '\n' || c == '\t' || misleads(c)), "{line:?}");

@@ -240,6 +240,8 @@ pub enum News {
         to: State,
         /// Why.
         why: Option<String>,
+        /// What to do about it.
+        help: Option<String>,
     },
     /// A rival keeps changing a field back: it is left alone.
     Contested {

@@ -71,7 +71,14 @@ fn the_names_and_labels_are_those_that_were_promised() {
             errors: vec![(ErrorType::Unreachable, String::new())],
             queue: 4,
         },
-        News::StateChanged { target: dns.clone(), endpoint: one, from: State::Ok, to: State::InDoubt, why: None },
+        News::StateChanged {
+            target: dns.clone(),
+            endpoint: one,
+            from: State::Ok,
+            to: State::InDoubt,
+            why: None,
+            help: None,
+        },
     ] {
         metrics.listen(&news);
     }

@@ -126,12 +126,14 @@ impl Board {
                     facts.states.insert(place.clone(), (state, now));
                 }
                 if before != state {
+                    let (why, help) = wrong.map_or((None, None), |wrong| (Some(wrong.why), wrong.help));
                     changed.push(News::StateChanged {
                         target: place.0,
                         endpoint: place.1,
                         from: before,
                         to: state,
-                        why: wrong.map(|wrong| wrong.why),
+                        why,
+                        help,
                     });
                 }
             }

@@ -353,7 +353,9 @@ fn seen(board: &Board, report: &CycleReport) -> Seen {
                 Outcome::InDoubt(why) => format!("{}: {why}", op.address),
                 _ => op.address.clone(),
             };
-            let help = "look at it; the next cycle looks again and settles it".to_owned();
+            let help =
+                "nobody knows whether it was written: see at the server; the next cycle looks again and settles it"
+                    .to_owned();
             (op.endpoint.clone(), Wrong { code: "in-doubt".to_owned(), why, help: Some(help) })
         })
         .collect();

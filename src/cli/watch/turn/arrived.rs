@@ -84,7 +84,9 @@ impl Turn {
                 self.running.remove(&target);
                 let outdated = self.outdated.remove(&target);
                 let Some((mut warm, report)) = ended else {
-                    let why = "a cycle broke off; this is a defect of ctl".to_owned();
+                    let why = "a cycle broke off; this is a defect of ctl: it is tried again, and what the log says before this is \
+                               what to report"
+                        .to_owned();
                     self.board.say(&News::Note { level: Level::Error, message: format!("{target}: {why}") });
                     let ended = Ended { blocked: Some(Blocked::Trouble(why)), ..Ended::default() };
                     self.exit = self.exit.and(Exit::Failed);
@@ -138,7 +140,10 @@ impl Turn {
         let (shared, alone): (BTreeSet<_>, BTreeSet<_>) =
             targets.into_iter().partition(|target| not_shared(basis, target).is_none());
         for target in alone {
-            let message = format!("nothing is written at {target}: with an election its record must be shared");
+            let message = format!(
+                "nothing is written at {target}: with an election its record must be shared; write `record: {{push: REMOTE}}` \
+                 into ctl.yaml"
+            );
             self.board.note_once(Level::Error, &message);
         }
         shared

@@ -179,6 +179,7 @@ impl Keeper {
             let rewritten = last.as_ref().is_some_and(|last| !self.leads_to(last, &revision));
             // What was not read yet was not gone along either.
             self.rewritten = rewritten || (again && self.rewritten);
+            self.reopen();
         }
         self.last = Some(revision.clone());
         Ok(if same && !again { Look::Same } else { Look::Moved { revision, rewritten: self.rewritten } })
@@ -297,6 +298,16 @@ impl Keeper {
                 *kept = None;
                 Err(error)
             }
+        }
+    }
+
+    /// Opens a local repository afresh: an open one keeps a little of every commit that was looked up in it, for as long as
+    /// it is open.
+    fn reopen(&mut self) {
+        if let Origin::Local { held: Some(held), .. } = &mut self.origin
+            && let Ok(repo) = open(&held.place)
+        {
+            held.repo = repo;
         }
     }
 

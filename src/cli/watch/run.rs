@@ -194,7 +194,12 @@ async fn watch(ctx: Arc<Context>, args: &WatchArgs, one: One<'_>, cancel: Cancel
         draining: CancellationToken::new(),
         ctx,
     };
-    let exit = turn.run().await;
+    // On a thread of the runtime, where its timers and what arrives are: the one that waits here for the end would have to
+    // be woken for each turn.
+    let exit = match tokio::spawn(turn.run()).await {
+        Ok(exit) => exit,
+        Err(broke) => std::panic::resume_unwind(broke.into_panic()),
+    };
     reload.abort();
     if let Some(hearing) = hearing {
         hearing.abort();

@@ -1,6 +1,6 @@
 //! The machine's commands, carried out.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -12,12 +12,14 @@ use crate::cli::Context;
 use crate::cli::watch::board::Board;
 use crate::cli::watch::cycle::{self, Basis, Order, Warm};
 use crate::cli::watch::cycled::{CONTESTED, CycleReport, FAILED};
-use crate::cli::watch::desired::Read;
+use crate::cli::watch::desired::{Desired, Read};
 use crate::event::{Event, News};
 use crate::model::{Revision, TargetName};
 use crate::plan::{Action, Operation};
 use crate::reconcile::{Command, Here, Job, PATIENCE, Silence};
+use crate::source::Tidy;
 use crate::target::Fence;
+use crate::world::Clock;
 
 impl Turn {
     /// Begins what the machine wants; `true` once nothing is left to do.
@@ -26,30 +28,21 @@ impl Turn {
             Command::Look => {
                 let (ctx, desired, come) = (Arc::clone(&self.ctx), Arc::clone(&self.desired), self.come.0.clone());
                 let board = Arc::clone(&self.board);
-                tokio::spawn(async move {
-                    let (source, told) = (Arc::clone(&desired), come.clone());
-                    let clock = ctx.clock.clone();
-                    let after = tokio::task::spawn_blocking(move || {
-                        let read = source.lock().unwrap_or_else(PoisonError::into_inner).look(&ctx);
-                        drop(come.blocking_send(Come::Read(Box::new(read))));
-                        let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
-                        (source.keep_after(), source.tidy())
-                    });
-                    let Ok((wait, tidy)) = after.await else {
+                tokio::task::spawn_blocking(move || {
+                    let read = unbroken(|| desired.lock().unwrap_or_else(PoisonError::into_inner).look(&ctx));
+                    let read = read.unwrap_or_else(|| {
                         // Whoever waits for the answer would not look again.
                         let why = "a look at the source broke off; this is a defect of ctl".to_owned();
-                        let read = Read::Away { why, help: None, recalled: None };
-                        drop(told.send(Come::Read(Box::new(read))).await);
-                        return;
+                        Read::Away { why, help: None, recalled: None }
+                    });
+                    drop(come.blocking_send(Come::Read(Box::new(read))));
+                    let (wait, tidy) = {
+                        let mut source = desired.lock().unwrap_or_else(PoisonError::into_inner);
+                        (source.keep_after(), source.tidy())
                     };
-                    if let Some(wait) = wait {
-                        clock.sleep(wait).await;
-                        keep(desired, board).await;
-                    }
-                    if let Some(tidy) = tidy {
-                        // It may take minutes: nobody waits for it, and the next look goes on beside it. A mirror that
-                        // is not in order is slower, and that is all.
-                        drop(tokio::task::spawn_blocking(move || drop(tidy.run())).await);
+                    if wait.is_some() || tidy.is_some() {
+                        let clock = ctx.clock.clone();
+                        tokio::spawn(afterwards(desired, board, clock, (wait, tidy)));
                     }
                 });
             }
@@ -129,14 +122,39 @@ impl Turn {
             apart: self.interval,
         };
         let come = self.come.0.clone();
-        tokio::spawn(async move {
-            let ended = tokio::task::spawn_blocking(move || cycling.run(warm)).await;
-            drop(come.send(Come::Cycled(target, ended.ok())).await);
+        // Straight to a thread that may block and straight back to the loop: most cycles find that nothing moved, and
+        // then waking threads is most of what they cost.
+        tokio::task::spawn_blocking(move || {
+            let ended = unbroken(|| cycling.run(warm));
+            drop(come.blocking_send(Come::Cycled(target, ended)));
         });
     }
 
     pub(super) fn basis_of(&self, target: &TargetName) -> Option<Arc<Basis>> {
         self.pinned.get(target).map(|(_, basis)| basis).or(self.basis.as_ref()).cloned()
+    }
+}
+
+/// What comes of `work`; none if it broke off, which the process outlives. What it worked on is not looked at again.
+fn unbroken<T>(work: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()
+}
+
+/// What is left to do after a look: to write the state in force down, and to put a mirror in order.
+async fn afterwards(
+    desired: Arc<Mutex<Desired>>,
+    board: Arc<Board>,
+    clock: Clock,
+    (wait, tidy): (Option<Duration>, Option<Tidy>),
+) {
+    if let Some(wait) = wait {
+        clock.sleep(wait).await;
+        keep(desired, board).await;
+    }
+    if let Some(tidy) = tidy {
+        // It may take minutes: nobody waits for it, and the next look goes on beside it. A mirror that is not in order is
+        // slower, and that is all.
+        drop(tokio::task::spawn_blocking(move || drop(tidy.run())).await);
     }
 }
 
@@ -206,4 +224,16 @@ fn left_alone(job: &Job, op: &Operation) -> Option<String> {
         "{CONTESTED}somebody changes {field} back again and again, so nothing is updated at this resource: neither that \
          field nor another"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_that_breaks_off_is_told_and_takes_nobody_along() {
+        assert_eq!(unbroken(|| 7), Some(7));
+        let broke: Option<u8> = std::thread::spawn(|| unbroken(|| panic!("it breaks off"))).join().unwrap();
+        assert_eq!(broke, None);
+    }
 }

@@ -8,10 +8,10 @@ use ctl::credentials::{Access, Auth};
 use ctl::manifest::api::ApiDescription;
 use ctl::model::{EndpointName, Secret};
 use ctl::target::http::{HttpConfig, HttpTarget};
-use ctl::target::{Target as _, TargetError};
+use ctl::target::{Target as _, TargetError, Write};
 use ctl::world::Clock;
 
-use super::tape::{Safe, answer, scope, target_with};
+use super::tape::{Safe, answer, desired, json, scope, target_with};
 
 pub(super) const LOGIN: &str = "
 api: t
@@ -109,6 +109,43 @@ async fn a_token_is_given_up_before_it_dies() {
     let seen = state.lock().unwrap().seen.clone();
     let lists: Vec<&str> = seen.iter().filter_map(|line| line.strip_prefix("list ")).collect();
     assert_eq!(lists, ["Token t1", "Token t1", "Token t2"], "no request goes out with a dead token");
+}
+
+/// Calls that are all answered with 200, and an error in the body where there is one.
+const CALLS: &str = r#"
+api: t
+ok: {/error: null}
+errors: {message: /error/data}
+auth: {login: {post: /rpc, body: {method: login, password: "{password}"}, token: /result}}
+types:
+  s:
+    key: [name]
+    list: {post: /rpc, body: {method: s.get}, items: /result, empty: missing}
+    get: {get: "/rpc/{name}", item: /result, empty: missing}
+    create: {post: /rpc, body: {method: s.create, params: {"*": all}}}
+    update: none
+    delete: {post: /rpc, body: {method: s.delete, params: ["{id}"]}}
+"#;
+
+#[tokio::test]
+async fn an_error_in_a_200_is_no_empty_list_no_absent_object_no_write_and_no_login() {
+    let refused = || answer(200, &[], r#"{"error":{"code":-32602,"data":"Not authorized."}}"#);
+    let given = || answer(200, &[], r#"{"result":"abc"}"#);
+    let params = BTreeMap::from([("password".to_owned(), "x".to_owned())]);
+    let (target, tape) = target_with(CALLS, params, vec![refused(), given(), refused(), refused(), refused(), given()]);
+    let denied = target.observe(&scope("s", None), None).await.unwrap_err();
+    assert!(matches!(denied, TargetError::Denied { .. }), "{denied:?}");
+    assert!(denied.to_string().contains("Not authorized."), "{denied}");
+    let list = target.observe(&scope("s", None), None).await.unwrap_err().to_string();
+    assert!(list.contains("`/error` is not what success looks like") && list.contains("Not authorized."), "{list}");
+    let wanted = desired(&target, "s", &json(r#"{"name":"a"}"#));
+    let one = target.read(&wanted.id, None).await.unwrap_err().to_string();
+    assert!(one.contains("Not authorized."), "{one}");
+    let write = Write::Create { desired: &wanted, mark: None };
+    let made = target.write(&write, None).await.unwrap_err();
+    assert!(matches!(made, TargetError::Invalid { .. }), "{made:?}");
+    assert!(target.write(&write, None).await.is_ok(), "an answer without an error is a success");
+    assert_eq!(tape.asked.lock().unwrap().len(), 6);
 }
 
 #[tokio::test]

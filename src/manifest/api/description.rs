@@ -28,6 +28,8 @@ pub struct ApiDescription {
     pub query: Vec<(String, Template)>,
     /// Where a 4xx names the field that it means.
     pub errors: Option<ErrorRule>,
+    /// What each answer must say, besides its status. A write may say otherwise for itself.
+    pub ok: Vec<(FieldPath, Value)>,
     /// How often it may be asked.
     pub retry: RetryRule,
     /// The header that carries the number of a leader's tenure, where the API refuses an older one.

@@ -12,8 +12,8 @@ use serde_yaml::Value as Yaml;
 
 use super::reader::{Map, Reader, to_u32};
 use super::{
-    AbsentRule, ApiDescription, ApiType, AuthRule, Body, Choice, Content, EtagRule, Method, PageRule, Place, Shape,
-    Template, links, reach, rules,
+    AbsentRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, Choice, Content, EtagRule, Method, PageRule,
+    Place, Shape, Template, links, reach, rules,
 };
 use crate::model::{Diagnostic, Digest, FieldPath, Kind, KindTable, Span, Value};
 
@@ -29,6 +29,7 @@ const API: &[&str] = &[
     "headers",
     "query",
     "errors",
+    "ok",
     "envelope",
     "page",
     "etag",
@@ -114,6 +115,7 @@ impl ApiDescription {
 
 /// What a type inherits from its API.
 struct Defaults {
+    ok: Vec<(FieldPath, Value)>,
     envelope: FieldPath,
     wrap: FieldPath,
     page: PageRule,
@@ -143,6 +145,7 @@ impl Reader<'_> {
         let (page, total) = self.page("page", map.get("page"));
         let (envelope, wrap) = map.get("envelope").and_then(|v| self.envelope("envelope", v)).unwrap_or_default();
         let defaults = Defaults {
+            ok: map.get("ok").map(|v| self.ok("ok", v)).unwrap_or_default(),
             envelope,
             wrap,
             page,
@@ -186,6 +189,7 @@ impl Reader<'_> {
             headers: self.pairs("headers", map.get("headers")),
             query: self.pairs("query", map.get("query")),
             errors: map.get("errors").and_then(|v| self.errors(v)),
+            ok: defaults.ok,
             retry: map.get("retry").map(|v| self.retry(v)).unwrap_or_default(),
             fence: map.get("fence").and_then(|v| self.header_name("fence", v)),
             params: defaults.params,
@@ -306,6 +310,11 @@ impl Reader<'_> {
         if let Some(parent) = &rules.parent {
             path_only.extend(parent.fields.iter().filter_map(|i| rules.key.get(*i)).map(|k| k.name.clone()));
         }
+        let judged = |op: ApiOperation| match op.ok.is_empty() {
+            true => ApiOperation { ok: defaults.ok.clone(), ..op },
+            false => op,
+        };
+        let [create, update, delete, validate] = [create, update, delete, validate].map(|op| op.map(judged));
         let ty = ApiType {
             kind: kind.clone(),
             path,

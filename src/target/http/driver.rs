@@ -231,6 +231,11 @@ impl<X: Transport> HttpTarget<X> {
         if !answer.is_success() {
             return Err(answer.no_entry(self.api.errors.as_ref(), self.clock.wall()));
         }
+        if answer.not_ok(&self.api.ok).is_some() {
+            // Without the server's own words nothing is shown: the answer may hold a token after all.
+            let excerpt = answer.message(self.api.errors.as_ref()).unwrap_or_default();
+            return Err(TargetError::Denied { request: answer.request, status: answer.status, excerpt });
+        }
         let text = answer.text()?;
         let lives = match rule.expires.as_ref().map(|at| super::scan::value_at(text, at)) {
             Some(Ok(Some(Value::Number(seconds)))) => seconds.as_u64().map(Duration::from_secs),

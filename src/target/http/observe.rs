@@ -212,6 +212,7 @@ impl<X: Transport> HttpTarget<X> {
                     false => self.refusal(&answer).into(),
                 });
             }
+            answer.heard(&self.api.ok, self.api.errors.as_ref())?;
             let text = answer.text()?;
             size += text.len();
             let Limits { objects, list, .. } = self.limits;
@@ -518,6 +519,7 @@ impl<X: Transport> HttpTarget<X> {
                 false => self.refusal(&answer),
             });
         }
+        answer.heard(&self.api.ok, self.api.errors.as_ref())?;
         let Some(raw) = answer.at(&get.item)? else {
             return match get.missing_is_absent {
                 true => Ok(None),

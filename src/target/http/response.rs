@@ -9,6 +9,7 @@ use crate::manifest::api::{AbsentRule, ErrorRule};
 use crate::model::{FieldPath, Limits, Value, parse_json};
 use crate::target::TargetError;
 
+use super::fill::text_of;
 use super::hide::Hider;
 use super::scan;
 
@@ -86,13 +87,16 @@ impl Answer {
         parse_json(&self.body).is_ok_and(|body| values.iter().any(|(at, value)| body.get(at) == Some(value)))
     }
 
-    /// The first value of `ok` that the answer does not have. A value that is missing is `false`.
+    /// The first value of `ok` that the answer does not have. A value that is missing is `false`, and `null`.
     pub(super) fn not_ok(&self, ok: &[(FieldPath, Value)]) -> Option<String> {
         if ok.is_empty() {
             return None;
         }
         let body = parse_json(&self.body).unwrap_or(Value::Null);
-        let wrong = ok.iter().find(|(at, value)| body.get(at).unwrap_or(&Value::Bool(false)) != value);
+        let wrong = ok.iter().find(|(at, value)| match body.get(at) {
+            Some(found) => found != value,
+            None => !matches!(value, Value::Null | Value::Bool(false)),
+        });
         wrong.map(|(at, _)| format!("`{at}` is not what success looks like"))
     }
 
@@ -112,19 +116,38 @@ impl Answer {
 
     /// Why, in the server's words: where the description says that they are, else the answer's first bytes.
     pub(super) fn reason(&self, errors: Option<&ErrorRule>) -> String {
-        let message = || {
-            let body = parse_json(&self.body).ok()?;
-            let texts = errors?.message.iter().filter_map(|at| body.get(at)?.as_str());
-            let text = texts.map(str::trim).find(|text| !text.is_empty())?;
-            Some(self.hider.excerpt(text.as_bytes()))
-        };
-        message().unwrap_or_else(|| self.excerpt())
+        self.message(errors).unwrap_or_else(|| self.excerpt())
     }
 
+    /// What the server says where the description says that it does, and nothing else of the answer.
+    pub(super) fn message(&self, errors: Option<&ErrorRule>) -> Option<String> {
+        let body = parse_json(&self.body).ok()?;
+        let texts = errors?.message.iter().filter_map(|at| body.get(at)?.as_str());
+        let text = texts.map(str::trim).find(|text| !text.is_empty())?;
+        Some(self.hider.excerpt(text.as_bytes()))
+    }
+
+    /// An error if an answer to a read is no success by what it says, whatever its status.
+    pub(super) fn heard(&self, ok: &[(FieldPath, Value)], errors: Option<&ErrorRule>) -> Result<(), TargetError> {
+        let Some(why) = self.not_ok(ok) else { return Ok(()) };
+        let why = format!("answered {}, and {why}", self.status);
+        Err(TargetError::Unreadable { request: self.request.clone(), why, excerpt: self.reason(errors) })
+    }
+
+    /// The field that is meant: a name, a pointer, or the steps to it one by one, behind the part of the request that it is in.
     fn field(&self, errors: Option<&ErrorRule>) -> Option<FieldPath> {
         let body = parse_json(&self.body).ok()?;
-        let name = body.get(errors?.pointer.as_ref()?)?.as_str()?;
-        Some(FieldPath::parse(name))
+        match body.get(errors?.pointer.as_ref()?)? {
+            Value::Array(steps) => {
+                let steps: Vec<String> = steps.iter().map(text_of).collect::<Option<_>>()?;
+                let field = match steps.as_slice() {
+                    [part, rest @ ..] if part == "body" && !rest.is_empty() => rest,
+                    all => all,
+                };
+                (!field.is_empty()).then(|| field.iter().cloned().collect())
+            }
+            name => name.as_str().map(FieldPath::parse),
+        }
     }
 
     /// The origin of a redirect's target, no more: a path may hold a secret.
@@ -260,6 +283,36 @@ mod tests {
         let ok = [(FieldPath::parse("/succeeded"), Value::Bool(true))];
         assert!(answer(200, &[], "{}").not_ok(&ok).is_some());
         assert!(answer(200, &[], r#"{"succeeded":true}"#).not_ok(&ok).is_none());
+    }
+
+    #[test]
+    fn an_error_that_must_not_be_there_may_be_null_or_missing() {
+        let ok = [(FieldPath::parse("/error"), Value::Null)];
+        for (body, good) in [
+            (r#"{"result":{"ids":["7"]}}"#, true),
+            (r#"{"result":7,"error":null}"#, true),
+            (r#"{"error":{"code":-32500}}"#, false),
+            (r#"{"error":false}"#, false),
+        ] {
+            assert_eq!(answer(200, &[], body).not_ok(&ok).is_none(), good, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_field_that_is_meant_is_named_by_a_pointer_or_by_its_steps() {
+        let rule = ErrorRule { pointer: Some(FieldPath::parse("/detail/0/loc")), message: Vec::new() };
+        for (loc, field) in [
+            (r#""port""#, Some("port")),
+            (r#"["body","spec","port"]"#, Some("/spec/port")),
+            (r#"["body","rules",2,"port"]"#, Some("/rules/2/port")),
+            (r#"["body"]"#, Some("body")),
+            ("[]", None),
+            ("7", None),
+        ] {
+            let body = Bytes::from(format!(r#"{{"detail":[{{"loc":{loc}}}]}}"#));
+            let told = Answer { body, ..answer(422, &[], "") };
+            assert_eq!(told.field(Some(&rule)), field.map(FieldPath::parse), "{loc}");
+        }
     }
 
     #[test]

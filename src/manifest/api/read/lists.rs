@@ -254,8 +254,17 @@ impl Reader<'_> {
             path: found,
             query: self.pairs(place, map.get("query")),
             item,
-            missing_is_absent: map.get("empty").and_then(Value::as_str) == Some("missing"),
+            missing_is_absent: map.get("empty").is_some_and(|v| self.only_word(place, "empty", "missing", v)),
         }))
+    }
+
+    /// True: it is the one word that is known here. Anything else is told, and never taken for nothing.
+    pub(super) fn only_word(&mut self, place: &str, name: &str, known: &str, value: &Value) -> bool {
+        let good = value.as_str() == Some(known);
+        if !good {
+            self.error(&format!("{place}/{name}"), format!("`{name}` takes `{known}`, and nothing else"));
+        }
+        good
     }
 
     /// `missing`, a status, or a list of them.

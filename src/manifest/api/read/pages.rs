@@ -50,7 +50,7 @@ impl Reader<'_> {
         let total = match map.get("total") {
             None => None,
             Some(Value::Object(at)) if at.len() == 1 && at.contains_key("header") => {
-                at.get("header").and_then(Value::as_str).map(|h| Place::Header(h.to_owned()))
+                self.text(place, &at["header"]).map(Place::Header)
             }
             Some(at) => self.pointer(place, at).map(Place::Body),
         };
@@ -77,7 +77,7 @@ impl Reader<'_> {
             "header" => self.text(place, value).map(|name| PageRule::Header { name, size }),
             "next" => self.pointer(place, value).map(|at| PageRule::Next {
                 at,
-                query_only: map.get("use").and_then(Value::as_str) == Some("query"),
+                query_only: map.get("use").is_some_and(|v| self.only_word(place, "use", "query", v)),
                 size,
             }),
             "token" => {

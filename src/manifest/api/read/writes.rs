@@ -112,14 +112,7 @@ impl Reader<'_> {
             self.error(place, "needs `path:`");
             return None;
         };
-        let ok = match map.get("ok") {
-            None => Vec::new(),
-            Some(Value::Object(ok)) => ok.iter().map(|(at, v)| (FieldPath::parse(at), v.clone())).collect(),
-            Some(_) => {
-                self.error(place, "`ok` takes {/pointer: value}");
-                Vec::new()
-            }
-        };
+        let ok = map.get("ok").map(|v| self.ok(place, v)).unwrap_or_default();
         Some(ApiOperation {
             method,
             path,
@@ -130,6 +123,17 @@ impl Reader<'_> {
             wait: map.get("wait").and_then(|v| self.wait(place, v)),
             content: map.get("content").and_then(|v| self.content(place, v)),
         })
+    }
+
+    /// What an answer must say, besides its status.
+    pub(super) fn ok(&mut self, place: &str, value: &Value) -> Vec<(FieldPath, Value)> {
+        match value {
+            Value::Object(ok) if !ok.is_empty() => ok.iter().map(|(at, v)| (FieldPath::parse(at), v.clone())).collect(),
+            _ => {
+                self.error(place, "`ok` takes {/pointer: value}");
+                Vec::new()
+            }
+        }
     }
 
     pub(super) fn content(&mut self, place: &str, value: &Value) -> Option<Content> {

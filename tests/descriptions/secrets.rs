@@ -97,3 +97,40 @@ async fn a_mask_is_sent_back_only_where_leaving_it_out_would_clear_the_secret() 
         assert_eq!(tape.asked.lock().unwrap()[1], sent);
     }
 }
+
+#[tokio::test]
+async fn a_secret_travels_in_the_form_of_its_field_and_is_hidden_in_it() {
+    // base64 of `s3cret-value` is `czNjcmV0LXZhbHVl`.
+    const TEXT: &str = "
+api: t
+types:
+  s:
+    path: /s/{name}
+    write: {put: all}
+    fields: {data: {secret: true, wire: b64}, settings: {wire: json}, /settings/password: {secret: true}}
+  call:
+    path: /c/{name}
+    write: {put: '/c/{name}', body: {d: '{data}', e: '{settings}'}}
+    fields: {data: {secret: true, wire: b64}, settings: {wire: json}, /settings/password: {secret: true}}
+";
+    let secret = || Value::Secret(SecretRef { name: "pw".into(), version: None });
+    for (kind, sent) in [
+        (
+            "s",
+            r#"PUT /s/a {"data":"czNjcmV0LXZhbHVl","name":"a","settings":"{\"password\":\"s3cret-value\",\"port\":1}"}"#,
+        ),
+        ("call", r#"PUT /c/a {"d":"czNjcmV0LXZhbHVl","e":"{\"password\":\"s3cret-value\",\"port\":1}"}"#),
+    ] {
+        let echo = r#"{"error":"czNjcmV0LXZhbHVl and {\"password\":\"s3cret-value\",\"port\":1} are weak"}"#;
+        let (target, tape) = target(TEXT, vec![answer(400, &[], echo)]);
+        let settings: Value = [("password", secret()), ("port", Value::from(1))].into_iter().collect();
+        let body = [("name", Value::from("a")), ("data", secret()), ("settings", settings)].into_iter().collect();
+        let wanted = desired(&target, kind, &body);
+        let error = target.write(&Write::Create { desired: &wanted, mark: None }, None).await.unwrap_err().to_string();
+        assert_eq!(tape.asked.lock().unwrap()[0], sent);
+        assert!(error.contains("are weak") && !error.contains("s3cret") && !error.contains("czNj"), "{error}");
+    }
+    let number = "api: t\ntypes:\n  s: {path: '/s/{name}', fields: {pin: {secret: true, wire: int}}}\n";
+    let errors = ApiDescription::parse("t.yaml", number).unwrap_err();
+    assert!(errors[0].message.contains("a secret travels as it is"), "{errors:?}");
+}

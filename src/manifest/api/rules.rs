@@ -407,6 +407,9 @@ fn field(reader: &mut Reader<'_>, place: &str, value: &Value) -> FieldRule {
         let wires = [("b64", Wire::B64), ("csv", Wire::Csv), ("int", Wire::Int), ("json", Wire::Json)];
         word(reader, place, "wire", v, &wires)
     });
+    if rule.secret.is_some() && matches!(rule.wire, Some(Wire::Csv | Wire::Int)) {
+        reader.error(place, "a secret travels as it is, or with `wire: b64` or `json`");
+    }
     if let Some(value) = map.get("values") {
         match value {
             Value::Object(words) => {

@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::body::collect_secrets;
 use super::fill::{query_string, text_of};
+use super::hide::Hider;
 use crate::manifest::api::Content;
-use crate::model::{JsonSpelling, Number, Secret, SecretRef, Value, Wire, parse_json, write_json, write_string};
+use crate::model::{
+    JsonSpelling, KindRules, Number, Secret, SecretRef, Value, Wire, parse_json, write_json, write_string,
+};
 
 /// The values of the secrets that one request may hold.
 pub(super) type Resolved = BTreeMap<SecretRef, Secret>;
@@ -16,7 +20,8 @@ pub(super) type Resolved = BTreeMap<SecretRef, Secret>;
 pub(super) fn encode(wire: Wire, value: Value) -> Result<Value, String> {
     Ok(match (wire, value) {
         (_, Value::Null) => Value::Null,
-        (_, Value::Secret(_)) => return Err("a secret cannot stand in a field that has a wire form".to_owned()),
+        // Its value was put into that form by `disguise`.
+        (_, name @ Value::Secret(_)) => name,
         (Wire::B64, Value::String(text)) => Value::String(STANDARD.encode(text)),
         (Wire::Csv, Value::Array(items)) => {
             let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
@@ -33,6 +38,48 @@ pub(super) fn encode(wire: Wire, value: Value) -> Result<Value, String> {
         }
         (_, value) => value,
     })
+}
+
+/// Puts the values of secrets into the form in which their field travels, under a name of their own: a tree holds names of
+/// secrets alone, and a form such as base64 is made of values. To `hider` come the spellings that arise so.
+pub(super) fn disguise(
+    rules: &KindRules,
+    full: &mut Value,
+    secrets: &mut Resolved,
+    hider: &mut Hider,
+) -> Result<(), String> {
+    for (path, rule) in &rules.fields {
+        let (Some(wire), Some(found)) = (rule.wire, full.get(path)) else { continue };
+        let mut names = Vec::new();
+        collect_secrets(found, path, &mut names);
+        if names.is_empty() {
+            continue;
+        }
+        let text = match (wire, found) {
+            (Wire::B64, Value::Secret(_)) => STANDARD.encode(plain(found, secrets).unwrap_or_default()),
+            (Wire::Json, _) => {
+                let mut out = Vec::new();
+                write_json(found, secrets, &mut out);
+                String::from_utf8(out).map_err(|e| e.to_string())?
+            }
+            (Wire::B64 | Wire::Csv | Wire::Int, _) => {
+                return Err(format!("`{path}`: a secret travels as it is, as base64, or inside of JSON"));
+            }
+        };
+        let secret = Secret::new(text.as_str());
+        hider.add(&secret);
+        for (_, name) in names {
+            let mut out = Vec::new();
+            secrets.secret(&name, &mut out);
+            // As it stands in the text, without the quotes around it.
+            let inside = String::from_utf8(out).unwrap_or_default();
+            hider.add_text(inside.trim_matches('"'));
+        }
+        let name = SecretRef { name: format!("{path} as it travels"), version: None };
+        full.set(path, Value::Secret(name.clone()));
+        secrets.insert(name, secret);
+    }
+    Ok(())
 }
 
 /// Undoes [`encode`]; a value that is already in manifest form stays.

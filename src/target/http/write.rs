@@ -196,15 +196,18 @@ impl<X: Transport> HttpTarget<X> {
             }
         };
         let names = stated.as_object().map(|members| members.keys().cloned().collect());
-        let (secrets, hider) = self.resolve(shape, write, &stated)?;
+        let (mut secrets, mut hider) = self.resolve(shape, write, &stated)?;
         // What belongs to a name, where names have to be turned into ids.
         let named = (!shape.links.is_empty()).then(|| stated.clone());
         // From here on the tree is handed on from step to step: a copy of it costs as much as sending it.
         let full = self.full(shape, operation, write, base, base_value.as_ref(), (stated, &changes, &remove, mark))?;
-        let full = match (full, &named) {
+        let mut full = match (full, &named) {
             (Some(full), Some(whole)) => Some(with_ids(&shape.links, &full, whole).map_err(|why| refused(id, why))?),
             (full, _) => full,
         };
+        if let Some(full) = full.as_mut().filter(|_| !secrets.is_empty()) {
+            wire::disguise(shape.rules, full, &mut secrets, &mut hider).map_err(|why| refused(id, why))?;
+        }
         let wired = |full: Value| shape.wire_shape(full).map_err(|why| refused(id, why));
         let poured = match (&operation.body, &full) {
             (Body::Template(_), Some(full)) => Some(wired(full.clone())?),

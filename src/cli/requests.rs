@@ -19,16 +19,17 @@ pub(super) fn requests(api: &ApiDescription, ty: &ApiType, rules: &KindRules) ->
                 Shape::One => "one object",
             };
             let whole = if ty.list.summary { ", each asked for once more" } else { "" };
-            format!("{} {}: {many}{}{whole}", ty.list.method.as_str(), at(api, &ty.list.path), place(&ty.list.items))
+            let path = asked(api, ty, &ty.list.path, &ty.list.query);
+            format!("{} {path}: {many}{}{whole}", ty.list.method.as_str(), place(&ty.list.items))
         }
     };
     let one = match &ty.get {
-        Some(get) => format!("GET {}{}", at(api, &get.path), place(&get.item)),
+        Some(get) => format!("GET {}{}", asked(api, ty, &get.path, &get.query), place(&get.item)),
         None => "none: looked up in the list".to_owned(),
     };
     let _ = writeln!(out, "  list    {list}\n  one     {one}");
     for (name, op) in [("create", &ty.create), ("update", &ty.update), ("delete", &ty.delete)] {
-        let request = op.as_ref().map_or_else(|| "none".to_owned(), |op| write_of(api, op));
+        let request = op.as_ref().map_or_else(|| "none".to_owned(), |op| write_of(api, ty, op));
         let _ = writeln!(out, "  {name:<7} {request}");
     }
     out
@@ -42,11 +43,20 @@ fn at(api: &ApiDescription, path: &Template) -> String {
     }
 }
 
+/// The address with the query that goes to it.
+fn asked(api: &ApiDescription, ty: &ApiType, path: &Template, query: &[(String, Template)]) -> String {
+    let mut out = at(api, path);
+    for (name, value) in api.query.iter().chain(&ty.query).chain(query) {
+        let _ = write!(out, "{}{name}={value}", if out.contains('?') { '&' } else { '?' });
+    }
+    out
+}
+
 fn place(at: &FieldPath) -> String {
     if at.is_root() { String::new() } else { format!(" at {at}") }
 }
 
-fn write_of(api: &ApiDescription, op: &ApiOperation) -> String {
+fn write_of(api: &ApiDescription, ty: &ApiType, op: &ApiOperation) -> String {
     let body = match op.body.choice() {
         Choice::Nothing => "",
         Choice::Stated if op.body.names_all() => ": what the description's body names",
@@ -55,5 +65,5 @@ fn write_of(api: &ApiDescription, op: &ApiOperation) -> String {
         Choice::Changes => ": only what differs",
         Choice::Fields => ": the top fields in which something differs, whole",
     };
-    format!("{} {}{body}", op.method.as_str(), at(api, &op.path))
+    format!("{} {}{body}", op.method.as_str(), asked(api, ty, &op.path, &op.query))
 }

@@ -543,15 +543,15 @@ fn help_for(error: &TargetError) -> Option<String> {
         }
         TargetError::Throttled { .. } => "apply again later, or with a lower --rate",
         TargetError::Invalid { .. } => "correct the manifest as the answer says",
+        TargetError::Failed { .. } => {
+            "if the answer says what is wrong with a value, correct the manifest; else see the server's own log, then apply again"
+        }
         TargetError::Redirected { .. } => {
             "if that is where the API is now, write it as the target's `url`; then apply again"
         }
         TargetError::TooLarge { .. } => "raise that limit in the operator's file if such answers are meant",
         TargetError::Refused { help, .. } => (*help)?,
-        TargetError::Unanswered { .. }
-        | TargetError::Failed { .. }
-        | TargetError::Conflict { .. }
-        | TargetError::Unreadable { .. } => return None,
+        TargetError::Unanswered { .. } | TargetError::Conflict { .. } | TargetError::Unreadable { .. } => return None,
     };
     Some(help.to_owned())
 }

@@ -239,17 +239,17 @@ fn explain_tells_the_requests_of_a_kind() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "apis/fake.yaml",
-        "api: fake\nbase: /v1\netag: if-match\ntypes:\n  thing: {path: \"/things/{id}\", key: [name], list: {get: //all, items: /items}, create: {post: /things}, delete: none}\n",
+        "api: fake\nbase: /v1\netag: if-match\nquery: {depth: \"1\"}\ntypes:\n  thing: {path: \"/things/{id}\", key: [name], list: {get: //all, query: {all: \"yes\"}, items: /items}, create: {post: /things}, delete: none}\n",
     );
     project_at(&sandbox, "http://127.0.0.1:9", "");
     sandbox.write("manifests/a.yaml", &thing("a", "")).commit("one");
     sandbox
         .run(["explain", "fake:thing"])
         .exits(0)
-        .says("list    GET /all: a list at /items\n")
-        .says("one     GET /v1/things/{id}\n")
-        .says("create  POST /v1/things: what is stated, and the defaults\n")
-        .says("update  PUT /v1/things/{id}: what is there, overlaid with what is stated\n")
+        .says("list    GET /all?depth=1&all=yes: a list at /items\n")
+        .says("one     GET /v1/things/{id}?depth=1\n")
+        .says("create  POST /v1/things?depth=1: what is stated, and the defaults\n")
+        .says("update  PUT /v1/things/{id}?depth=1: what is there, overlaid with what is stated\n")
         .says("delete  none\n");
 }
 

@@ -434,3 +434,14 @@ async fn a_create_that_failed_over_what_the_server_makes_by_itself_failed_and_is
         assert_eq!(endings(&applied), [ending]);
     }
 }
+
+#[tokio::test]
+async fn a_write_at_which_the_server_failed_is_told_with_what_to_do() {
+    let world = World::new(Manners::default());
+    world.memory.on_request(|r| (r.verb == "create").then_some(Fault::Fail));
+    let applied = world.apply(&plan_of(vec![create(1, "box", &["a"], &[])])).await;
+    let told = applied.results.iter().any(|result| {
+        matches!(&result.ending, Ending::Failed { help: Some(help), .. } if help.contains("the server's own log"))
+    });
+    assert!(told, "{applied:?}");
+}

@@ -13,11 +13,13 @@ mod rules;
 mod template;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use description::{
     AbsentRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, Choice, Content, ErrorRule, EtagRule, GetRule,
     IdentityRule, ListRule, LoginRule, Method, PageEnd, PageRule, Place, RetryRule, Revalidate, Shape, SinceRule,
-    TokenPlace, WaitRule,
+    TokenPlace,
 };
 pub use nearest::nearest;
 pub use template::{BodyTemplate, Codec, Hole, Part, Splat, Template};
+pub use waiting::{TaskPlace, TaskRule, TaskState, WaitRule};

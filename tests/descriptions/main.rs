@@ -7,4 +7,5 @@ mod nested;
 mod others;
 mod secrets;
 mod tape;
+mod tasks;
 mod written;

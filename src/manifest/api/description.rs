@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::{Digest, FieldPath, Kind, KindRules, KindTable, Value};
 
-use super::{BodyTemplate, Splat, Template};
+use super::{BodyTemplate, Splat, Template, WaitRule};
 
 /// What a YAML file says about one HTTP API.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -459,15 +459,6 @@ impl Content {
             Self::Text => "text/plain; charset=utf-8",
         }
     }
-}
-
-/// When a write that was accepted is done.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum WaitRule {
-    /// The object is not there any more.
-    Gone,
-    /// The object is there, with these values.
-    Until(Vec<(FieldPath, Value)>),
 }
 
 /// HTTP methods that a description may use.

@@ -48,11 +48,13 @@ pub enum Codec {
     Next,
     /// The last segment of an address: the id in it.
     Last,
+    /// A text in single quotes, those inside of it doubled: a key as some APIs write it into a path.
+    Quoted,
 }
 
 impl Codec {
     /// All of them, by the words of a description.
-    const WORDS: [(&str, Self); 7] = [
+    const WORDS: [(&str, Self); 8] = [
         ("b64", Self::B64),
         ("csv", Self::Csv),
         ("int", Self::Int),
@@ -60,6 +62,7 @@ impl Codec {
         ("after", Self::After),
         ("next", Self::Next),
         ("last", Self::Last),
+        ("quoted", Self::Quoted),
     ];
 
     fn parse(word: &str) -> Result<Self, String> {

@@ -179,6 +179,7 @@ fn encode(codec: Codec, value: &Value) -> Result<Value, String> {
         },
         Codec::After => after(&text()?),
         Codec::Next => format!("{}\0", text()?),
+        Codec::Quoted => format!("'{}'", text()?.replace('\'', "''")),
         Codec::Last => last_segment(&text()?).ok_or("what `last` is taken of is no address with an id at its end")?,
     }))
 }
@@ -259,6 +260,13 @@ mod tests {
         assert_eq!(scene("http://h/v1/things/a%2Fb/").path(&template).unwrap(), "/things/a%2Fb/");
         assert!(scene("/").path(&template).unwrap_err().contains("no address"));
         assert!(scene("/things/..").path(&template).is_err());
+    }
+
+    #[test]
+    fn a_quoted_key_cannot_end_its_quotes() {
+        let template = Template::parse("/Things({name|quoted})").unwrap();
+        assert_eq!(scene("o'neill").path(&template).unwrap(), "/Things(%27o%27%27neill%27)");
+        assert_eq!(scene("a/b").path(&template).unwrap(), "/Things(%27a%2Fb%27)");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod response;
 mod scan;
 mod shape;
 mod shipped;
+mod tasks;
 mod wire;
 mod write;
 

@@ -258,6 +258,13 @@ fn unsaid(end: &PageEnd, got: &Got) -> bool {
     got.total.is_none() && matches!(end, PageEnd::Short | PageEnd::Empty)
 }
 
+/// The path and query of an address, if it is on `origin`: a whole URL, or a path from the root.
+pub(super) fn on_origin(url: &str, origin: &str) -> Option<String> {
+    let path = if url.starts_with("http://") || url.starts_with("https://") { strip_origin(url, origin)? } else { url };
+    let rooted = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
+    rooted.then(|| path.split('#').next().unwrap_or_default().to_owned())
+}
+
 /// What follows the origin in `url`, if it is that origin.
 fn strip_origin<'u>(url: &'u str, origin: &str) -> Option<&'u str> {
     let (mine, theirs) = (origin.parse::<http::Uri>().ok()?, url.parse::<http::Uri>().ok()?);

@@ -25,9 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The same for a leader, whose tenure must not run out over it.
 const FENCED_PATIENCE: Duration = Duration::from_secs(2);
 /// How long after the first look comes the second; from there on twice as long each time.
-const FIRST_LOOK: Duration = Duration::from_millis(200);
+pub(super) const FIRST_LOOK: Duration = Duration::from_millis(200);
 /// The longest time between two looks.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A write that is ready to be sent.
 struct Ready {
@@ -87,9 +87,14 @@ impl<X: Transport> HttpTarget<X> {
         if attempt && !matches!(outcome, Err(TargetError::Throttled { .. } | TargetError::Failed { .. })) {
             self.attempts.end(id);
         }
-        match (&operation.wait, outcome) {
+        match (operation.wait.as_ref(), outcome) {
             (Some(rule), Ok(outcome)) => {
                 let patience = if fence.is_some() { FENCED_PATIENCE } else { PATIENCE };
+                if let WaitRule::Task(rule) = rule {
+                    // Whatever the answer showed, the task came after it.
+                    let went_on = self.task(&shape, write, rule, &answer, patience).await?;
+                    return Ok(if went_on { Outcome::DoneUnseen } else { outcome });
+                }
                 Ok(self.settled(&shape, write, rule, patience).await.unwrap_or(outcome))
             }
             (_, Ok(Outcome::Done(mut observed))) => {
@@ -126,7 +131,7 @@ impl<X: Transport> HttpTarget<X> {
                         return Some(Outcome::Done(Box::new(found)));
                     }
                 }
-                (WaitRule::Gone, Some(_)) | (WaitRule::Until(_), None) => {}
+                (WaitRule::Gone, Some(_)) | (WaitRule::Until(_), None) | (WaitRule::Task(_), _) => {}
             }
             if self.clock.boot().saturating_sub(begun) + pause > patience {
                 return None;

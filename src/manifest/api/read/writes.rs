@@ -1,7 +1,7 @@
 //! How objects are made, changed and deleted.
 
 use crate::manifest::api::reader::Reader;
-use crate::manifest::api::{ApiOperation, ApiType, Body, Content, Method, Template, WaitRule};
+use crate::manifest::api::{ApiOperation, ApiType, Body, Content, Method, TaskPlace, TaskRule, Template, WaitRule};
 use crate::model::{FieldPath, Value};
 
 impl Reader<'_> {
@@ -156,14 +156,61 @@ impl Reader<'_> {
     pub(super) fn wait(&mut self, place: &str, value: &Value) -> Option<WaitRule> {
         match value {
             Value::String(word) if word == "gone" => Some(WaitRule::Gone),
+            Value::Object(map) if !map.keys().all(|name| name.starts_with('/')) => {
+                self.task(place, value).map(WaitRule::Task)
+            }
             Value::Object(values) => {
                 Some(WaitRule::Until(values.iter().map(|(at, v)| (FieldPath::parse(at), v.clone())).collect()))
             }
             _ => {
-                self.error(place, "`wait` takes {/pointer: value}, or `gone` after a delete");
+                self.error(
+                    place,
+                    "`wait` takes {/pointer: value}, a task ({get, done, failed}), or `gone` after a delete",
+                );
                 None
             }
         }
+    }
+}
+
+impl Reader<'_> {
+    /// The task behind a write.
+    fn task(&mut self, place: &str, value: &Value) -> Option<TaskRule> {
+        let map = self.members(place, value, &["get", "header", "done", "failed", "message"], &[])?;
+        let place_of = match (map.get("get"), map.get("header")) {
+            (Some(get), None) => TaskPlace::Path(self.path(place, get)?),
+            (None, Some(header)) => TaskPlace::Header(self.header_name(place, header)?),
+            (Some(_), Some(_)) | (None, None) => {
+                self.error(place, "`wait` for a task needs `get: path` or `header: NAME`: where the task is");
+                return None;
+            }
+        };
+        let (Some(done), Some(failed)) = (map.get("done"), map.get("failed")) else {
+            self.error(
+                place,
+                "`wait` for a task needs `done:` and `failed:`, each {/pointer: value, or a list of values}",
+            );
+            return None;
+        };
+        let message = match map.get("message") {
+            Some(Value::Array(several)) => several.iter().filter_map(|v| self.pointer(place, v)).collect(),
+            one => one.and_then(|v| self.pointer(place, v)).into_iter().collect(),
+        };
+        Some(TaskRule {
+            place: place_of,
+            done: self.endings(place, "done", done)?,
+            failed: self.endings(place, "failed", failed)?,
+            message,
+        })
+    }
+
+    fn endings(&mut self, place: &str, word: &str, value: &Value) -> Option<Vec<(FieldPath, Vec<Value>)>> {
+        let Some(map) = value.as_object().filter(|map| !map.is_empty()) else {
+            self.error(place, format!("`{word}` takes {{/pointer: value, or a list of values}}"));
+            return None;
+        };
+        let one = |value: &Value| value.as_array().map_or_else(|| vec![value.clone()], <[Value]>::to_vec);
+        Some(map.iter().map(|(at, value)| (FieldPath::parse(at), one(value))).collect())
     }
 }
 

@@ -236,7 +236,7 @@ fn record_of(state: &State) -> EndpointRecord {
         let entry = RecordEntry::of(kind.clone(), key.clone(), value.canonical());
         ((kind.clone(), key.clone()), entry)
     };
-    EndpointRecord { identity: None, entries: state.iter().map(one).collect() }
+    EndpointRecord { entries: state.iter().map(one).collect(), ..EndpointRecord::default() }
 }
 
 /// Reads what the planner asks for, in waves, as a run would.

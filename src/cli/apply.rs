@@ -16,7 +16,7 @@ use crate::event::{Ending, Event};
 use crate::model::{Diagnostic, Digest, Own, Process};
 use crate::plan::{Action, Plan};
 use crate::reconcile::{self, Here, Locked, free, is_beyond_any_term};
-use crate::report::{Progress, Results, apply_json, apply_markdown, apply_text};
+use crate::report::{CallResult, Progress, Results, apply_json, apply_markdown, apply_text};
 use crate::store::{LocalLock, LockError, RecordName, Tip, current_process, is_gone};
 
 /// Plans, asks, applies, records, reports.
@@ -84,7 +84,7 @@ pub(super) async fn run(ctx: &Context, args: &ApplyArgs, cancel: &CancellationTo
         )
         .await;
     }
-    if !will_do(&planned.plan) || cancel.is_cancelled() {
+    if !will_do(&planned.plan, args.adopt_only) || cancel.is_cancelled() {
         let exit = finish_idle(ctx, args, &mut session, &planned, lock, &here, cancel).await?;
         session.close().await;
         return Ok(exit);
@@ -161,9 +161,9 @@ fn unlocked(planned: &Planned, session: &Session) -> Digest {
     free.checksum()
 }
 
-/// True if some endpoint has something to be done and is not refused.
-fn will_do(plan: &Plan) -> bool {
-    plan.operations.iter().any(|op| !plan.refuses(op))
+/// True if some endpoint has something to be done, or is owed a call, and is not refused.
+fn will_do(plan: &Plan, adopt_only: bool) -> bool {
+    plan.operations.iter().any(|op| !plan.refuses(op)) || (!adopt_only && plan.owed().next().is_some())
 }
 
 /// Ends without a write. A program gets its document all the same: nothing was started.
@@ -175,7 +175,7 @@ async fn leave(ctx: &Context, args: &ApplyArgs, session: Session, planned: &Plan
 
 /// What a run prints that wrote nothing.
 fn print_untouched(ctx: &Context, args: &ApplyArgs, session: &Session, planned: &Planned) {
-    let results = Results { endings: BTreeMap::new(), took: Duration::ZERO };
+    let results = Results::default();
     let text = match args.output {
         Output::Text => return,
         Output::Json => apply_json(&planned.plan, &planned.checksum, &results),
@@ -275,7 +275,11 @@ async fn show_carried(
     let told = results.iter().filter(|r| !matches!(r.ending, Ending::Done | Ending::Skipped { .. })).map(|r| r.id);
     let told = told.collect();
     let endings = results.iter().map(|result| (result.id, result.ending.clone())).collect();
-    let results = Results { endings, took: carried.took };
+    let calls = carried.called.iter().map(|called| {
+        let ((target, endpoint), call) = (called.place.clone(), called.call.call.clone());
+        CallResult { target, endpoint, call, ending: called.ending.clone() }
+    });
+    let results = Results { endings, took: carried.took, calls: calls.collect() };
     session.locate_those(&mut planned.plan, &told);
     let plan = &planned.plan;
     let text = match args.output {

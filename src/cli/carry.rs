@@ -18,7 +18,8 @@ use crate::model::{
 };
 use crate::plan::{OpId, Plan};
 use crate::reconcile::{
-    self, Applied, Apply, Differences, Gate, Here, NotFinished, PATIENCE, Run, Share, Trouble, intent_ops, record_after,
+    self, Applied, Apply, Called, Differences, Gate, Here, NotFinished, PATIENCE, Place, Run, Share, Trouble,
+    intent_ops, record_after,
 };
 use crate::source::Ancestry;
 use crate::store::{RecordName, Store, StoreError, Tip};
@@ -54,6 +55,8 @@ pub(super) struct Carried {
     pub exit: Exit,
     /// How long the writes took.
     pub took: Duration,
+    /// What became of the calls that endpoints want after writes.
+    pub called: Vec<Called>,
     /// What is to be said of it.
     pub diagnostics: Vec<Diagnostic>,
     /// The records that were written, and where they stand.
@@ -90,7 +93,8 @@ pub(super) async fn carry_out(
         let (Some((tip, record)), Some(facts)) = (session.records.get(target), facts.get(target)) else { continue };
         let mut operations = intent_ops(plan, target, facts);
         operations.retain(|op| !held.contains(&named(target, op)));
-        if operations.is_empty() {
+        let owed = !how.adopt_only && plan.owed().any(|call| &call.target == target);
+        if operations.is_empty() && !owed {
             continue;
         }
         if let Some(signer) = session.signer(target)? {
@@ -126,15 +130,21 @@ pub(super) async fn carry_out(
         how.gate.map_or(Ok(()), |gate| gate.check(target))
     };
     let applied = perform(ctx, session, plan, &gates, how).await;
+    let landed = reconcile::landed(plan, &applied.results);
+    let called = call_after(ctx, session, planned, (&applied, &landed, &written), &gates, how).await;
     let took = ctx.clock.boot().saturating_sub(started);
     keeper.abort();
 
     let mut exit = outcome_exit(&applied).and(planned.exit).and(refusal_exit(plan));
-    let (mut diagnostics, mut records) = (Vec::new(), BTreeMap::new());
+    let (mut diagnostics, mut records) = (uncalled(&called), BTreeMap::new());
+    if !diagnostics.is_empty() {
+        exit = exit.and(Exit::Partial);
+    }
     for target in &written {
         let Some(facts) = facts.get(target) else { continue };
         let (done, undone) = counts(plan, &applied, target);
-        let whole = undone == 0 && is_all_of(session, planned, target);
+        let uncalled = called.iter().any(|call| &call.place.0 == target && call.ending != Ending::Done);
+        let whole = undone == 0 && !uncalled && is_all_of(session, planned, target);
         let word = if whole { "done" } else { "partial" };
         let identities = planned
             .sightings
@@ -152,6 +162,8 @@ pub(super) async fn carry_out(
                 ..head(ctx, session, checksum, target, record, here, (done, undone))
             };
             let mut after = record_after(record, target, plan, &applied.results, &identities, head, facts);
+            let wants = |kind: &Kind| session.wants_call(target, kind);
+            reconcile::note_owed(&mut after, target, &landed, &called, &wants);
             refreshed(session, &planned.sightings, target, &mut after);
             if let Some(signer) = signers.get(target) {
                 let sent = plan.operations.iter().zip(&applied.results).filter(|(op, result)| {
@@ -201,7 +213,62 @@ pub(super) async fn carry_out(
         exit = exit.and(Exit::Interrupted);
     }
     let exit = exit.after_writing(applied.may_have_written());
-    Ok(Carried { applied, exit, took, diagnostics, records })
+    Ok(Carried { applied, exit, took, called, diagnostics, records })
+}
+
+/// What was written, what of it landed where, and at which targets this run may write.
+type Wrote<'a> = (&'a Applied, &'a BTreeMap<Place, BTreeSet<Kind>>, &'a [TargetName]);
+
+/// Makes the calls that endpoints want once after writes, and those that an earlier run still owes them.
+async fn call_after(
+    ctx: &Context,
+    session: &Session,
+    planned: &Planned,
+    (applied, landed, targets): Wrote<'_>,
+    gate: &dyn Gate,
+    how: &Carry<'_>,
+) -> Vec<Called> {
+    let mut kinds = if how.adopt_only { BTreeMap::new() } else { session.owed() };
+    for (place, landed) in landed {
+        kinds.entry(place.clone()).or_default().extend(landed.iter().cloned());
+    }
+    let reached = |place: &Place| planned.sightings.get(place).is_some_and(|sighting| sighting.greeting.is_some());
+    kinds.retain(|place, _| {
+        targets.contains(&place.0) && planned.plan.refusal_at(&place.0, &place.1).is_none() && reached(place)
+    });
+    let mut due = Vec::new();
+    for (place, kinds) in &kinds {
+        let Some(api) = session.loaded.apis.get(&place.0) else { continue };
+        due.extend(api.description.calls_after(kinds).into_iter().map(|call| (place.clone(), call)));
+    }
+    if let Some(why) = &applied.stopped {
+        return due.into_iter().map(|(place, call)| Called::skipped(place, call, why)).collect();
+    }
+    let context = reconcile::Context {
+        clock: &ctx.clock,
+        entropy: &ctx.entropy,
+        tell: how.tell,
+        cancel: how.cancel,
+        patience: PATIENCE,
+    };
+    reconcile::call_all(&session.fleet.peers, due, gate, how.fence, context).await
+}
+
+/// What is to be said of calls that did not go through. The writes before them are done.
+pub(super) fn uncalled(called: &[Called]) -> Vec<Diagnostic> {
+    let told = called.iter().filter_map(|Called { place: (target, endpoint), call, ending, .. }| {
+        let (why, help) = match ending {
+            Ending::Done => return None,
+            Ending::Failed { why, help } => (why, help.as_deref()),
+            Ending::Skipped { why } | Ending::Conflict { why } | Ending::InDoubt { why } => (why, None),
+        };
+        let place = if *endpoint == EndpointName::only() { target.to_string() } else { format!("{target}/{endpoint}") };
+        let message = format!("{place} is owed `{}` after its writes, which are done: {why}", call.call);
+        let again = "run `ctl apply` again: the record knows that the call is owed, and the next run makes it";
+        let help = help.map_or_else(|| again.to_owned(), |help| format!("{help}; {again}"));
+        Some(Diagnostic::error("call-owed", message).help(help))
+    });
+    told.collect()
 }
 
 /// Target, endpoint, action and resource of an operation.

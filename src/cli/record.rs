@@ -15,7 +15,7 @@ use super::session::{Session, Wishes, choose};
 use super::stores::{self, Stores};
 use super::{Context, Exit, Stop};
 use crate::model::{
-    Canonical, Diagnostic, EndpointName, EndpointRecord, Intent, KindRules, Mark, Observed, Process, Record,
+    Canonical, Diagnostic, EndpointName, EndpointRecord, Intent, Kind, KindRules, Mark, Observed, Process, Record,
     RecordEntry, ScopeState, TargetName, Value,
 };
 use crate::reconcile::{Facts, Here, Hold, Place, Sighting, standing};
@@ -62,6 +62,11 @@ pub(super) fn show(ctx: &Context, args: &RecordArgs) -> Result<Exit, Stop> {
                 }
                 let mut rows = Vec::new();
                 for (endpoint, known) in &record.endpoints {
+                    if !known.owed.is_empty() {
+                        let kinds: Vec<&str> = known.owed.iter().map(Kind::as_str).collect();
+                        let kinds = kinds.join(", ");
+                        out.push_str(&format!("  {endpoint} is owed the call after writes of {}\n", line(&kinds)));
+                    }
                     for entry in known.entries.values() {
                         let marks = [(entry.marked, "marked"), (entry.protect, "protected")];
                         let words: Vec<&str> = marks.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect();
@@ -99,6 +104,12 @@ fn record_json(target: &TargetName, tip: Option<&Tip>, record: &Record) -> serde
         .collect();
     let identities: serde_json::Map<String, serde_json::Value> =
         record.endpoints.iter().map(|(name, known)| (name.to_string(), known.identity.clone().into())).collect();
+    let owed: serde_json::Map<String, serde_json::Value> = record
+        .endpoints
+        .iter()
+        .filter(|(_, known)| !known.owed.is_empty())
+        .map(|(name, known)| (name.to_string(), known.owed.iter().map(Kind::as_str).collect()))
+        .collect();
     let intents: Vec<serde_json::Value> = record
         .intents
         .iter()
@@ -112,7 +123,7 @@ fn record_json(target: &TargetName, tip: Option<&Tip>, record: &Record) -> serde
     let version = tip.zip(record.head.as_ref()).map(|(tip, head)| as_json(target, tip, head));
     serde_json::json!({
         "target": target.as_str(), "version": version, "identities": identities, "intents": intents,
-        "resources": entries,
+        "owed": owed, "resources": entries,
     })
 }
 
@@ -329,7 +340,8 @@ fn rebuilt(session: &Session, target: &TargetName, before: &Record, sightings: &
             continue;
         }
         let old = before.endpoints.get(endpoint).unwrap_or(&nothing);
-        let mut new = EndpointRecord { identity: session.identity(target, endpoint, sighting), ..Default::default() };
+        let (identity, owed) = (session.identity(target, endpoint, sighting), old.owed.clone());
+        let mut new = EndpointRecord { identity, owed, ..Default::default() };
         for ((kind, _), state) in &sighting.scopes {
             let rules = session.loaded.apis.get(target).and_then(|api| api.description.table().get(kind));
             let (ScopeState::Known(listing), Some(rules)) = (state, rules) else { continue };

@@ -101,6 +101,10 @@ pub(super) async fn run(ctx: &Context, args: &ReleaseArgs, cancel: &Cancellation
         let after = |record: &Record| {
             let mut after = record.clone();
             for one in &here_released {
+                if one.entry.marked && session.wants_call(target, &one.which.0) {
+                    let owed = &mut after.endpoints.entry(one.endpoint.clone()).or_default().owed;
+                    owed.insert(one.which.0.clone());
+                }
                 if let Some(endpoint) = after.endpoints.get_mut(&one.endpoint) {
                     endpoint.entries.remove(&one.which);
                 }

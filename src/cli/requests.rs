@@ -32,7 +32,20 @@ pub(super) fn requests(api: &ApiDescription, ty: &ApiType, rules: &KindRules) ->
         let request = op.as_ref().map_or_else(|| "none".to_owned(), |op| write_of(api, ty, op));
         let _ = writeln!(out, "  {name:<7} {request}");
     }
+    if let Some(call) = api.after_apply(&ty.kind) {
+        let _ = writeln!(out, "  after   {}, once after the writes at an endpoint", after(api, call));
+    }
     out
+}
+
+/// The call that is wanted after writes of all kinds that say nothing else.
+pub(super) fn after_all(api: &ApiDescription) -> String {
+    let call = api.after_apply.as_ref();
+    call.map(|call| format!("\nonce after the writes at an endpoint: {}\n", after(api, call))).unwrap_or_default()
+}
+
+fn after(api: &ApiDescription, call: &ApiOperation) -> String {
+    format!("{} {}", call.method.as_str(), at(api, &call.path))
 }
 
 fn at(api: &ApiDescription, path: &Template) -> String {

@@ -1,6 +1,7 @@
 //! One run up to its plan: load, agree with the operator's file, read the records, observe, plan.
 
 mod build;
+mod calls;
 mod checks;
 mod locate;
 mod look;

@@ -7,7 +7,7 @@ use super::{Context, Stop, stores};
 use crate::model::{
     Canonical, Diagnostic, EndpointName, IntentOp, Mark, Observed, RecordEntry, ScopeState, TargetName,
 };
-use crate::reconcile::{Here, Hold, Place, Seen, Sighting, follow, is_as_sent, settle_intent, standing};
+use crate::reconcile::{self, Here, Hold, Place, Seen, Sighting, follow, is_as_sent, settle_intent, standing};
 use crate::store::{RecordName, Store, is_gone};
 
 /// What settling came to.
@@ -65,6 +65,7 @@ pub(super) fn settle_open(
                 settled.diagnostics.push(Diagnostic::warning("not-settled", message).help(help));
             }
             after = settlement.record;
+            reconcile::owe(&mut after, intent, &|kind| session.wants_call(&target, kind));
         }
         if after == record {
             continue;

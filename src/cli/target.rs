@@ -3,7 +3,7 @@
 use super::args::{DescribeArgs, ExplainArgs, Plain, SourceArgs, TargetArgs};
 use super::history::table;
 use super::load::{self, Api};
-use super::requests::requests;
+use super::requests::{after_all, requests};
 use super::{Context, Exit, Stop, shipped};
 use crate::manifest::api::{ApiDescription, nearest};
 use crate::model::{Diagnostic, Kind, KindRules, Own, TargetConfig, TargetName, UpdateMode};
@@ -144,7 +144,7 @@ pub(super) fn explain(ctx: &Context, args: &ExplainArgs) -> Result<Exit, Stop> {
             None => {
                 let mut rows = vec![["KIND", "KEY", "INSIDE", "REFERS TO", "CHANGE", "MARK"].map(str::to_owned)];
                 description.table().kinds.values().for_each(|rules| rows.push(row(rules)));
-                ctx.print(&table(&rows));
+                ctx.print(&format!("{}{}", table(&rows), after_all(&description)));
                 return Ok(Exit::Done);
             }
             Some(kind) => {

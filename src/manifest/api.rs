@@ -3,6 +3,7 @@
 //! The language is URI templates for requests, JSON Pointers for answers, literal body templates with holes, and a
 //! closed set of codecs that run in both directions. Nothing in it computes.
 
+mod after;
 mod description;
 mod links;
 mod nearest;
@@ -15,6 +16,7 @@ mod template;
 mod tests;
 mod waiting;
 
+pub use after::AfterRule;
 pub use description::{
     AbsentRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, Choice, Content, ErrorRule, EtagRule, GetRule,
     IdentityRule, ListRule, LoginRule, Method, PageEnd, PageRule, Place, RetryRule, Revalidate, Shape, SinceRule,

@@ -4,6 +4,7 @@
 //! [`Observed`], and the two cannot be swapped. A [`Complete`] read is a type of its own, as is the proof that a
 //! resource is ours to delete ([`Owned`]).
 
+mod after;
 mod complete;
 mod diagnostic;
 mod entries;
@@ -32,6 +33,7 @@ mod tree;
 mod value;
 mod version;
 
+pub use after::AfterCall;
 pub use complete::{Complete, Incomplete, Tally};
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use entries::Entries;

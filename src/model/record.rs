@@ -1,6 +1,6 @@
 //! What `ctl` has applied and therefore owns, the intents of runs that are under way, and the guards in force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Canonical, Digest, EndpointName, Entries, FieldPath, Key, Kind, OnRemove, Own, Revision};
 
@@ -92,6 +92,8 @@ pub struct EndpointRecord {
     pub identity: Option<String>,
     /// What is owned.
     pub entries: Entries,
+    /// Kinds of which something was written, or may have been, since the API had the call that it wants after writes.
+    pub owed: BTreeSet<Kind>,
 }
 
 /// One line of the record: a resource that `ctl` has applied and therefore owns.

@@ -44,6 +44,7 @@ pub fn build(input: &PlanInput<'_>) -> Plan {
         unknown_scopes: Vec::new(),
         diagnostics: Vec::new(),
         refusals: Vec::new(),
+        calls: Vec::new(),
     };
     let mark = Mark::of(&input.project.name);
     let mut targets: Vec<&TargetInput<'_>> = input.targets.iter().collect();

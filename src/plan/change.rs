@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::{
-    Canonical, Desired, Diagnostic, Digest, EndpointName, FieldPath, Key, Kind, Observed, Opaque, Owned, ProjectName,
-    RecordEntry, ResourceId, Revision, Scope, Span, TargetName,
+    AfterCall, Canonical, Desired, Diagnostic, Digest, EndpointName, FieldPath, Key, Kind, Observed, Opaque, Owned,
+    ProjectName, RecordEntry, ResourceId, Revision, Scope, Span, TargetName,
 };
 
 /// Operations that turn the observations into the snapshot.
@@ -29,6 +29,22 @@ pub struct Plan {
     pub diagnostics: Vec<Diagnostic>,
     /// Endpoints and targets that may not be written with this plan, and why.
     pub refusals: Vec<Refusal>,
+    /// What endpoints want once after the writes of this plan, and what they are owed since an earlier run. They are no part
+    /// of the checksum.
+    pub calls: Vec<PlannedCall>,
+}
+
+/// A call that an endpoint wants once after writes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlannedCall {
+    /// The target.
+    pub target: TargetName,
+    /// The endpoint.
+    pub endpoint: EndpointName,
+    /// Which call.
+    pub call: AfterCall,
+    /// An earlier run wrote, and did not come to make it: it is made even if this plan writes nothing there.
+    pub owed: bool,
 }
 
 /// A scope that could not be read.
@@ -394,6 +410,11 @@ impl Plan {
 
     /// True if nothing is to be done.
     pub fn is_empty(&self) -> bool {
-        self.operations.is_empty()
+        self.operations.is_empty() && !self.calls.iter().any(|call| call.owed)
+    }
+
+    /// The calls that are owed since an earlier run, where nothing is refused.
+    pub fn owed(&self) -> impl Iterator<Item = &PlannedCall> {
+        self.calls.iter().filter(|call| call.owed && self.refusal_at(&call.target, &call.endpoint).is_none())
     }
 }

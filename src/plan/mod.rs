@@ -16,8 +16,8 @@ mod split;
 
 pub use build::{EVENTUAL, UNREADABLE, build};
 pub use change::{
-    Action, After, Cascade, Cause, Change, EdgeReason, FieldDiff, OpId, Operation, Plan, Precondition, Refusal, Stage,
-    Summary, UnknownScope,
+    Action, After, Cascade, Cause, Change, EdgeReason, FieldDiff, OpId, Operation, Plan, PlannedCall, Precondition,
+    Refusal, Stage, Summary, UnknownScope,
 };
 pub use input::{EndpointInput, PlanInput, TargetInput};
 pub use refs::refers_to;

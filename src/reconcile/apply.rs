@@ -63,6 +63,8 @@ pub struct OpResult {
     /// True for a delete that the target says is done, and of which nobody has seen that the resource is gone: until
     /// somebody has, it stays ours.
     pub unseen: bool,
+    /// True if something was written, or may have been, whatever came of it.
+    pub landed: bool,
     /// When the last request was sent (time since boot); `None` if none was.
     pub sent_at: Option<Duration>,
     /// How often it was sent.
@@ -309,6 +311,7 @@ impl<'a, T: Target, J: Judge> Run<'a, T, J> {
                     rewritten: BTreeMap::new(),
                     marked: performed.marked,
                     unseen: performed.unseen,
+                    landed: performed.landed,
                     sent_at: performed.sent_at,
                     attempts: performed.attempts,
                     trouble: performed.trouble,
@@ -501,6 +504,7 @@ fn skipped(id: OpId, why: String) -> OpResult {
         rewritten: BTreeMap::new(),
         marked: false,
         unseen: false,
+        landed: false,
         sent_at: None,
         attempts: 0,
         trouble: None,

@@ -7,6 +7,7 @@
 //!
 //! What it needs to know of differences and descriptions comes in through [`Judge`] and [`Facts`].
 
+mod after;
 mod apply;
 mod backoff;
 mod contest;
@@ -34,6 +35,7 @@ mod stragglers;
 mod tests;
 mod unheeded;
 
+pub use after::{Called, call_all, landed, note_owed, owe};
 pub use apply::{Applied, Apply, Counts, OnError, OpResult, apply};
 pub use backoff::Backoff;
 pub use contest::Contests;

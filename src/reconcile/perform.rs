@@ -19,7 +19,7 @@ use crate::target::{Fence, Outcome, Target, TargetError, Write};
 /// After this time a write counts as unanswered, whatever the driver is still doing: so that with the margin of the gate
 /// no request of ours can arrive after our intent ran out. Under election there is less time: [`REQUEST`], a login before
 /// the write included.
-const WRITE_BACKSTOP: Duration = Duration::from_secs(30);
+pub(super) const WRITE_BACKSTOP: Duration = Duration::from_secs(30);
 
 /// How long is waited after each look at what the target accepted to delete.
 pub(super) const GOING: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::ZERO];
@@ -96,6 +96,8 @@ pub(super) struct Performed {
     pub(super) wants_read_back: bool,
     /// A delete of which only the target says that it is done.
     pub(super) unseen: bool,
+    /// Something was written, or may have been.
+    pub(super) landed: bool,
     pub(super) marked: bool,
     pub(super) attempts: u32,
     pub(super) sent_at: Option<Duration>,
@@ -203,7 +205,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
             Change::Forget { .. } => return performed(Ending::Done, 0),
         };
         let mut tries = Tries::at_most(self.endpoint.retries);
-        let (mut attempts, mut fresh, mut lost, mut sent_at) = (0, false, false, None);
+        let (mut attempts, mut fresh, mut lost, mut landed, mut sent_at) = (0, false, false, false, None);
         self.endpoint.first_attempt();
         let mut end = loop {
             let guarding = match self.write(&step) {
@@ -247,13 +249,17 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
             let backstop = if self.fence.is_some() { REQUEST } else { WRITE_BACKSTOP };
             let sent = tokio::time::timeout(backstop, self.endpoint.driver.write(&write, self.fence)).await;
             let error = match sent {
-                Ok(Ok(outcome)) => break self.succeeded(&step, outcome, attempts).await,
+                Ok(Ok(outcome)) => {
+                    landed = true;
+                    break self.succeeded(&step, outcome, attempts).await;
+                }
                 Ok(Err(error)) => error,
                 Err(_) => TargetError::Unanswered {
                     request: format!("write of {}", self.op.resource),
                     why: format!("no answer within {} s", backstop.as_secs()),
                 },
             };
+            landed |= error.may_have_landed();
             let call = match step {
                 Step::Create => Call::Create(guarding),
                 Step::Update { .. } | Step::Delete(_) => Call::Change(guarding),
@@ -307,7 +313,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
                             if last || !go_on || !self.endpoint.may_retry(self.context.clock.boot()) {
                                 break self.gave_up(&error, attempts);
                             }
-                            step = next;
+                            (step, landed) = (next, false);
                         }
                         Err(look) => break self.in_doubt(format!("{error}; then {look}"), attempts),
                     }
@@ -316,6 +322,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
             }
         };
         end.sent_at = sent_at;
+        end.landed = landed || (sent_at.is_some() && matches!(end.ending, Ending::Done | Ending::InDoubt { .. }));
         end.marked = sent_at.is_some() && end.ending == Ending::Done && self.endpoint.mark.is_some();
         end
     }
@@ -511,6 +518,7 @@ fn performed(ending: Ending, attempts: u32) -> Performed {
         observed: None,
         wants_read_back: false,
         unseen: false,
+        landed: false,
         marked: false,
         attempts,
         sent_at: None,
@@ -532,7 +540,7 @@ pub(super) fn is_another(op: &Operation, found: &Observed) -> bool {
     uid.is_some() && uid != &found.uid
 }
 
-fn help_for(error: &TargetError) -> Option<String> {
+pub(super) fn help_for(error: &TargetError) -> Option<String> {
     let help = match error {
         TargetError::Unsent { .. } => "see whether the endpoint is up, then apply again",
         TargetError::Distrusted { .. } => {

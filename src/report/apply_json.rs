@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::plan_json::{FORMAT_VERSION, RefusalDocument, refusal, written};
 use crate::event::Ending;
-use crate::model::Digest;
+use crate::model::{Digest, EndpointName, TargetName};
 use crate::plan::{Action, OpId, Operation, Plan};
 
 /// How a run ended.
@@ -17,6 +17,21 @@ pub struct Results {
     pub endings: BTreeMap<OpId, Ending>,
     /// How long it took, from the first write.
     pub took: Duration,
+    /// What became of the calls that endpoints want once after writes.
+    pub calls: Vec<CallResult>,
+}
+
+/// What became of a call that an endpoint wants once after writes.
+#[derive(Clone, Debug)]
+pub struct CallResult {
+    /// The target.
+    pub target: TargetName,
+    /// The endpoint.
+    pub endpoint: EndpointName,
+    /// Which call: `POST /config/save`.
+    pub call: String,
+    /// How it ended. What is not done is owed.
+    pub ending: Ending,
 }
 
 /// The counts of a run.
@@ -59,6 +74,18 @@ struct ApplyDocument<'a> {
     summary: Counts,
     refusals: Vec<RefusalDocument<'a>>,
     results: Vec<ResultDocument<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    calls: Vec<CallDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct CallDocument<'a> {
+    target: &'a str,
+    endpoint: &'a str,
+    call: &'a str,
+    outcome: &'static str,
+    error: Option<&'a str>,
+    help: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -80,7 +107,32 @@ pub fn apply_json(plan: &Plan, checksum: &Digest, results: &Results) -> String {
         summary: results.counts(plan),
         refusals: plan.refusals.iter().map(refusal).collect(),
         results: plan.operations.iter().map(|op| result(op, results.endings.get(&op.id))).collect(),
+        calls: results.calls.iter().map(call).collect(),
     })
+}
+
+fn call(result: &CallResult) -> CallDocument<'_> {
+    let (outcome, error, help) = spelled_call(&result.ending);
+    CallDocument {
+        target: result.target.as_str(),
+        endpoint: result.endpoint.as_str(),
+        call: &result.call,
+        outcome,
+        error,
+        help,
+    }
+}
+
+/// The word for how a call ended, why, and what to do now.
+pub(super) fn spelled_call(ending: &Ending) -> (&'static str, Option<&str>, Option<&str>) {
+    let (outcome, why, help) = spelled(Some(ending), Action::Update);
+    let again = "run the same command again: the call is owed, and the next run makes it";
+    let help = match ending {
+        Ending::Done => None,
+        Ending::Failed { .. } => help.or(Some(again)),
+        Ending::Conflict { .. } | Ending::Skipped { .. } | Ending::InDoubt { .. } => Some(again),
+    };
+    (outcome, why, help)
 }
 
 fn result<'a>(op: &Operation, ending: Option<&'a Ending>) -> ResultDocument<'a> {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::apply_json::{Results, spelled};
-use super::plan_text::{face, number};
+use super::apply_json::{Results, spelled, spelled_call};
+use super::plan_text::{face, number, spot};
 use super::sanitize::line;
 use super::style::{Role, Style};
 use crate::event::Ending;
@@ -37,6 +37,7 @@ pub fn apply_text(plan: &Plan, results: &Results, style: &Style) -> String {
     out.push_str(&format!("{head} {done} in {}.", time(results.took)));
     if bad.is_empty() {
         out.push('\n');
+        write_calls(results, style, &mut out);
         return out;
     }
     out.push_str(&format!(" {}:\n\n", style.paint(Role::Error, &bad.join(", "))));
@@ -58,8 +59,20 @@ pub fn apply_text(plan: &Plan, results: &Results, style: &Style) -> String {
     for (why, ops) in skipped {
         write_skipped(why, &ops, style, &mut out);
     }
+    write_calls(results, style, &mut out);
     out.push_str("\nWhat was done is in the record. Run the same command again for the rest.\n");
     out
+}
+
+/// The calls after the writes: what went wrong with one is told with the diagnostics.
+fn write_calls(results: &Results, style: &Style, out: &mut String) {
+    for call in &results.calls {
+        let (outcome, _, _) = spelled_call(&call.ending);
+        let role = if call.ending == Ending::Done { Role::Dim } else { Role::Error };
+        let what = style.paint(role, &outcome.replace('_', " "));
+        let place = spot(&call.target, &call.endpoint);
+        out.push_str(&format!("  {what}: {} at {}\n", line(&call.call), line(&place)));
+    }
 }
 
 /// ```text

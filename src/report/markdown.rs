@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::apply_json::{Results, spelled};
+use super::apply_json::{Results, spelled, spelled_call};
 use super::apply_text::{done_line, time};
 use super::diagnostics::diagnostics_text;
-use super::plan_text::{PlanView, cause_word, face, notes, number, path_of, spot, summary_line, unread};
+use super::plan_text::{PlanView, calls, cause_word, face, notes, number, path_of, spot, summary_line, unread};
 use super::sanitize::{fenced, line, markdown};
 use super::style::Style;
 use super::value_text::{Shown, fitted, show};
@@ -64,6 +64,10 @@ pub fn plan_markdown(plan: &Plan, view: &PlanView<'_>) -> String {
         let text: Vec<String> = unread(plan).iter().map(|told| line(told).into_owned()).collect();
         let block = format!("Not read, so nothing happens there:\n\n{}\n", fenced("text", &text.join("\n")));
         append(&mut out, &block);
+    }
+    if !plan.calls.is_empty() {
+        let text: Vec<String> = calls(plan).iter().map(|told| line(told).into_owned()).collect();
+        append(&mut out, &format!("After the writes, once:\n\n{}\n", fenced("text", &text.join("\n"))));
     }
     if !plan.diagnostics.is_empty() {
         append(&mut out, &fenced("text", &diagnostics_text(&plan.diagnostics, &style)));
@@ -153,6 +157,12 @@ pub fn apply_markdown(plan: &Plan, checksum: &Digest, results: &Results) -> Stri
         } else {
             text.push_str(&block);
         }
+    }
+    for call in &results.calls {
+        let (outcome, why, _) = spelled_call(&call.ending);
+        let place = format!("{} at {}", call.call, spot(&call.target, &call.endpoint));
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        text.push_str(&format!("{}: {}{}\n", outcome.replace('_', " "), line(&place), line(&why)));
     }
     if !text.is_empty() {
         out.push_str(&fenced("text", &text));

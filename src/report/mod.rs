@@ -23,7 +23,7 @@ mod value_text;
 #[cfg(test)]
 mod tests;
 
-pub use apply_json::{Counts, Results, apply_json};
+pub use apply_json::{CallResult, Counts, Results, apply_json};
 pub use apply_text::apply_text;
 pub use cause_text::cause_text;
 pub use diagnostics::{diagnostics_json, diagnostics_text};

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::diagnostics::as_json;
 use crate::model::{Canonical, Digest, Key, Kind, Span, TargetName, Value};
-use crate::plan::{FieldDiff, Operation, Plan, Precondition, Refusal, UnknownScope};
+use crate::plan::{FieldDiff, Operation, Plan, PlannedCall, Precondition, Refusal, UnknownScope};
 
 /// The version of the documents' shape. It only grows.
 pub(super) const FORMAT_VERSION: &str = "1.0";
@@ -23,6 +23,16 @@ struct PlanDocument<'a> {
     diagnostics: Vec<serde_json::Value>,
     refusals: Vec<RefusalDocument<'a>>,
     operations: Vec<OperationDocument<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    calls: Vec<CallDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct CallDocument<'a> {
+    target: &'a str,
+    endpoint: &'a str,
+    call: &'a str,
+    owed: bool,
 }
 
 #[derive(Serialize)]
@@ -160,8 +170,18 @@ pub fn plan_json(plan: &Plan, checksum: &Digest, deletes_checksum: &Digest, key_
         diagnostics: plan.diagnostics.iter().map(as_json).collect(),
         refusals: plan.refusals.iter().map(refusal).collect(),
         operations: plan.operations.iter().map(|op| operation(op, key_names)).collect(),
+        calls: plan.calls.iter().map(call).collect(),
     };
     written(&document)
+}
+
+fn call(planned: &PlannedCall) -> CallDocument<'_> {
+    CallDocument {
+        target: planned.target.as_str(),
+        endpoint: planned.endpoint.as_str(),
+        call: &planned.call.call,
+        owed: planned.owed,
+    }
 }
 
 /// The document with a line break at its end. All keys are texts, so that writing does not fail.

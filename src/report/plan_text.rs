@@ -95,6 +95,7 @@ pub fn plan_text(plan: &Plan, view: &PlanView<'_>) -> String {
     let style = &view.style;
     let mut out = String::new();
     write_operations(plan, view, &mut out);
+    write_calls(plan, style, &mut out);
     if !plan.unknown_scopes.is_empty() {
         out.push_str(&style.paint(Role::Strong, "Not read, so nothing happens there:"));
         out.push('\n');
@@ -142,6 +143,26 @@ pub fn plan_text(plan: &Plan, view: &PlanView<'_>) -> String {
     out.push_str(&summary_line(plan));
     out.push('\n');
     out
+}
+
+/// What endpoints want once after the writes, and what they are owed.
+fn write_calls(plan: &Plan, style: &Style, out: &mut String) {
+    if plan.calls.is_empty() {
+        return;
+    }
+    out.push_str(&style.paint(Role::Strong, "After the writes, once:"));
+    out.push('\n');
+    calls(plan).iter().for_each(|told| out.push_str(&format!("  >   {}\n", line(told))));
+    out.push('\n');
+}
+
+/// The calls of a plan, a line each.
+pub(super) fn calls(plan: &Plan) -> Vec<String> {
+    let told = plan.calls.iter().map(|call| {
+        let owed = if call.owed { "  (owed since an earlier run)" } else { "" };
+        format!("{} {}{owed}", spot(&call.target, &call.endpoint), call.call.call)
+    });
+    told.collect()
 }
 
 /// What was not read and why: one line for an endpoint, a reason and the kinds that share both. Of a kind with many
@@ -195,6 +216,11 @@ pub fn summary_line(plan: &Plan) -> String {
         }
     }
     parts.push(format!("{} unchanged", number(unchanged)));
+    match plan.calls.iter().filter(|call| call.owed).count() {
+        0 => {}
+        1 => parts.push("1 call owed".to_owned()),
+        n => parts.push(format!("{} calls owed", number(n))),
+    }
     if unknown > 0 {
         parts.push(format!("{} unknown", number(unknown)));
     }

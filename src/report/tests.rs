@@ -2,6 +2,7 @@
 
 mod standing;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,6 +99,7 @@ fn plan(mut operations: Vec<Operation>) -> Plan {
         unknown_scopes: Vec::new(),
         diagnostics: Vec::new(),
         refusals: Vec::new(),
+        calls: Vec::new(),
     }
 }
 
@@ -335,6 +337,16 @@ fn documents_fit_their_schemas() {
     let plan = rich();
     valid("plan.schema.json", &plan_json(&plan, &digest("1"), &digest("2"), &key_names));
     valid("apply.schema.json", &apply_json(&plan, &digest("1"), &results(&plan)));
+    let call = AfterCall { call: "POST /save".to_owned(), kinds: BTreeSet::from([Kind::new("queue")]) };
+    let (target, endpoint): (TargetName, EndpointName) = ("mq".parse().unwrap(), "a".parse().unwrap());
+    let called =
+        |ending| CallResult { target: target.clone(), endpoint: endpoint.clone(), call: call.call.clone(), ending };
+    let doubt = Ending::InDoubt { why: "no answer".to_owned() };
+    let planned = PlannedCall { target: target.clone(), endpoint: endpoint.clone(), call: call.clone(), owed: true };
+    let plan = Plan { calls: vec![planned], ..plan };
+    valid("plan.schema.json", &plan_json(&plan, &digest("1"), &digest("2"), &key_names));
+    let results = Results { calls: vec![called(Ending::Done), called(doubt)], ..results(&plan) };
+    valid("apply.schema.json", &apply_json(&plan, &digest("1"), &results));
     let json = plan_json(&plan, &digest("1"), &digest("2"), &key_names);
     let zone = json.find("\"zone\": \"shop.example.\"").unwrap();
     assert!(json[zone..].find("\"name\": \"ftp\"").unwrap() < 60, "key fields stand in key order");

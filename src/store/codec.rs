@@ -17,7 +17,7 @@ use crate::model::{
 /// The format's major version; a larger one is not read.
 const MAJOR: u64 = 1;
 /// Additions that an older reader may ignore.
-const MINOR: u64 = 1;
+const MINOR: u64 = 2;
 
 /// A record's files by path.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
@@ -42,7 +42,10 @@ pub(super) fn encode(record: &Record) -> Result<Files, StoreError> {
 /// What `head.json` says of a record.
 pub(super) fn head_bytes(record: &Record) -> Result<Vec<u8>, StoreError> {
     let format = format!("{MAJOR}.{MINOR}");
-    line(&HeadFile { fence: record.fence, format, head: record.head.as_ref().map(HeadWire::of) })
+    let names = |kinds: &BTreeSet<Kind>| kinds.iter().map(ToString::to_string).collect();
+    let owed = record.endpoints.iter().filter(|(_, known)| !known.owed.is_empty());
+    let owed = owed.map(|(endpoint, known)| (endpoint.to_string(), names(&known.owed))).collect();
+    line(&HeadFile { fence: record.fence, format, head: record.head.as_ref().map(HeadWire::of), owed })
 }
 
 /// The files of a record's intents.
@@ -111,6 +114,11 @@ pub(super) fn decode(files: &Files) -> Result<Record, StoreError> {
     let head = head_file(head)?;
     let mut record =
         Record { fence: head.fence, head: head.head.map(HeadWire::into_model).transpose()?, ..Record::default() };
+    for (endpoint, kinds) in head.owed {
+        let endpoint: EndpointName =
+            endpoint.parse().map_err(|_| damaged(HEAD, None, format!("`{endpoint}` is owed")))?;
+        record.endpoints.entry(endpoint).or_default().owed = kinds.into_iter().map(Kind::new).collect();
+    }
     let mut shards = Vec::new();
     let identities: BTreeSet<&str> = files.keys().filter_map(|path| path.strip_suffix("/identity")).collect();
     for (path, bytes) in files {
@@ -435,6 +443,9 @@ struct HeadFile {
     fence: Option<u64>,
     format: String,
     head: Option<HeadWire>,
+    /// By endpoint: kinds that were written since the call that the API wants after writes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    owed: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// How a head says `own: exclusive`.

@@ -22,7 +22,12 @@ impl Salvage {
     pub(super) fn of(tip: Tip, files: &Files, mut damage: Vec<String>) -> Result<Self, StoreError> {
         let mut record = Record::default();
         match files.get(HEAD).map(|head| codec::decode_head(head)) {
-            Some(Ok(head)) => record.head = head,
+            Some(Ok(head)) => {
+                record.head = head;
+                // What is owed stands in the same file, and is as whole as that.
+                let alone = Files::from([(HEAD.to_owned(), files.get(HEAD).cloned().unwrap_or_default())]);
+                record.endpoints = codec::decode(&alone).map(|owed| owed.endpoints).unwrap_or_default();
+            }
             Some(Err(error)) if codec::is_newer(files.get(HEAD).map(Vec::as_slice).unwrap_or_default()) => {
                 return Err(error);
             }

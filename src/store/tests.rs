@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{
-    Digest, EndpointName, EndpointRecord, Entries, FieldPath, Guard, Intent, IntentOp, Key, Kind, Limits, OnRemove,
-    Own, RecordEntry, RecordHead, Revision, Value, parse_json,
+    Digest, EndpointName, EndpointRecord, FieldPath, Guard, Intent, IntentOp, Key, Kind, Limits, OnRemove, Own,
+    RecordEntry, RecordHead, Revision, Value, parse_json,
 };
 use crate::net::Git;
 use crate::world::{Clock, ScriptedClock};
@@ -72,7 +72,8 @@ fn entry(kind: &str, key: &[&str], body: &str) -> RecordEntry {
 }
 
 fn record(number: u64, entries: usize) -> Record {
-    let mut of = EndpointRecord { identity: Some("pdns \"4\"".to_owned()), entries: Entries::default() };
+    let owed = [Kind::new("rrset"), Kind::new("zone")].into();
+    let mut of = EndpointRecord { identity: Some("pdns \"4\"".to_owned()), owed, ..EndpointRecord::default() };
     for n in 0..entries {
         let body = format!(r#"{{"name":"n{n}","ttl":{number},"nested":{{"$ref":"x"}}}}"#);
         let entry = entry("rrset", &["shop.example.", &format!("n{n}")], &body);
@@ -286,6 +287,22 @@ fn a_newer_minor_version_with_more_fields_is_read() {
         *bytes = text.into_bytes();
     }
     assert_eq!(codec::decode(&files).unwrap(), record(1, 1));
+}
+
+#[test]
+fn an_older_record_owes_nothing_and_an_older_reader_finds_all_else() {
+    let mut record = record(1, 1);
+    let files = codec::encode(&record).unwrap();
+    let head = String::from_utf8(files["head.json"].clone()).unwrap();
+    assert!(head.contains(r#""owed":{"default":["rrset","zone"]}"#), "{head}");
+    // What an earlier version wrote: the same files, and a head that says nothing of it.
+    record.endpoints.values_mut().for_each(|known| known.owed.clear());
+    let mut old = codec::encode(&record).unwrap();
+    let bytes = String::from_utf8(old["head.json"].clone()).unwrap().replace("\"1.2\"", "\"1.1\"");
+    assert!(!bytes.contains("owed"), "{bytes}");
+    old.insert("head.json".to_owned(), bytes.into_bytes());
+    assert_eq!(codec::decode(&old).unwrap(), record);
+    assert!(files.keys().eq(old.keys()), "no file that an earlier version would call damage");
 }
 
 #[test]

@@ -124,6 +124,21 @@ pub enum TargetError {
 }
 
 impl TargetError {
+    /// True if the server may have done what it was asked, all the same.
+    pub fn may_have_landed(&self) -> bool {
+        match self {
+            Self::Unanswered { .. } | Self::Failed { .. } | Self::Unreadable { .. } | Self::TooLarge { .. } => true,
+            Self::Unsent { .. }
+            | Self::Distrusted { .. }
+            | Self::Denied { .. }
+            | Self::Throttled { .. }
+            | Self::Invalid { .. }
+            | Self::Conflict { .. }
+            | Self::Redirected { .. }
+            | Self::Refused { .. } => false,
+        }
+    }
+
     /// A refusal that says all there is to say.
     pub(super) fn refused(why: impl Into<String>) -> Self {
         Self::Refused { why: why.into(), help: None }

@@ -6,12 +6,12 @@ mod error;
 pub mod http;
 mod memory;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 use crate::model::{
-    Canonical, Cursor, Desired, Diagnostic, FieldPath, KindTable, Mark, Observation, Observed, Opaque, Owned,
-    ResourceId, Scope,
+    AfterCall, Canonical, Cursor, Desired, Diagnostic, FieldPath, Kind, KindTable, Mark, Observation, Observed, Opaque,
+    Owned, ResourceId, Scope,
 };
 
 pub use error::TargetError;
@@ -52,6 +52,23 @@ pub trait Target: Send + Sync {
         write: &Write<'_>,
         fence: Option<Fence>,
     ) -> impl Future<Output = Result<Outcome, TargetError>> + Send;
+
+    /// The calls that it wants once after writes of these kinds. Pure.
+    fn calls_after(&self, written: &BTreeSet<Kind>) -> Vec<AfterCall> {
+        let _ = written;
+        Vec::new()
+    }
+
+    /// Makes one of [`Target::calls_after`]. It may be made twice without harm.
+    fn call_after(
+        &self,
+        call: &AfterCall,
+        fence: Option<Fence>,
+    ) -> impl Future<Output = Result<(), TargetError>> + Send {
+        let why = format!("{}: the target has no such call", call.call);
+        let _ = fence;
+        std::future::ready(Err(TargetError::refused(why)))
+    }
 
     /// How this target guards a write of this kind, decided by its description.
     fn guarding(&self, write: &Write<'_>) -> Guarding;

@@ -15,6 +15,7 @@ mod proxy;
 mod sandbox;
 mod told;
 
+mod after;
 mod apply;
 mod chaos;
 mod deletes;

@@ -135,6 +135,7 @@ impl Session {
                 help: "wait for it with `--wait 5m`, or run again later; nothing has to be unlocked by hand".to_owned(),
             });
         }
+        self.note_calls(sightings, &mut plan);
         plan
     }
 

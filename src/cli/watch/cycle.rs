@@ -29,7 +29,7 @@ use crate::model::{Diagnostic, Record, ScopeState, TargetName};
 use crate::plan::EVENTUAL;
 use crate::reconcile::{self, Before, Fresh, Place, Sighting, Trouble};
 use crate::store::{RecordName, Store as _, Tip};
-use noted::{hidden, hide_all, note_silent, requests};
+use noted::{hidden, hide_all, note_silent, note_uncalled, requests};
 use warm::{Circumstances, Still};
 
 pub(in crate::cli) use lock::Locks;
@@ -256,6 +256,7 @@ impl Cycle<'_> {
         report.clean &= order.away.is_empty() && !self.is_in_the_dark(&planned);
         warm.sightings = planned.sightings;
         note_silent(report);
+        note_uncalled(report);
         result.map(drop)
     }
 

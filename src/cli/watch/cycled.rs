@@ -36,6 +36,8 @@ pub(in crate::cli) struct CycleReport {
     pub waiting: Arc<Waiting>,
     /// Lists that could not be read at endpoints that answer.
     pub dark: Dark,
+    /// Endpoints whose call after the writes did not go through, and why.
+    pub uncalled: BTreeMap<EndpointName, (Trouble, String)>,
     /// The version that this cycle wrote; it is in the record.
     pub version: Option<VersionInfo>,
     /// The version that the record has now, whoever wrote it.
@@ -203,6 +205,7 @@ impl CycleReport {
             operations: Vec::new(),
             waiting: Arc::default(),
             dark: Dark::new(),
+            uncalled: BTreeMap::new(),
             version: None,
             standing: None,
             stopped: None,

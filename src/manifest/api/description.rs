@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::{Digest, FieldPath, Kind, KindRules, KindTable, Value};
 
-use super::{BodyTemplate, Splat, Template, WaitRule};
+use super::{AfterRule, BodyTemplate, Splat, Template, WaitRule};
 
 /// What a YAML file says about one HTTP API.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +34,8 @@ pub struct ApiDescription {
     pub retry: RetryRule,
     /// The header that carries the number of a leader's tenure, where the API refuses an older one.
     pub fence: Option<String>,
+    /// What the API wants once after writes, where a kind says nothing else.
+    pub after_apply: Option<ApiOperation>,
     /// The kinds.
     pub types: BTreeMap<Kind, ApiType>,
     pub(super) digest: Digest,
@@ -192,6 +194,8 @@ pub struct ApiType {
     pub idempotency_key: Option<String>,
     /// In what form bodies of writes travel.
     pub content: Content,
+    /// What is wanted once after writes of this kind.
+    pub after_apply: AfterRule,
 }
 
 /// How a kind is listed.

@@ -12,8 +12,8 @@ use serde_yaml::Value as Yaml;
 
 use super::reader::{Map, Reader, to_u32};
 use super::{
-    AbsentRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, Choice, Content, EtagRule, Method, PageRule,
-    Place, Shape, Template, links, reach, rules,
+    AbsentRule, AfterRule, ApiDescription, ApiOperation, ApiType, AuthRule, Body, Choice, Content, EtagRule, Method,
+    PageRule, Place, Shape, Template, links, reach, rules,
 };
 use crate::model::{Diagnostic, Digest, FieldPath, Kind, KindTable, Span, Value};
 
@@ -38,9 +38,10 @@ const API: &[&str] = &[
     "fence",
     "idempotency-key",
     "content",
+    "after-apply",
     "types",
 ];
-const API_LATER: &[&str] = &["batch", "validate", "after-apply", "document", "requires"];
+const API_LATER: &[&str] = &["batch", "validate", "document", "requires"];
 const TYPE: &[&str] = &[
     "path",
     "key",
@@ -77,8 +78,9 @@ const TYPE: &[&str] = &[
     "revalidate",
     "idempotency-key",
     "content",
+    "after-apply",
 ];
-const TYPE_LATER: &[&str] = &["batch", "after-apply", "document", "rename", "requires"];
+const TYPE_LATER: &[&str] = &["batch", "document", "rename", "requires"];
 
 impl ApiDescription {
     /// Reads a description. `file` is its name, for messages. Warnings come with it; errors instead of it.
@@ -191,6 +193,9 @@ impl Reader<'_> {
             errors: map.get("errors").and_then(|v| self.errors(v)),
             ok: defaults.ok,
             retry: map.get("retry").map(|v| self.retry(v)).unwrap_or_default(),
+            after_apply: map
+                .get("after-apply")
+                .and_then(|v| self.after_apply("after-apply", v, &defaults.content, &defaults.params)),
             fence: map.get("fence").and_then(|v| self.header_name("fence", v)),
             params: defaults.params,
             types: kinds,
@@ -200,7 +205,9 @@ impl Reader<'_> {
         let free = api.base.holes().chain(api.health.iter().flat_map(Template::holes));
         // What goes with every request goes also with those that concern no object.
         let shared = api.headers.iter().chain(&api.query).flat_map(|(_, template)| template.holes());
-        let free = free.chain(shared.filter(|hole| hole.name.contains('.')));
+        let calls =
+            api.after_apply.is_some() || api.types.values().any(|ty| matches!(ty.after_apply, AfterRule::Call(_)));
+        let free = free.chain(shared.filter(|hole| calls || hole.name.contains('.')));
         let loose: Vec<String> = free.filter(|h| !api.params.contains(&h.name)).map(|h| h.name.clone()).collect();
         for hole in loose {
             self.error("base", format!("`{{{hole}}}` is not among `params`"));
@@ -349,6 +356,13 @@ impl Reader<'_> {
                 .get("content")
                 .and_then(|v| self.content(&format!("{place}/content"), v))
                 .unwrap_or_else(|| defaults.content.clone()),
+            after_apply: match map.get("after-apply") {
+                None => AfterRule::AsAll,
+                Some(Value::String(none)) if none == "none" => AfterRule::Nothing,
+                Some(value) => self
+                    .after_apply(&format!("{place}/after-apply"), value, &defaults.content, &defaults.params)
+                    .map_or(AfterRule::AsAll, |call| AfterRule::Call(Box::new(call))),
+            },
         };
         self.create_holes(place, &ty, rules, &defaults.params);
         Some(ty)

@@ -21,6 +21,17 @@ fn what_is_wrong_is_said_with_a_place_and_a_suggestion() {
             "t.yaml:3:23: types/s/ignroe: unknown field `ignroe`; did you mean `ignore`?",
         ),
         ("s: {path: \"/s/{n}\", rename: {}}", "`rename` is not supported yet"),
+        ("s: {path: \"/s/{n}\", after-apply: /x}", "types/s/after-apply: say with which method"),
+        (
+            "s: {path: \"/s/{n}\", after-apply: {post: \"/s/{n}/x\"}}",
+            "`{n}` is not among `params`, and this call is about no",
+        ),
+        ("s: {path: \"/s/{n}\", after-apply: {post: all, path: /x}}", "`body` says all that is sent, or nothing is"),
+        (
+            "s: {path: \"/s/{n}\", after-apply: {post: /x, body: {\"*\": all}}}",
+            "`body` says all that is sent, or nothing",
+        ),
+        ("s: {path: \"/s/{n}\", after-apply: {post: /x, wait: gone}}", "nothing to `wait` for"),
         ("s: {path: \"/s/{id}\", key: [n], list: keys}", "`{id}` must be a key field or a parameter"),
         ("s: {path: \"/s/{n}\", get: none, list: keys}", "`list: keys` needs `path:` or `get:`"),
         ("s: {path: \"/s/{n}\", page: {after: n, until: short}}", "`until: short` needs `size"),

@@ -146,6 +146,7 @@ fn plan_of(operations: Vec<Operation>) -> Plan {
         unknown_scopes: Vec::new(),
         diagnostics: Vec::new(),
         refusals: Vec::new(),
+        calls: Vec::new(),
     }
 }
 

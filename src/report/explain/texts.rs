@@ -124,6 +124,12 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
         "A field refers to a resource that is neither declared nor there. Declare it, or correct the name.",
     ),
     (
+        "call-owed",
+        "The API wants a call once after writes (`after-apply` in its description: commit, save, reload), and it did not go \
+         through, or the run was over before it. The writes are done. The record knows that the call is owed: the next run \
+         makes it, also where nothing else is to be done; `ctl watch` tries again by itself.",
+    ),
+    (
         "cannot-delete",
         "The manifest is gone, and this API cannot delete. The resource is forgotten by the record and stays at \
          the target.",

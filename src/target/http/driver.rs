@@ -1,6 +1,6 @@
 //! One endpoint of a described API: how a request is sent, logged in and answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::manifest::api::{
     ApiDescription, ApiOperation, AuthRule, Body, Choice, Content, EtagRule, LoginRule, Method, Template, TokenPlace,
 };
 use crate::model::{
-    Cursor, Desired, Diagnostic, EndpointName, FieldPath, Kind, KindTable, Limits, Observation, Observed, ResourceId,
-    Scope, Secret, TargetName, Value,
+    AfterCall, Cursor, Desired, Diagnostic, EndpointName, FieldPath, Kind, KindTable, Limits, Observation, Observed,
+    ResourceId, Scope, Secret, TargetName, Value,
 };
 use crate::net::{Discretion, NetError, Transport};
 use crate::target::{Fence, Greeting, Guarding, Outcome, Rehearsal, Target, TargetError, Write};
@@ -492,6 +492,14 @@ impl<X: Transport> Target for HttpTarget<X> {
             (Outcome::DoneUnseen, Write::Update { .. } | Write::Delete { .. } | Write::Unmark { .. }) => {}
         }
         Ok(outcome)
+    }
+
+    fn calls_after(&self, written: &BTreeSet<Kind>) -> Vec<AfterCall> {
+        self.api.calls_after(written)
+    }
+
+    async fn call_after(&self, call: &AfterCall, fence: Option<Fence>) -> Result<(), TargetError> {
+        self.call(call, fence).await
     }
 
     fn guarding(&self, write: &Write<'_>) -> Guarding {

@@ -1,6 +1,7 @@
 //! The driver for HTTP APIs: a description says how, this translates. Requests are built and answers are read by pure
 //! functions; only `driver.rs` waits for anything.
 
+mod after;
 mod attempts;
 mod body;
 mod driver;

@@ -8,10 +8,22 @@ use crate::cli::carry::{self, Carry};
 use crate::cli::session::{Planned, Session, refusal_exit};
 use crate::cli::watch::cycled::{CycleReport, VersionInfo};
 use crate::cli::{Exit, Stop};
+use crate::event::Ending;
 use crate::model::{Diagnostic, EndpointName, TargetName};
 use crate::plan::{Action, OpId, Operation, Plan};
-use crate::reconcile::{self, Gate, OnError, Place, held};
+use crate::reconcile::{self, Called, Gate, OnError, Place, Trouble, held};
 use crate::store::LocalLock;
+
+/// A call that was sent, or was to be, and did not go through.
+fn uncalled(called: &Called) -> Option<(EndpointName, (Trouble, String))> {
+    let why = match &called.ending {
+        // One that was not sent waits, as operations do.
+        Ending::Done | Ending::Skipped { .. } => return None,
+        Ending::Failed { why, .. } | Ending::Conflict { why } | Ending::InDoubt { why } => why,
+    };
+    let why = format!("it is owed `{}` after its writes: {why}", called.call.call);
+    Some((called.place.1.clone(), (called.trouble.unwrap_or(Trouble::Other), why)))
+}
 
 impl Cycle<'_> {
     /// Consent, what is held, and the writing. True if there was nothing to do at all.
@@ -39,7 +51,8 @@ impl Cycle<'_> {
             let place = (op.resource.target.clone(), op.endpoint.clone());
             !held.contains_key(&op.id) && places.contains(&place)
         };
-        let will = planned.plan.operations.iter().any(|op| !planned.plan.refuses(op) && can_start(&held, op));
+        let owed = planned.plan.owed().next().is_some();
+        let will = owed || planned.plan.operations.iter().any(|op| !planned.plan.refuses(op) && can_start(&held, op));
         let mut how = Carry {
             here: &order.here,
             cancel: &order.cancel,
@@ -52,7 +65,7 @@ impl Cycle<'_> {
             since: self.since,
         };
         if order.dry_run || may_write.is_err() || order.cancel.is_cancelled() || !will {
-            let rests = planned.plan.operations.is_empty() && planned.plan.refusals.is_empty();
+            let rests = planned.plan.is_empty() && planned.plan.refusals.is_empty();
             report.clean = rests;
             let why = may_write.err().filter(|_| !order.dry_run);
             report.operations = self.not_carried(&planned.plan, &held, why.as_deref());
@@ -85,7 +98,8 @@ impl Cycle<'_> {
         let stopped = prepared.is_none();
         held.extend(prepared.into_iter().flatten());
         how.held.clone_from(&held);
-        let will = planned.plan.operations.iter().any(|op| !planned.plan.refuses(op) && can_start(&held, op));
+        let owed = planned.plan.owed().next().is_some();
+        let will = owed || planned.plan.operations.iter().any(|op| !planned.plan.refuses(op) && can_start(&held, op));
         if stopped || !will {
             report.operations = self.not_carried(&planned.plan, &held, None);
             report.exit = report.exit.and(refusal_exit(&planned.plan));
@@ -101,7 +115,9 @@ impl Cycle<'_> {
             }
         }
         let counts = carried.applied.counts();
-        report.clean = planned.plan.refusals.is_empty() && counts.done == planned.plan.operations.len();
+        let called = carried.called.iter().all(|call| call.ending == Ending::Done);
+        report.clean = planned.plan.refusals.is_empty() && counts.done == planned.plan.operations.len() && called;
+        report.uncalled = carried.called.iter().filter_map(uncalled).collect();
         report.operations = self.carried(&planned.plan, &held, &carried.applied);
         report.exit = carried.exit;
         report.diagnostics.extend(carried.diagnostics);

@@ -105,6 +105,16 @@ pub(super) fn note_silent(report: &mut CycleReport) {
     }
 }
 
+/// An endpoint whose call after the writes did not go through is failing, and tried again as such.
+pub(super) fn note_uncalled(report: &mut CycleReport) {
+    for (name, (trouble, why)) in std::mem::take(&mut report.uncalled) {
+        let endpoint = report.endpoints.entry(name).or_default();
+        if endpoint.trouble.is_none() {
+            (endpoint.trouble, endpoint.why) = (Some(trouble), Some(why));
+        }
+    }
+}
+
 pub(super) fn requests(fleet: &Fleet) -> BTreeMap<Place, u64> {
     fleet.requests.iter().map(|(place, count)| (place.clone(), count.load(Ordering::Relaxed))).collect()
 }

@@ -357,6 +357,39 @@ async fn where_lists_lag_behind_two_that_agree_and_are_far_enough_apart_delete()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_owed_its_call_after_the_writes_is_failing_until_it_took_it() {
+    let saving = |call: &str| {
+        let api = include_str!("../../../server/api.yaml").replace("api: ctl\n", "api: saving\n");
+        api.replace("types:\n", &format!("after-apply: {call}\ntypes:\n"))
+    };
+    let (server, url) = serve().await;
+    let world = World::with(server, url.clone(), &format!("  it: {{api: saving, url: \"{url}\"}}\n"), &[]);
+    world.write("apis/saving.yaml", &saving("{post: /nowhere/save}"));
+    world.write("m/a.yaml", &service("a", "  port: 80\n").replace(": ctl\n", ": saving\n"));
+    world.commit();
+    let (basis, mut warm) = (world.basis(1), World::warm());
+    for first in [true, false] {
+        let report = world.cycle(&mut warm, &basis).await;
+        assert_eq!(outcomes(&report).len(), usize::from(first), "the write is done once: {report:#?}");
+        assert!(report.exit == Exit::Partial && !report.clean && !report.quiet, "{report:#?}");
+        let endpoint = &report.endpoints[&EndpointName::only()];
+        assert!(endpoint.why.as_ref().unwrap().contains("owed `POST /nowhere/save` after its writes"), "{endpoint:?}");
+        let reach = &report.ended().endpoints[&EndpointName::only()];
+        assert!(matches!(reach, reconcile::Reach::Troubled(_)), "it is tried again with a backoff: {reach:?}");
+    }
+    assert!(world.spec("a").await.is_some());
+    world.write("apis/saving.yaml", &saving("{put: /service/saved, body: {spec: {host: x, port: 1}}}"));
+    world.commit();
+    let mut anew = World::warm();
+    let made = world.cycle(&mut anew, &world.basis(2)).await;
+    went_well(&made);
+    assert!(made.operations.is_empty() && world.spec("saved").await.is_some(), "{made:#?}");
+    let quiet = world.cycle(&mut anew, &world.basis(2)).await;
+    went_well(&quiet);
+    assert!(quiet.version.is_none(), "it was called once: {quiet:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_held_resource_is_skipped_and_the_rest_goes_on() {
     let world = World::new(&["a", "b"]).await;
     let (basis, mut warm) = (world.basis(1), World::warm());

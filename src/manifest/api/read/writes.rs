@@ -1,7 +1,9 @@
 //! How objects are made, changed and deleted.
 
 use crate::manifest::api::reader::Reader;
-use crate::manifest::api::{ApiOperation, ApiType, Body, Content, Method, TaskPlace, TaskRule, Template, WaitRule};
+use crate::manifest::api::{
+    ApiOperation, ApiType, Body, Content, Hole, Method, TaskPlace, TaskRule, Template, WaitRule,
+};
 use crate::model::{FieldPath, Value};
 
 impl Reader<'_> {
@@ -47,6 +49,43 @@ impl Reader<'_> {
                            (`body: {\"*\": all, dryRun: true}`)";
             self.error(place, problem);
         }
+    }
+
+    /// A call that is about no object: it takes parameters only, and pours nothing.
+    pub(super) fn after_apply(
+        &mut self,
+        place: &str,
+        value: &Value,
+        content: &Content,
+        params: &[String],
+    ) -> Option<ApiOperation> {
+        if let Value::String(_) = value {
+            self.error(place, "say with which method: `after-apply: {post: /path}`");
+            return None;
+        }
+        // As for a delete: nothing is sent where nothing is said.
+        let mut call = self.operation(place, value, Method::Delete, None, None)?;
+        call.content.get_or_insert_with(|| content.clone());
+        let poured = match &call.body {
+            Body::All | Body::Merged | Body::Changes | Body::Fields => true,
+            Body::Template(template) => template.splat().is_some(),
+            Body::None => false,
+        };
+        if poured {
+            self.error(place, "this call is about no object: `body` says all that is sent, or nothing is");
+        }
+        if call.wait.is_some() {
+            self.error(place, "this call is about no object, so that there is nothing to `wait` for");
+        }
+        let mut holes: Vec<&Hole> = call.path.holes().collect();
+        holes.extend(call.query.iter().chain(&call.headers).flat_map(|(_, template)| template.holes()));
+        if let Body::Template(template) = &call.body {
+            holes.extend(template.holes());
+        }
+        for hole in holes.into_iter().filter(|hole| !params.contains(&hole.name)) {
+            self.error(place, format!("`{{{}}}` is not among `params`, and this call is about no object", hole.name));
+        }
+        Some(call)
     }
 
     pub(super) fn operation(

@@ -114,7 +114,7 @@ fn the_reference_server_s_description_knows_the_fields_of_its_kinds() {
 fn the_examples_of_the_documentation_are_descriptions() {
     let text = include_str!("../../docs/api-descriptions.md");
     let blocks: Vec<&str> = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(blocks.len(), 4);
+    assert_eq!(blocks.len(), 5);
     for block in blocks {
         if let Err(errors) = ApiDescription::parse("docs/api-descriptions.md", block) {
             panic!("{block}\n{errors:?}");

@@ -129,6 +129,16 @@ struct Defaults {
     params: Vec<String>,
 }
 
+impl Defaults {
+    /// The operation, whose success is what the API says where it says nothing of its own.
+    fn judging(&self, op: ApiOperation) -> ApiOperation {
+        match op.ok.is_empty() {
+            true => ApiOperation { ok: self.ok.clone(), ..op },
+            false => op,
+        }
+    }
+}
+
 impl Reader<'_> {
     fn api(&mut self, value: &Value) -> Option<ApiDescription> {
         let map = self.members("", value, API, API_LATER)?;
@@ -181,6 +191,10 @@ impl Reader<'_> {
         links::ancestors(self, &kinds, &mut tables, &defaults.params);
         links::check(self, &tables);
         reach::check(self, &kinds, &tables, &defaults.params);
+        let after_apply = map
+            .get("after-apply")
+            .and_then(|v| self.after_apply("after-apply", v, &defaults.content, &defaults.params))
+            .map(|call| defaults.judging(call));
         let auth = map.get("auth").map_or(Some(AuthRule::Unsaid), |v| self.auth("auth", v))?;
         let api = ApiDescription {
             name,
@@ -193,9 +207,7 @@ impl Reader<'_> {
             errors: map.get("errors").and_then(|v| self.errors(v)),
             ok: defaults.ok,
             retry: map.get("retry").map(|v| self.retry(v)).unwrap_or_default(),
-            after_apply: map
-                .get("after-apply")
-                .and_then(|v| self.after_apply("after-apply", v, &defaults.content, &defaults.params)),
+            after_apply,
             fence: map.get("fence").and_then(|v| self.header_name("fence", v)),
             params: defaults.params,
             types: kinds,
@@ -317,11 +329,8 @@ impl Reader<'_> {
         if let Some(parent) = &rules.parent {
             path_only.extend(parent.fields.iter().filter_map(|i| rules.key.get(*i)).map(|k| k.name.clone()));
         }
-        let judged = |op: ApiOperation| match op.ok.is_empty() {
-            true => ApiOperation { ok: defaults.ok.clone(), ..op },
-            false => op,
-        };
-        let [create, update, delete, validate] = [create, update, delete, validate].map(|op| op.map(judged));
+        let [create, update, delete, validate] =
+            [create, update, delete, validate].map(|op| op.map(|op| defaults.judging(op)));
         let ty = ApiType {
             kind: kind.clone(),
             path,
@@ -361,7 +370,7 @@ impl Reader<'_> {
                 Some(Value::String(none)) if none == "none" => AfterRule::Nothing,
                 Some(value) => self
                     .after_apply(&format!("{place}/after-apply"), value, &defaults.content, &defaults.params)
-                    .map_or(AfterRule::AsAll, |call| AfterRule::Call(Box::new(call))),
+                    .map_or(AfterRule::AsAll, |call| AfterRule::Call(Box::new(defaults.judging(call)))),
             },
         };
         self.create_holes(place, &ty, rules, &defaults.params);

@@ -1,6 +1,6 @@
 //! Descriptions as they are read: what is complained of, and what is understood.
 
-use crate::model::{FieldPath, Key, Kind, OnDelete};
+use crate::model::{FieldPath, Key, Kind, OnDelete, Value};
 
 use super::ApiDescription;
 
@@ -130,6 +130,25 @@ fn what_is_wrong_is_said_with_a_place_and_a_suggestion() {
     assert!(complaint("api: t\nretry: {rps: 0}\ntypes: {}").contains("a number from 1 on"));
     assert!(complaint("api: t\nfence: Authorization\ntypes: {}").contains("not the name of a header"));
     assert!(complaint("api: t\nbatch: {}\ntypes: {}").contains("`batch` is not supported yet"));
+}
+
+#[test]
+fn what_success_is_to_the_api_holds_for_each_call_that_says_nothing_of_its_own() {
+    let text = "
+api: t
+ok: {/error: null}
+after-apply: {post: /save}
+types:
+  s: {path: \"/s/{name}\", delete: {delete: \"/s/{name}\", ok: {/done: true}}}
+  t: {path: \"/t/{name}\", after-apply: {post: /reload}}
+";
+    let (api, _) = ApiDescription::parse("t.yaml", text).unwrap();
+    let (s, t) = (&api.types[&Kind::new("s")], &api.types[&Kind::new("t")]);
+    let own = |kind| api.after_apply(&Kind::new(kind)).unwrap();
+    for op in [s.create.as_ref().unwrap(), s.update.as_ref().unwrap(), t.delete.as_ref().unwrap(), own("s"), own("t")] {
+        assert_eq!(op.ok, api.ok, "{:?}", op.path);
+    }
+    assert_eq!(s.delete.as_ref().unwrap().ok, [(FieldPath::parse("/done"), Value::Bool(true))]);
 }
 
 #[test]

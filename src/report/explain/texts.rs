@@ -339,17 +339,17 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
         "`--election etcd` was asked for without the addresses of etcd. Name its members: `--etcd \
          http://10.0.0.1:2379,http://10.0.0.2:2379`.",
     ),
+    (
+        "no-folder",
+        "The folder to run in is not there: `-C DIR` names none, or the current one was deleted. Nothing was looked for in \
+         the folders above it, since a project that is found there is another one.",
+    ),
     ("no-listener", "A webhook needs an address to arrive at: add `--listen ADDR`."),
     ("no-project", "There is no `ctl.yaml` here or above, or it cannot be read. `ctl init` writes one."),
     (
         "no-resource",
         "The address is neither declared nor recorded nor at the target. `ctl record show` lists addresses; each \
          field is percent-encoded.",
-    ),
-    (
-        "no-folder",
-        "The folder to run in is not there: `-C DIR` names none, or the current one was deleted. Nothing was looked for in \
-         the folders above it, since a project that is found there is another one.",
     ),
     ("no-runtime", "The machine gives no threads. Nothing was done."),
     ("no-version", "The record of that target holds no such version. `ctl history` lists what there is."),

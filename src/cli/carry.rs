@@ -144,6 +144,7 @@ pub(super) async fn carry_out(
         let Some(facts) = facts.get(target) else { continue };
         let (done, undone) = counts(plan, &applied, target);
         let uncalled = called.iter().any(|call| &call.place.0 == target && call.ending != Ending::Done);
+        let touched = done > 0 || landed.keys().any(|place| &place.0 == target);
         let whole = undone == 0 && !uncalled && is_all_of(session, planned, target);
         let word = if whole { "done" } else { "partial" };
         let identities = planned
@@ -160,6 +161,10 @@ pub(super) async fn carry_out(
                 duration_ms: Some(since(ctx, how)),
                 own: owned(session, planned, target, record),
                 ..head(ctx, session, checksum, target, record, here, (done, undone))
+            };
+            let head = match &record.head {
+                Some(before) if !touched && is_again(before, &head) => RecordHead { number: before.number, ..head },
+                Some(_) | None => head,
             };
             let mut after = record_after(record, target, plan, &applied.results, &identities, head, facts);
             let wants = |kind: &Kind| session.wants_call(target, kind);
@@ -259,7 +264,7 @@ pub(super) fn uncalled(called: &[Called]) -> Vec<Diagnostic> {
     let told = called.iter().filter_map(|Called { place: (target, endpoint), call, ending, .. }| {
         let (why, help) = match ending {
             Ending::Done => return None,
-            Ending::Failed { why, help } => (why, help.as_deref()),
+            Ending::Failed { why, help, .. } => (why, help.as_deref()),
             Ending::Skipped { why } | Ending::Conflict { why } | Ending::InDoubt { why } => (why, None),
         };
         let place = if *endpoint == EndpointName::only() { target.to_string() } else { format!("{target}/{endpoint}") };
@@ -446,6 +451,13 @@ pub(super) fn head(
         guard: session.guard(target),
         own: before.head.as_ref().map(|head| head.own).unwrap_or_default(),
     }
+}
+
+/// True if a run that changed nothing came to the same end as the one before: that makes no version, or what cannot be
+/// applied would push all others out of the history, try by try.
+fn is_again(before: &RecordHead, now: &RecordHead) -> bool {
+    let outcome = |head: &RecordHead| (head.commit.clone(), head.snapshot, head.checksum, head.undone);
+    outcome(before) == outcome(now) && before.result == now.result
 }
 
 /// The guard that the next run has to bear as well. One that was loosened counts once the commit that says so is applied

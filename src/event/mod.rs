@@ -5,7 +5,7 @@ mod news;
 
 use std::time::Duration;
 
-use crate::model::{EndpointName, Scope, TargetName};
+use crate::model::{EndpointName, FieldPath, Scope, TargetName};
 use crate::plan::OpId;
 
 pub use news::{Entry, ErrorType, Level, News};
@@ -80,6 +80,8 @@ pub enum Ending {
         why: String,
         /// What to do now.
         help: Option<String>,
+        /// The field that it is about, as the target calls it.
+        field: Option<FieldPath>,
     },
     /// Somebody else changed the object meanwhile; their change stands.
     Conflict {

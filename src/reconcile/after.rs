@@ -180,7 +180,7 @@ fn gave_up<T>(peer: &Peer<T>, error: &TargetError) -> (Ending, Option<Trouble>) 
     let why = peer.told(error);
     let ending = match error.may_have_landed() {
         true => Ending::InDoubt { why },
-        false => Ending::Failed { why, help: help_for(error) },
+        false => Ending::Failed { why, help: help_for(error), field: None },
     };
     (ending, Some(Trouble::of(error)))
 }

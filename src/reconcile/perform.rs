@@ -237,7 +237,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
                 // Whatever was sent before is known to have had no effect, or this attempt would not be made.
                 let ending = match attempts {
                     0 => Ending::Skipped { why: why.clone() },
-                    _ => Ending::Failed { why: why.clone(), help: None },
+                    _ => Ending::Failed { why: why.clone(), help: None, field: None },
                 };
                 break Performed { gate_shut: Some(why), ..performed(ending, attempts) };
             }
@@ -486,7 +486,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
         let why = self.endpoint.told(error);
         let ending = match error {
             TargetError::Conflict { .. } => Ending::Conflict { why },
-            _ => Ending::Failed { why, help: help_for(error) },
+            _ => Ending::Failed { why, help: help_for(error), field: error.field().cloned() },
         };
         Performed { trouble, ..performed(ending, attempts) }
     }
@@ -507,7 +507,7 @@ impl<T: Target, J: Judge> Performer<'_, T, J> {
     }
 
     fn failed(&self, why: &str, attempts: u32) -> Performed {
-        let ending = Ending::Failed { why: why.to_owned(), help: None };
+        let ending = Ending::Failed { why: why.to_owned(), help: None, field: None };
         Performed { trouble: Some(Trouble::Other), ..performed(ending, attempts) }
     }
 }
@@ -530,7 +530,7 @@ fn performed(ending: Ending, attempts: u32) -> Performed {
 /// The ending of a delete that took nothing away.
 pub(super) fn still_there(why: &str) -> Ending {
     let help = Some("apply again later: it stays in the record until it is gone".to_owned());
-    Ending::Failed { why: why.to_owned(), help }
+    Ending::Failed { why: why.to_owned(), help, field: None }
 }
 
 /// True if `found` was made after what the operation deletes was gone.

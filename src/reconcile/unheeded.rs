@@ -36,7 +36,7 @@ pub(super) fn unheeded(judge: &impl Judge, op: &Operation, after: &Made) -> Opti
         let help = "see with -v what was sent: the description may wrap it wrongly (`envelope`, `spec`), or the API does \
                     not know this field. If it spells the value so, state it so; if it never shows it, say `initial` or \
                     `secret: true`. Or somebody put it back at once";
-        return Some(Ending::Failed { why, help: Some(help.to_owned()) });
+        return Some(Ending::Failed { why, help: Some(help.to_owned()), field: Some(field.path.clone()) });
     }
     let (path, left) = after.iter().find(|(path, _)| !before.contains_key(*path) && !named(path))?;
     let why = format!(
@@ -45,7 +45,7 @@ pub(super) fn unheeded(judge: &impl Judge, op: &Operation, after: &Made) -> Opti
     );
     let help = "where a PATCH replaces a whole mapping, say `fields` instead of `changes` in the description; otherwise \
                 somebody else changed it meanwhile";
-    Some(Ending::Failed { why, help: Some(help.to_owned()) })
+    Some(Ending::Failed { why, help: Some(help.to_owned()), field: Some(path.clone()) })
 }
 
 /// Takes out of `made` what was stated and is simply not there afterwards: that is no spelling of it. The next plan wants
@@ -70,7 +70,7 @@ pub(super) fn unheeded_unshown(judge: &impl Judge, op: &Operation, after: &Obser
     let why = format!("it was answered with success, and `{path}`, whose values are not shown, is as it was before");
     let help = "where the server adds elements of its own to a list, state them too; where it shows another text than it \
                 was sent, say `secret: true` or `secret: {mask: TEXT}` in the description. Or somebody put it back at once";
-    Some(Ending::Failed { why, help: Some(help.to_owned()) })
+    Some(Ending::Failed { why, help: Some(help.to_owned()), field: Some(path.clone()) })
 }
 
 fn is_there(made: &Option<Canonical>) -> bool {

@@ -151,7 +151,7 @@ fn result<'a>(op: &Operation, ending: Option<&'a Ending>) -> ResultDocument<'a> 
 pub(super) fn spelled(ending: Option<&Ending>, action: Action) -> (&'static str, Option<&str>, Option<&str>) {
     match ending {
         Some(Ending::Done) => ("done", None, None),
-        Some(Ending::Failed { why, help }) => ("failed", Some(why), help.as_deref()),
+        Some(Ending::Failed { why, help, .. }) => ("failed", Some(why), help.as_deref()),
         Some(Ending::Conflict { why }) => {
             let help = match action {
                 Action::Create => "one like it is there, made meanwhile or where the list does not show it; plan again",

@@ -8,6 +8,7 @@ use super::plan_text::{face, number, spot};
 use super::sanitize::line;
 use super::style::{Role, Style};
 use crate::event::Ending;
+use crate::model::Span;
 use crate::plan::{Action, Operation, Plan};
 
 /// Operations that are named of those that were skipped for one reason.
@@ -107,8 +108,7 @@ fn write_ending(op: &Operation, ending: Option<&Ending>, style: &Style, out: &mu
     let (_, word, _) = face(op);
     let what = style.paint(role, &outcome.replace('_', " "));
     let address = line(&op.resource.to_string()).into_owned();
-    let declared = op.fields.iter().filter_map(|field| field.source.as_ref()).min();
-    let place = declared.map(|span| format!("  {}:{}", line(&span.file), span.line)).unwrap_or_default();
+    let place = declared(op, ending).map(|span| format!("  {}:{}", line(&span.file), span.line)).unwrap_or_default();
     out.push_str(&format!("  {what}: {word} {address}{}\n", style.paint(Role::Dim, &place)));
     if let Some(why) = why {
         out.push_str(&format!("    {}\n", line(why)));
@@ -116,6 +116,20 @@ fn write_ending(op: &Operation, ending: Option<&Ending>, style: &Style, out: &mu
     if let Some(help) = help {
         out.push_str(&format!("    {}: {}\n", style.paint(Role::Help, "help"), line(help)));
     }
+}
+
+/// Where the field is declared that the target names, else the first of those that are sent.
+fn declared<'o>(op: &'o Operation, ending: Option<&Ending>) -> Option<&'o Span> {
+    let sources = || op.fields.iter().filter_map(|field| Some((field.path.segments(), field.source.as_deref()?)));
+    let named = match ending {
+        Some(Ending::Failed { field: Some(field), .. }) => field.segments(),
+        _ => &[],
+    };
+    // What the API wraps around a resource stands before what a manifest states.
+    let named = (0..named.len()).map(|outer| &named[outer..]).find_map(|named| {
+        sources().find(|(path, _)| !path.is_empty() && (path.starts_with(named) || named.starts_with(path)))
+    });
+    named.map(|(_, span)| span).or_else(|| sources().map(|(_, span)| span).min())
 }
 
 /// `3 deleted, 10 created`

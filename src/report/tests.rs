@@ -217,9 +217,11 @@ fn results(plan: &Plan) -> Results {
     let mut results = Results { took: Duration::from_millis(1_234), ..Results::default() };
     for op in &plan.operations {
         let ending = match op.id.0 {
-            5 => {
-                Ending::Failed { why: "422: max-length is too large".into(), help: Some("see shop/mq.yaml:15".into()) }
-            }
+            5 => Ending::Failed {
+                why: "422: max-length is too large".into(),
+                help: Some("see shop/mq.yaml:15".into()),
+                field: None,
+            },
             6 => Ending::Skipped { why: "op-5 failed".into() },
             7 => Ending::Conflict { why: "the ETag is another one".into() },
             8 => Ending::InDoubt { why: "no answer came within 30 s".into() },

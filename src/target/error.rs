@@ -124,6 +124,14 @@ pub enum TargetError {
 }
 
 impl TargetError {
+    /// The field that the answer names, if it does.
+    pub fn field(&self) -> Option<&FieldPath> {
+        match self {
+            Self::Invalid { pointer, .. } => pointer.as_ref(),
+            _ => None,
+        }
+    }
+
     /// True if the server may have done what it was asked, all the same.
     pub fn may_have_landed(&self) -> bool {
         match self {

@@ -58,6 +58,20 @@ fn a_part_of_a_commit_is_a_partial_version_and_the_rest_makes_it_whole() {
 }
 
 #[test]
+fn what_is_refused_again_and_again_is_one_version_and_told_by_the_line_of_its_field() {
+    let sandbox = shop("  edge: {api: ctl, url: embedded}\n", 80);
+    sandbox.run(["apply", "--yes"]).exits(0).says("12 created");
+    sandbox.write("manifests/odd.yaml", &service("odd", 80).replace("port: 80", "port: many")).commit("a slip");
+    for _ in 0..3 {
+        sandbox.run(["apply", "--yes"]).exits(1).says("failed: create edge:service/odd  manifests/odd.yaml:6");
+    }
+    assert_eq!(versions(&sandbox), ["partial", "done"]);
+    sandbox.write("manifests/odd.yaml", &service("odd", 80)).commit("mended");
+    sandbox.run(["apply", "--yes"]).exits(0).says("1 created");
+    assert_eq!(versions(&sandbox), ["done", "partial", "done"]);
+}
+
+#[test]
 fn a_guard_that_a_part_of_a_commit_loosens_still_holds() {
     let guarded = |share: u8| format!("  edge: {{api: ctl, url: embedded, guard: {{updates: {share}%}}}}\n");
     let sandbox = shop(&guarded(20), 80);

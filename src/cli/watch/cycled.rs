@@ -347,7 +347,7 @@ impl Outcome {
     pub(super) fn of(ending: &Ending, hide: &dyn Fn(&str) -> String) -> Self {
         match ending {
             Ending::Done => Self::Done,
-            Ending::Failed { why, help } => Self::Failed { why: hide(why), help: help.as_deref().map(hide) },
+            Ending::Failed { why, help, .. } => Self::Failed { why: hide(why), help: help.as_deref().map(hide) },
             Ending::Conflict { why } => Self::Conflict(hide(why)),
             Ending::Skipped { why } => Self::Skipped(hide(why)),
             Ending::InDoubt { why } => Self::InDoubt(hide(why)),

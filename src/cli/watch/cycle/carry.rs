@@ -122,7 +122,10 @@ impl Cycle<'_> {
         report.exit = carried.exit;
         report.diagnostics.extend(carried.diagnostics);
         for (written, (tip, record)) in carried.records {
-            report.version = record.head.as_ref().map(VersionInfo::of);
+            let stood =
+                session.records.get(&written).and_then(|(_, record)| record.head.as_ref()).map(|head| head.number);
+            let moved = record.head.as_ref().filter(|head| Some(head.number) != stood);
+            report.version = moved.map(VersionInfo::of);
             session.records.insert(written, (Some(tip), record));
         }
         // What was written is looked at once more: the next cycle plans.

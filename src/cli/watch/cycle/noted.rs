@@ -129,7 +129,7 @@ pub(super) fn hidden(event: Event, redactor: &Redactor) -> Event {
         }
         Event::Finished { op, outcome } => {
             let outcome = match outcome {
-                Ending::Failed { why, help } => Ending::Failed { why: hide(why), help: help.map(hide) },
+                Ending::Failed { why, help, field } => Ending::Failed { why: hide(why), help: help.map(hide), field },
                 Ending::Conflict { why } => Ending::Conflict { why: hide(why) },
                 Ending::Skipped { why } => Ending::Skipped { why: hide(why) },
                 Ending::InDoubt { why } => Ending::InDoubt { why: hide(why) },

@@ -5,14 +5,12 @@
 //! both are polled as one.
 
 use std::future::poll_fn;
-use std::io::Write as _;
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
 
-use bytes::{Bytes, BytesMut};
-use flate2::write::MultiGzDecoder;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HOST, USER_AGENT};
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, HOST, USER_AGENT};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
@@ -22,10 +20,12 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tower_service::Service as _;
 
 use super::NetError;
-use super::http::{AGENT, CONNECT, POOL, told_by};
+use super::gathered::{Gathered, broke_off};
+use super::http::{AGENT, CONNECT, IDLE, POOL, told_by};
 
 /// A server that is spoken to without TLS and without a proxy.
 #[derive(Debug)]
@@ -84,14 +84,7 @@ impl Direct {
         };
         check(answer.headers())?;
         let (mut parts, mut body) = answer.into_parts();
-        let bytes = match is_zipped(&parts.headers) {
-            true => {
-                parts.headers.remove(CONTENT_ENCODING);
-                parts.headers.remove(CONTENT_LENGTH);
-                connection.unzipped(&mut body, limit).await?
-            }
-            false => connection.whole(&mut body, limit).await?,
-        };
+        let bytes = connection.whole(&mut body, Gathered::new(&mut parts.headers, limit)).await?;
         self.keep(connection);
         Ok(Response::from_parts(parts, bytes))
     }
@@ -114,7 +107,7 @@ impl Direct {
         loop {
             let waiting = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(mut connection) = waiting else { break };
-            if connection.is_open().await {
+            if connection.since.elapsed() < IDLE && connection.is_open().await {
                 return Ok(connection);
             }
         }
@@ -123,13 +116,17 @@ impl Direct {
         let uri = uri.map_err(|e| unsent(format!("not a URL: {e}")))?;
         let stream = self.connector.clone().call(uri).await.map_err(|e| unsent(told_by(&e)))?;
         let (sender, driver) = http1::handshake(stream).await.map_err(|e| unsent(told_by(&e)))?;
-        Ok(Connection { sender, driver, is_over: false })
+        Ok(Connection { sender, driver, is_over: false, since: Instant::now() })
     }
 
+    /// Keeps a connection for the next request, and none that waited too long.
     fn keep(&self, connection: Connection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.first().is_some_and(|oldest| oldest.since.elapsed() >= IDLE) {
+            idle.retain(|waiting| waiting.since.elapsed() < IDLE);
+        }
         if !connection.is_over && idle.len() < POOL {
-            idle.push(connection);
+            idle.push(Connection { since: Instant::now(), ..connection });
         }
     }
 }
@@ -141,6 +138,8 @@ struct Connection {
     driver: http1::Connection<TokioIo<TcpStream>, Full<Bytes>>,
     /// Nothing more will come of it.
     is_over: bool,
+    /// Since when it waits for a request.
+    since: Instant,
 }
 
 impl Connection {
@@ -176,82 +175,19 @@ impl Connection {
                         return Ok(Some(bytes));
                     }
                 }
-                Some(Err(e)) => return Err(broke_off(&told_by(&e))),
+                Some(Err(e)) => return Err(broke_off(told_by(&e))),
             }
         }
     }
 
-    async fn whole(&mut self, body: &mut Incoming, limit: usize) -> Result<Bytes, NetError> {
-        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-        if announced > limit {
-            return Err(NetError::TooLarge { limit });
-        }
-        let mut out = BytesMut::with_capacity(announced);
+    /// The body to its end.
+    async fn whole(&mut self, body: &mut Incoming, mut into: Gathered) -> Result<Bytes, NetError> {
+        into.announced(usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX))?;
         while let Some(bytes) = self.chunk(body).await? {
-            if out.len() + bytes.len() > limit {
-                return Err(NetError::TooLarge { limit });
-            }
-            out.extend_from_slice(&bytes);
+            into.push(&bytes)?;
         }
-        Ok(out.freeze())
+        into.finish()
     }
-
-    /// Counted after decompression, so that a bomb is noticed while it is small.
-    async fn unzipped(&mut self, body: &mut Incoming, limit: usize) -> Result<Bytes, NetError> {
-        let mut decoder = MultiGzDecoder::new(Bounded { bytes: Vec::new(), limit, is_full: false });
-        let mut is_empty = true;
-        let failed = |decoder: &MultiGzDecoder<Bounded>, e: &std::io::Error| match decoder.get_ref().is_full {
-            true => NetError::TooLarge { limit },
-            false => broke_off(&format!("what is in it is no gzip: {e}")),
-        };
-        while let Some(bytes) = self.chunk(body).await? {
-            is_empty = is_empty && bytes.is_empty();
-            if let Err(e) = decoder.write_all(&bytes) {
-                return Err(failed(&decoder, &e));
-            }
-        }
-        if is_empty {
-            // An answer without a body may name an encoding.
-            return Ok(Bytes::new());
-        }
-        if let Err(e) = decoder.try_finish() {
-            return Err(failed(&decoder, &e));
-        }
-        Ok(Bytes::from(std::mem::take(&mut decoder.get_mut().bytes)))
-    }
-}
-
-/// Takes as many bytes as it may.
-struct Bounded {
-    bytes: Vec<u8>,
-    limit: usize,
-    is_full: bool,
-}
-
-impl std::io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.bytes.len() + bytes.len() > self.limit {
-            self.is_full = true;
-            return Err(std::io::ErrorKind::FileTooLarge.into());
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-fn broke_off(why: &str) -> NetError {
-    NetError::Unanswered { why: format!("the answer broke off: {why}") }
-}
-
-fn is_zipped(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_ENCODING).is_some_and(|coding| {
-        let coding = coding.as_bytes().trim_ascii();
-        coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip")
-    })
 }
 
 /// True if no client would write this path and query in another way: nothing to be encoded, no step up.
@@ -267,8 +203,6 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -305,12 +239,6 @@ mod tests {
 
     async fn ask(direct: &Direct, limit: usize) -> Result<Bytes, NetError> {
         direct.send(get(direct, "/x"), limit, |_| Ok(())).await.map(Response::into_body)
-    }
-
-    fn zipped(body: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(body).unwrap();
-        encoder.finish().unwrap()
     }
 
     fn answer(headers: &str, body: &[u8]) -> Vec<u8> {
@@ -353,28 +281,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_may_be_zipped_and_its_size_counts_unzipped() {
-        let body = vec![b'7'; 100_000];
-        let (direct, _) = serve(answer("Content-Encoding: gzip\r\n", &zipped(&body)), b"").await;
-        let found = direct.send(get(&direct, "/x"), body.len(), |_| Ok(())).await.unwrap();
-        assert_eq!(found.body().as_ref(), &body[..]);
-        assert!(found.headers().get(CONTENT_ENCODING).is_none() && found.headers().get(CONTENT_LENGTH).is_none());
-        assert_eq!(ask(&direct, body.len() - 1).await, Err(NetError::TooLarge { limit: body.len() - 1 }));
-        let twice = [zipped(b"[1,"), zipped(b"2]")].concat();
-        let (direct, _) = serve(answer("Content-Encoding: x-gzip\r\n", &twice), b"").await;
-        assert_eq!(ask(&direct, 99).await.unwrap().as_ref(), b"[1,2]");
-        let (direct, _) = serve(answer("Content-Encoding: gzip\r\n", b""), b"").await;
-        assert_eq!(ask(&direct, 99).await.unwrap().as_ref(), b"");
-    }
-
-    #[tokio::test]
-    async fn what_is_no_gzip_or_not_all_of_it_is_no_answer() {
-        let half = zipped(b"[1,2,3]");
-        for body in [&b"[1,2,3]"[..], &half[..half.len() - 9], &half[..5]] {
-            let (direct, _) = serve(answer("Content-Encoding: gzip\r\n", body), b"").await;
-            let found = ask(&direct, 99).await;
-            assert!(matches!(&found, Err(NetError::Unanswered { why }) if why.contains("no gzip")), "{found:?}");
+    async fn one_that_waited_too_long_is_not_used_again() {
+        let (direct, connections) = serve(answer("", b"[]"), b"").await;
+        for (waited, expected) in [(0, 1), (80, 1), (100, 2)] {
+            for waiting in direct.idle.lock().unwrap().iter_mut() {
+                waiting.since = waiting.since.checked_sub(Duration::from_secs(waited)).unwrap();
+            }
+            assert_eq!(ask(&direct, 9).await.unwrap().as_ref(), b"[]");
+            assert_eq!(connections.load(Ordering::Relaxed), expected);
         }
+        assert_eq!(direct.idle.lock().unwrap().len(), 1);
     }
 
     #[tokio::test]

@@ -3,18 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use futures::StreamExt as _;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header::ACCEPT_ENCODING};
 
 use crate::model::{Limits, Secret};
 
 use super::direct::Direct;
+use super::gathered::{Gathered, broke_off};
 use super::{NetError, Transport, distrust};
 
 /// How long a connection may take to stand.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
 /// Idle connections that are kept per host.
 pub(super) const POOL: usize = 64;
+/// How long they wait for a request, at most: much longer, and what lies between may have forgotten them.
+pub(super) const IDLE: Duration = Duration::from_secs(90);
 /// What the requests say of who sends them.
 pub(super) const AGENT: &str = concat!("ctl/", env!("CARGO_PKG_VERSION"));
 
@@ -48,9 +51,9 @@ impl HttpTransport {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
             .pool_max_idle_per_host(POOL)
+            .pool_idle_timeout(IDLE)
             .tcp_nodelay(true)
             .http1_only()
-            .gzip(true)
             .retry(reqwest::retry::never())
             .user_agent(AGENT);
         if is_loopback(url) {
@@ -89,7 +92,7 @@ impl HttpTransport {
         Self { header, ..self }
     }
 
-    fn check(&self, headers: &http::HeaderMap) -> Result<(), NetError> {
+    fn check(&self, headers: &HeaderMap) -> Result<(), NetError> {
         let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if size > self.header { Err(NetError::HeadersTooLarge { limit: self.header }) } else { Ok(()) }
     }
@@ -142,6 +145,7 @@ impl HttpTransport {
         let url = reqwest::Url::parse(&parts.uri.to_string())
             .map_err(|e| NetError::Unsent { why: format!("not a URL: {e}") })?;
         let mut builder = self.client.request(parts.method, url).headers(parts.headers);
+        builder = builder.header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         if !body.is_empty() {
             builder = builder.body(body);
         }
@@ -151,22 +155,15 @@ impl HttpTransport {
         if let Some(headers) = out.headers_mut() {
             *headers = std::mem::take(response.headers_mut());
         }
-        let announced = response.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
-        if announced > limit {
-            return Err(NetError::TooLarge { limit });
+        let mut body = match out.headers_mut() {
+            Some(headers) => Gathered::new(headers, limit),
+            None => Gathered::new(&mut HeaderMap::new(), limit),
+        };
+        body.announced(response.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0))?;
+        while let Some(bytes) = response.chunk().await.map_err(|e| broke_off(chain(&e)))? {
+            body.push(&bytes)?;
         }
-        let mut bytes = BytesMut::with_capacity(announced);
-        let mut chunks = response.bytes_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk =
-                chunk.map_err(|e| NetError::Unanswered { why: format!("the answer broke off: {}", chain(&e)) })?;
-            // Counted after decompression, so that a bomb is noticed while it is small.
-            if bytes.len() + chunk.len() > limit {
-                return Err(NetError::TooLarge { limit });
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        out.body(bytes.freeze()).map_err(|e| NetError::Unanswered { why: e.to_string() })
+        out.body(body.finish()?).map_err(|e| NetError::Unanswered { why: e.to_string() })
     }
 }
 

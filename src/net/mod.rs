@@ -2,6 +2,7 @@
 
 mod direct;
 mod distrust;
+mod gathered;
 mod git;
 mod http;
 mod paced;

@@ -176,11 +176,21 @@ async fn make<T: Target>(
     (Ending::Skipped { why: "it was never made".to_owned() }, None)
 }
 
+/// What to do now: no manifest is behind what is sent.
+fn help_with(error: &TargetError) -> Option<String> {
+    match error {
+        TargetError::Invalid { .. } => {
+            Some("see in the answer what `after-apply` of the description has to say".to_owned())
+        }
+        _ => help_for(error),
+    }
+}
+
 fn gave_up<T>(peer: &Peer<T>, error: &TargetError) -> (Ending, Option<Trouble>) {
     let why = peer.told(error);
     let ending = match error.may_have_landed() {
         true => Ending::InDoubt { why },
-        false => Ending::Failed { why, help: help_for(error), field: None },
+        false => Ending::Failed { why, help: help_with(error), field: None },
     };
     (ending, Some(Trouble::of(error)))
 }

@@ -109,6 +109,7 @@ fn a_call_that_did_not_go_through_is_owed_and_made_by_the_next_run_though_its_pl
             failed.stderr
         );
         assert!(failed.stderr.contains("run `ctl apply` again"), "{}", failed.stderr);
+        assert!(!failed.stderr.contains("correct the manifest"), "no manifest is behind it: {}", failed.stderr);
         assert!(failed.stdout.contains("1 created"), "the write is done: {}", failed.stdout);
         let tried = saver.saved();
         assert!(tried >= 1 && (tried == 1 || how == Save::BreakOff), "what may be over is tried again: {tried}");

@@ -21,6 +21,7 @@ use crate::reconcile::{
     self, Applied, Apply, Called, Differences, Gate, Here, NotFinished, PATIENCE, Place, Run, Share, Trouble,
     intent_ops, record_after,
 };
+use crate::report::spot;
 use crate::source::Ancestry;
 use crate::store::{RecordName, Store, StoreError, Tip};
 use crate::target::Fence;
@@ -249,14 +250,18 @@ async fn call_after(
     if let Some(why) = &applied.stopped {
         return due.into_iter().map(|(place, call)| Called::skipped(place, call, why)).collect();
     }
-    let context = reconcile::Context {
+    reconcile::call_all(&session.fleet.peers, due, gate, how.fence, context(ctx, how)).await
+}
+
+/// What a run's requests share.
+fn context<'a>(ctx: &'a Context, how: &Carry<'a>) -> reconcile::Context<'a> {
+    reconcile::Context {
         clock: &ctx.clock,
         entropy: &ctx.entropy,
         tell: how.tell,
         cancel: how.cancel,
         patience: PATIENCE,
-    };
-    reconcile::call_all(&session.fleet.peers, due, gate, how.fence, context).await
+    }
 }
 
 /// What is to be said of calls that did not go through. The writes before them are done.
@@ -267,7 +272,7 @@ pub(super) fn uncalled(called: &[Called]) -> Vec<Diagnostic> {
             Ending::Failed { why, help, .. } => (why, help.as_deref()),
             Ending::Skipped { why } | Ending::Conflict { why } | Ending::InDoubt { why } => (why, None),
         };
-        let place = if *endpoint == EndpointName::only() { target.to_string() } else { format!("{target}/{endpoint}") };
+        let place = spot(target, endpoint);
         let message = format!("{place} is owed `{}` after its writes, which are done: {why}", call.call);
         let again = "run `ctl apply` again: the record knows that the call is owed, and the next run makes it";
         let help = help.map_or_else(|| again.to_owned(), |help| format!("{help}; {again}"));
@@ -308,13 +313,6 @@ async fn perform(ctx: &Context, session: &Session, plan: &Plan, gate: &dyn Gate,
     let own: BTreeMap<TargetName, Own> = session.project().targets.iter().map(|(n, t)| (n.clone(), t.own)).collect();
     let mark = Mark::of(&session.project().name);
     let judge = Differences { plan, tables: &tables, records: &records, own: &own, mark: &mark };
-    let context = reconcile::Context {
-        clock: &ctx.clock,
-        entropy: &ctx.entropy,
-        tell: how.tell,
-        cancel: how.cancel,
-        patience: PATIENCE,
-    };
     let apply = Apply {
         plan,
         endpoints: &session.fleet.peers,
@@ -324,7 +322,7 @@ async fn perform(ctx: &Context, session: &Session, plan: &Plan, gate: &dyn Gate,
         on_error: how.on_error,
         held: &how.held,
     };
-    reconcile::apply(apply, context).await
+    reconcile::apply(apply, context(ctx, how)).await
 }
 
 /// Notes that a target where nothing is to be done has this commit's state, if its record does not say so already, and
@@ -456,8 +454,9 @@ pub(super) fn head(
 /// True if a run that changed nothing came to the same end as the one before: that makes no version, or what cannot be
 /// applied would push all others out of the history, try by try.
 fn is_again(before: &RecordHead, now: &RecordHead) -> bool {
-    let outcome = |head: &RecordHead| (head.commit.clone(), head.snapshot, head.checksum, head.undone);
-    outcome(before) == outcome(now) && before.result == now.result
+    before.commit == now.commit
+        && (before.snapshot, before.checksum, before.undone) == (now.snapshot, now.checksum, now.undone)
+        && before.result == now.result
 }
 
 /// The guard that the next run has to bear as well. One that was loosened counts once the commit that says so is applied

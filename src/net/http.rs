@@ -151,19 +151,16 @@ impl HttpTransport {
         }
         let mut response = builder.send().await.map_err(|e| classify(&e))?;
         self.check(response.headers())?;
-        let mut out = http::Response::builder().status(response.status());
-        if let Some(headers) = out.headers_mut() {
-            *headers = std::mem::take(response.headers_mut());
-        }
-        let mut body = match out.headers_mut() {
-            Some(headers) => Gathered::new(headers, limit),
-            None => Gathered::new(&mut HeaderMap::new(), limit),
-        };
+        let mut headers = std::mem::take(response.headers_mut());
+        let mut body = Gathered::new(&mut headers, limit);
         body.announced(response.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0))?;
         while let Some(bytes) = response.chunk().await.map_err(|e| broke_off(chain(&e)))? {
             body.push(&bytes)?;
         }
-        out.body(body.finish()?).map_err(|e| NetError::Unanswered { why: e.to_string() })
+        let mut whole = http::Response::new(body.finish()?);
+        *whole.status_mut() = response.status();
+        *whole.headers_mut() = headers;
+        Ok(whole)
     }
 }
 

@@ -123,7 +123,9 @@ async fn make<T: Target>(
     let mut tries = Tries::at_most(peer.retries);
     let mut last: Option<TargetError> = None;
     peer.first_attempt();
-    for attempt in 1.. {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
         let turn = tokio::select! {
             biased;
             () = context.cancel.cancelled() => Err(None),
@@ -173,7 +175,6 @@ async fn make<T: Target>(
         }
         last = Some(error);
     }
-    (Ending::Skipped { why: "it was never made".to_owned() }, None)
 }
 
 /// What to do now: no manifest is behind what is sent.

@@ -31,7 +31,7 @@ pub use entry_text::entry_text;
 pub use explain::{codes, explain};
 pub use markdown::{apply_markdown, plan_markdown};
 pub use plan_json::{KeyNames, plan_json};
-pub use plan_text::{PlanView, plan_text, shown, summary_line};
+pub use plan_text::{PlanView, plan_text, shown, spot, summary_line};
 pub use progress::Progress;
 pub use status_json::{answer_json, entry_json, status_json, status_json_line};
 pub use status_text::{resource_text, span, status_text};

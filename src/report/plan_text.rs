@@ -322,7 +322,7 @@ fn name_of(op: &Operation) -> String {
 }
 
 /// A target and its endpoint, where it has several.
-pub(super) fn spot(target: &TargetName, endpoint: &EndpointName) -> String {
+pub fn spot(target: &TargetName, endpoint: &EndpointName) -> String {
     if *endpoint == EndpointName::only() { target.to_string() } else { format!("{target}/{endpoint}") }
 }
 

@@ -122,9 +122,7 @@ impl Answer {
     /// What the server says where the description says that it does, and nothing else of the answer.
     pub(super) fn message(&self, errors: Option<&ErrorRule>) -> Option<String> {
         let body = parse_json(&self.body).ok()?;
-        let texts = errors?.message.iter().filter_map(|at| body.get(at)?.as_str());
-        let text = texts.map(str::trim).find(|text| !text.is_empty())?;
-        Some(self.hider.excerpt(text.as_bytes()))
+        Some(self.hider.excerpt(first_text(&body, &errors?.message)?.as_bytes()))
     }
 
     /// An error if an answer to a read is no success by what it says, whatever its status.
@@ -195,6 +193,11 @@ impl Answer {
         let found = scan::at(self.text()?, path).map_err(|why| self.unreadable(why))?;
         Ok(found.map(str::trim).filter(|text| *text != "null"))
     }
+}
+
+/// The first of these places at which a text stands that says something.
+pub(super) fn first_text<'v>(value: &'v Value, places: &[FieldPath]) -> Option<&'v str> {
+    places.iter().filter_map(|at| value.get(at)?.as_str()).map(str::trim).find(|text| !text.is_empty())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::driver::{Call, HttpTarget};
 use super::fill::Scene;
 use super::observe::key_fields;
 use super::pages::on_origin;
-use super::response::Answer;
+use super::response::{Answer, first_text};
 use super::shape::Shape;
 use super::write::{FIRST_LOOK, LONGEST_PAUSE};
 
@@ -36,10 +36,8 @@ impl<X: Transport> HttpTarget<X> {
                 _ if seen.status != 200 => return Ok(true),
                 TaskState::Done => return Ok(true),
                 TaskState::Failed => {
-                    let texts = rule.message.iter().filter_map(|at| task.get(at)?.as_str());
-                    let said = texts.map(str::trim).find(|text| !text.is_empty());
                     let hider = &answer.hider;
-                    let why = match said {
+                    let why = match first_text(&task, &rule.message) {
                         Some(said) => hider.excerpt(said.as_bytes()),
                         None => hider.clean(&seen.reason(self.api.errors.as_ref())),
                     };

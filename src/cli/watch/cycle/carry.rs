@@ -47,12 +47,14 @@ impl Cycle<'_> {
         report.version = None;
         let may_write = self.may_write(&target);
         let places: BTreeSet<Place> = session.fleet.peers.keys().cloned().collect();
-        let can_start = |held: &BTreeMap<OpId, String>, op: &Operation| {
-            let place = (op.resource.target.clone(), op.endpoint.clone());
-            !held.contains_key(&op.id) && places.contains(&place)
+        let will_do = |plan: &Plan, held: &BTreeMap<OpId, String>| {
+            let can_start = |op: &Operation| {
+                let place = (op.resource.target.clone(), op.endpoint.clone());
+                !plan.refuses(op) && !held.contains_key(&op.id) && places.contains(&place)
+            };
+            plan.owed().next().is_some() || plan.operations.iter().any(can_start)
         };
-        let owed = planned.plan.owed().next().is_some();
-        let will = owed || planned.plan.operations.iter().any(|op| !planned.plan.refuses(op) && can_start(&held, op));
+        let will = will_do(&planned.plan, &held);
         let mut how = Carry {
             here: &order.here,
             cancel: &order.cancel,
@@ -98,9 +100,7 @@ impl Cycle<'_> {
         let stopped = prepared.is_none();
         held.extend(prepared.into_iter().flatten());
         how.held.clone_from(&held);
-        let owed = planned.plan.owed().next().is_some();
-        let will = owed || planned.plan.operations.iter().any(|op| !planned.plan.refuses(op) && can_start(&held, op));
-        if stopped || !will {
+        if stopped || !will_do(&planned.plan, &held) {
             report.operations = self.not_carried(&planned.plan, &held, None);
             report.exit = report.exit.and(refusal_exit(&planned.plan));
             return Ok(false);

@@ -71,6 +71,20 @@ impl Source {
             Self::Text(_) => "the text in the operator's file".to_owned(),
         }
     }
+
+    /// What to do if it gives no value.
+    pub(super) fn help(&self) -> String {
+        match self {
+            Self::Env(name) => format!("set {name} for whoever runs ctl, or name another source in the operator's file"),
+            Self::File(path) => {
+                format!("see that {path} is there and that whoever runs ctl may read it; the operator's file names it")
+            }
+            Self::Command(_) => {
+                "run the command by hand as whoever runs ctl: it has to print the value within ten seconds and end with 0".to_owned()
+            }
+            Self::Text(_) => "mend it in the operator's file".to_owned(),
+        }
+    }
 }
 
 fn read_file(path: &str, base: Option<&Path>) -> Result<Secret, String> {

@@ -109,9 +109,7 @@ impl Operator {
         noun: &str,
     ) -> Result<Secret, Diagnostic> {
         let around = Surroundings { env: &self.env, base: self.base.as_deref() };
-        let value = source.read(&around).map_err(|why| {
-            Diagnostic::error(code, format!("the {noun} {name} cannot be read from {}: {why}", source.place()))
-        })?;
+        let value = source.read(&around).map_err(|why| unreadable(code, noun, name, source, &why))?;
         self.redactor.learn(name, &value);
         Ok(value)
     }
@@ -119,13 +117,7 @@ impl Operator {
     /// A value that is no secret (a user, a certificate): not hidden in outputs.
     fn raw(&self, name: &str, source: &Source) -> Result<Secret, Diagnostic> {
         let around = Surroundings { env: &self.env, base: self.base.as_deref() };
-        source.read(&around).map_err(|why| {
-            let place = source.place();
-            Diagnostic::error(
-                "credential-unreadable",
-                format!("the credential {name} cannot be read from {place}: {why}"),
-            )
-        })
+        source.read(&around).map_err(|why| unreadable("credential-unreadable", "credential", name, source, &why))
     }
 
     /// The key of the record's HMACs, if the operator has one.
@@ -142,4 +134,10 @@ pub(super) fn plain(value: &Secret) -> String {
 #[expect(clippy::disallowed_methods, reason = "the certificate and its key leave as one PEM text")]
 fn joined(certificate: &Secret, key: &Secret) -> Secret {
     Secret::new(format!("{}\n{}\n", certificate.expose(), key.expose()))
+}
+
+/// What is told of a value that cannot be had.
+fn unreadable(code: &'static str, noun: &str, name: &str, source: &Source, why: &str) -> Diagnostic {
+    let message = format!("the {noun} {name} cannot be read from {}: {why}", source.place());
+    Diagnostic::error(code, message).help(source.help())
 }

@@ -107,6 +107,7 @@ fn a_secret_reaches_only_the_targets_and_kinds_it_is_for() {
     let error = ask("gone", "mq", "user").unwrap_err();
     assert_eq!(error.code, "secret-unreadable");
     assert!(error.message.contains("gone") && error.message.contains("/nowhere/at/all"), "{}", error.message);
+    assert!(error.help.unwrap().contains("whoever runs ctl may read it"));
 }
 
 #[test]
